@@ -1,0 +1,1 @@
+"""flexhub: every dialect of demand flexibility into one flex-offer, and back."""

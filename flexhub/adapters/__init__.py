@@ -1,0 +1,1 @@
+"""What carries and keeps bytes: HTTP, the store."""

@@ -1,0 +1,1 @@
+"""The composition root: configuration, wiring, the hub loop, REST, pages and the command line."""

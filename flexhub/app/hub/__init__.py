@@ -1,0 +1,1 @@
+"""The hub loop: journal, decide, commit, send. Nothing acknowledged is lost."""

@@ -1,0 +1,93 @@
+"""What the hub loop and its handlers promise each other.
+
+A `Message` that changes state goes to the `Handler` of its kind. The handler names the documents it must see, then decides
+purely: an answer, documents to write, effects. The loop journals the message, stores documents, answer, notices and
+timers in one transaction, and only then lets the answer out. A handler that raises a `FlexhubError` changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+from flexhub.core.effects import Effect
+from flexhub.core.registry import Role
+
+T = TypeVar("T")
+
+TIMER = "flexhub:timer"
+"""The peer that messages of the hub's own timers come from."""
+
+ENGINE = "flexhub:engine"
+"""The peer that results of engines and providers come from."""
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a peer said. (peer, id) is unique; messages of one conversation are worked in order.
+
+    `body` is what is journalled; `value` is the same, decoded by whoever received it (never journalled).
+    """
+
+    peer: str
+    id: str
+    kind: str
+    conversation: str
+    body: bytes
+    role: Role
+    value: object = None
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the peer is told: an HTTP-like status and a JSON body."""
+
+    status: int
+    body: bytes = b""
+
+
+class Key(NamedTuple):
+    """A stored document: its core type, and its id."""
+
+    kind: type
+    id: str
+
+
+class Put(msgspec.Struct, frozen=True, kw_only=True):
+    """Write a document. `owner` is the party it belongs to; the rest is what it can be found by.
+
+    `starts` and `ends` span the time that it is about, `state` is a word such as a flex-offer's state.
+    """
+
+    key: Key
+    value: msgspec.Struct
+    owner: str
+    state: str = ""
+    starts: datetime | None = None
+    ends: datetime | None = None
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What a handler makes of a message."""
+
+    answer: Answer
+    puts: tuple[Put, ...] = ()
+    effects: tuple[Effect, ...] = ()
+
+
+class View(Protocol):
+    """The documents that a handler asked for, as they are after all earlier messages."""
+
+    def get(self, kind: type[T], id: str) -> T | None:  # noqa: A002 - the documents' own word
+        """The document, or None where there is none."""
+
+
+class Handler(Protocol):
+    """Decides about messages of one kind. Pure: `now` and new ids are in the arguments."""
+
+    def needs(self, message: Message) -> Iterable[Key]:
+        """The documents to look up."""
+
+    def decide(self, message: Message, view: View, now: datetime) -> Decision:
+        """The decision. Raises a FlexhubError to refuse, which changes nothing."""

@@ -1,0 +1,1 @@
+"""Aggregation, disaggregation and measures of flexibility."""

@@ -1,0 +1,86 @@
+"""JSON in and out for every core type, and the schema version of what is stored.
+
+Decoding errors carry the path in our notation (``FlexOffer/profiles[0]/slices[2]``) and the clause of the check.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable
+from functools import cache
+from typing import Any, Final, TypeVar, cast
+
+import msgspec
+
+from flexhub.core.errors import FlexhubError, InvalidError, MalformedError
+
+T = TypeVar("T")
+
+VERSION: Final = 1
+"""Schema version of documents written today; it is stored beside the document."""
+
+UPCASTERS: Final[dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]]] = {}
+"""(type name, version) -> what turns a document of that version into one of the next."""
+
+_WHERE: Final = re.compile(r" - at `(?P<path>[^`]*)`$")
+
+
+@cache
+def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(cast("Any", kind))
+
+
+_encoder: Final = msgspec.json.Encoder()
+
+
+def explain(kind: type, error: msgspec.DecodeError) -> FlexhubError:
+    """Our error for one of msgspec's: with our path, and the clause where a check of ours was broken."""
+    if not isinstance(error, msgspec.ValidationError):
+        return MalformedError(f"not JSON: {error}", path=kind.__name__, clause="RFC 8259")
+    text = str(error)
+    where = _WHERE.search(text)
+    path = where["path"].lstrip("$").replace(".", "/") if where else ""
+    path = f"{kind.__name__}{path if path.startswith(('/', '[')) or not path else '/' + path}"
+    cause = error.__cause__
+    if isinstance(cause, InvalidError):
+        inner = f"{path}/{cause.path}" if cause.path else path
+        return InvalidError(cause.message, path=inner, value=cause.value, clause=cause.clause)
+    return InvalidError(text[: where.start()] if where else text, path=path)
+
+
+def decode(kind: type[T], data: bytes | str) -> T:
+    """Read one JSON document.
+
+    Raises:
+        MalformedError: not JSON.
+        InvalidError: a field is missing, unknown, of another type or breaks a rule; the path names it.
+    """
+    try:
+        value: T = _decoder(cast("Hashable", kind)).decode(data)
+    except msgspec.DecodeError as error:
+        raise explain(kind, error) from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise MalformedError(f"not JSON: {error}", path=kind.__name__, clause="RFC 8259") from error
+    return value
+
+
+def encode(value: object) -> bytes:
+    """Write one JSON document; fields at their defaults are left out."""
+    return _encoder.encode(value)
+
+
+def upcast(kind: type[T], version: int, data: bytes) -> T:
+    """Read a stored document of an older version.
+
+    Raises:
+        InvalidError: no upcaster leads from that version to today's.
+    """
+    if version == VERSION:
+        return decode(kind, data)
+    document: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
+    for at in range(version, VERSION):
+        step = UPCASTERS.get((kind.__name__, at))
+        if step is None:
+            raise InvalidError(f"no upcaster from version {at}", path=kind.__name__, value=str(version))
+        document = step(document)
+    return decode(kind, encode(document))

@@ -1,0 +1,43 @@
+"""What a pure decision asks the world to do, as data; the hub carries it out in the decision's own transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of all effects."""
+
+
+class Reply(Effect, frozen=True, kw_only=True):
+    """Answer the message being handled, with this body."""
+
+    body: Any
+
+
+class Ask(Effect, frozen=True, kw_only=True):
+    """Put a question to an engine or provider; its answer returns as a journalled event about `subject`."""
+
+    slot: str
+    question: str
+    subject: str
+
+
+class Notify(Effect, frozen=True, kw_only=True):
+    """Tell a party that something of its own has changed; it is kept in the outbox until taken."""
+
+    party: str
+    topic: str
+    subject: str
+    body: Any = None
+
+
+class SetTimer(Effect, frozen=True, kw_only=True):
+    """Bring `event` up about `subject` at `due`; setting the same (subject, event) again moves it, None clears it."""
+
+    subject: str
+    event: str
+    due: datetime | None

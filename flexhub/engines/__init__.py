@@ -1,0 +1,1 @@
+"""Manager, market and agent engines, in plugin slots."""

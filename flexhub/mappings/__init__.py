@@ -1,0 +1,1 @@
+"""Wire message to core and back, every loss declared."""

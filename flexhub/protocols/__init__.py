@@ -1,0 +1,1 @@
+"""Wire formats: messages, codec, rules and session of each protocol. No IO."""
