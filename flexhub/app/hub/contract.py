@@ -1,8 +1,8 @@
 """What the hub loop and its handlers promise each other.
 
-A `Message` that changes state goes to the `Handler` of its kind. The handler names the documents it must see, then decides
-purely: an answer, documents to write, effects. The loop journals the message, stores documents, answer, notices and
-timers in one transaction, and only then lets the answer out. A handler that raises a `FlexhubError` changes nothing.
+A `Message` that changes state goes to the `Handler` of its kind. The handler names the documents it must see, then
+decides purely: an answer, documents to write, effects. The loop journals the message and stores documents, answer,
+notices and timers in one transaction, then lets the answer out. A handler that raises a `FlexhubError` changes nothing.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Benchmarks: one file per hot path, each printing our figure beside a peer's from the same run."""

@@ -1,0 +1,36 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def pytest_configure() -> None:
+    """Deterministic property tests in CI, so that a red build can be repeated."""
+    from hypothesis import settings  # noqa: PLC0415 - only where tests run
+
+    settings.register_profile("ci", derandomize=True, deadline=None)
+    settings.register_profile("dev", deadline=None)
+    settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def need(present: bool, reason: str) -> None:
+    """Skip with the reason where something is missing; in CI that is a failure instead."""
+    if present:
+        return
+    if os.environ.get("CI"):
+        pytest.fail(f"missing in CI: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with schemas and data for tests: ``FLEXHUB_SHARED``, or ``shared`` beside the project."""
+    folder = Path(os.environ.get("FLEXHUB_SHARED", ROOT.parent / "shared"))
+    need(folder.is_dir(), f"no folder of schemas and data at {folder}; set FLEXHUB_SHARED")
+    return folder
