@@ -16,7 +16,8 @@ def pytest_configure() -> None:
 
     settings.register_profile("ci", derandomize=True, deadline=None)
     settings.register_profile("dev", deadline=None)
-    settings.load_profile("ci" if os.environ.get("CI") else "dev")
+    settings.register_profile("soak", deadline=None, max_examples=5000)
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
 
 def need(present: bool, reason: str) -> None:
