@@ -1,0 +1,91 @@
+"""What the commands print: JSON lines, tables, and a bar for work that takes a while. Rich is imported when needed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+import typer
+
+T = TypeVar("T")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+"""The option that every command has."""
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The file; - reads from stdin.")]
+"""The file that a command reads with `read`."""
+
+PATIENCE_S: Final = 1.0
+"""Work longer than this shows a bar."""
+
+
+def read(file: Path) -> bytes:
+    """The bytes of a file, or of stdin for "-". A file that can't be read is wrong usage."""
+    if str(file) == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILE") from error
+
+
+def example(*lines: str) -> str:
+    """The epilog of a command's help."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def json_line(value: object, *, err: bool = False) -> None:
+    """Print a value as one line of JSON."""
+    typer.echo(msgspec.json.encode(value).decode(), err=err)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
+    """Print rows under their columns; numbers, which end in a digit's column, are aligned to the right."""
+    from rich.console import Console  # noqa: PLC0415 - rich takes longer to import than most commands to run
+    from rich.table import Table  # noqa: PLC0415 - as above
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    cells = [list(row) for row in rows]
+    out = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for i, name in enumerate(columns):
+        numeric = bool(cells) and all(_is_number(row[i]) for row in cells)
+        out.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in cells:
+        out.add_row(*(Text(cell) for cell in row))
+    # A pipe has no width: lines are then as long as they need to be.
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200, highlight=False).print(out)
+
+
+def _is_number(text: str) -> bool:
+    return not text or text == "-" or text.lstrip("+-").replace(".", "", 1).isdigit()
+
+
+def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+    """The items, with a bar on stderr once they have taken over a second; no bar where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    started = monotonic()
+    bar = None
+    task = None
+    done = 0
+    try:
+        for item in items:
+            yield item
+            done += 1
+            if bar is None and monotonic() - started > PATIENCE_S:
+                from rich.console import Console  # noqa: PLC0415 - as in table()
+                from rich.progress import Progress  # noqa: PLC0415 - as in table()
+
+                bar = Progress(console=Console(stderr=True), transient=True)
+                task = bar.add_task(label, total=total)
+                bar.start()
+            if bar is not None and task is not None:
+                bar.update(task, completed=done)
+    finally:
+        if bar is not None:
+            bar.stop()
