@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from hypothesis import given
 
 from flexhub.core.flexoffer import (
     CostRange,
@@ -23,6 +24,7 @@ from flexhub.core.flexoffer import (
 )
 from flexhub.core.judge import Kind, Violation, violations
 from flexhub.core.price import Price
+from tests.strategies import Witnessed, witnessed
 
 NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
@@ -403,3 +405,10 @@ def test_violations_read_as_sentences() -> None:
     assert msgspec.json.decode(
         msgspec.json.encode(violations(offer(), plan(0, 0, 2.5))[0]), type=Violation
     ).excess == pytest.approx(0.5)
+
+
+@given(witnessed())
+def test_offers_of_every_kind_accept_a_schedule_they_were_built_around(drawn: Witnessed) -> None:
+    assert violations(drawn.offer, drawn.schedule, now=drawn.now) == []
+    unnamed = msgspec.structs.replace(drawn.schedule, profile=None)
+    assert violations(drawn.offer, unnamed, now=drawn.now) == []
