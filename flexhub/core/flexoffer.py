@@ -233,6 +233,13 @@ class TwoMode(Model, frozen=True, kw_only=True, gc=False):
                     clause="GOFLEX two-mode operation",
                 )
 
+    def payback_slots(self, resolution_s: int) -> tuple[int, int]:
+        """Slots of payback before and after the intervention.
+
+        Interpretation: a time that is no whole number of slots is rounded up to one.
+        """
+        return -(-self.prior_time_s // resolution_s), -(-self.after_time_s // resolution_s)
+
 
 class Profile(Model, frozen=True, kw_only=True, gc=False):
     """Slices in order, and what bounds them together. Of several profiles of an offer exactly one is taken.
@@ -279,8 +286,14 @@ class Profile(Model, frozen=True, kw_only=True, gc=False):
             )
 
     def duration_slots(self) -> tuple[int, int]:
-        """Least and greatest number of slots of the slices together."""
+        """Least and greatest number of slots of the slices together, without the payback of a two-mode operation."""
         return sum(s.min_duration for s in self.slices), sum(s.max_duration for s in self.slices)
+
+    def span_slots(self, resolution_s: int) -> tuple[int, int]:
+        """Least and greatest number of slots of a schedule, with the payback of a two-mode operation."""
+        payback = 0 if self.two_mode is None else sum(self.two_mode.payback_slots(resolution_s))
+        least, greatest = self.duration_slots()
+        return least + payback, greatest + payback
 
 
 class ScheduleSlice(Model, frozen=True, kw_only=True, gc=False):
@@ -417,19 +430,19 @@ class FlexOffer(Model, frozen=True, kw_only=True):
             self._check_ends()
 
     def _check_ends(self) -> None:
-        if self.start_after is None or self.start_before is None:
-            return
-        shortest = min(p.duration_slots()[0] for p in self.profiles)
-        longest = max(p.duration_slots()[1] for p in self.profiles)
-        earliest = ceil_to_grid(self.start_after, self.resolution_s) + timedelta(seconds=shortest * self.resolution_s)
-        latest = self.start_before + timedelta(seconds=longest * self.resolution_s)
+        resolution = timedelta(seconds=self.resolution_s)
+        shortest = min(p.span_slots(self.resolution_s)[0] for p in self.profiles)
+        longest = max(p.span_slots(self.resolution_s)[1] for p in self.profiles)
+        # Implicit time flexibility moves on with now, so only its beginning is known: now is never before created.
+        earliest = ceil_to_grid(self.start_after or self.created, self.resolution_s) + shortest * resolution
+        latest = None if self.start_before is None else self.start_before + longest * resolution
         if self.end_before is not None and earliest > self.end_before:
             raise InvalidError(
                 f"the shortest profile from the earliest start ends {earliest:%FT%TZ}",
                 path="end_before",
                 clause="V1 endBeforeTime",
             )
-        if self.end_after is not None and latest < self.end_after:
+        if self.end_after is not None and latest is not None and latest < self.end_after:
             raise InvalidError(
                 f"the longest profile from the latest start ends {latest:%FT%TZ}",
                 path="end_after",

@@ -16,14 +16,6 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     after: int = 0
 
 
-def payback_slots(two_mode: TwoMode, resolution_s: int) -> tuple[int, int]:
-    """Slots of payback before and after the intervention.
-
-    Interpretation: a time that is no whole number of slots is rounded up to one.
-    """
-    return -(-two_mode.prior_time_s // resolution_s), -(-two_mode.after_time_s // resolution_s)
-
-
 def leaves_out(offer: FlexOffer, schedule: Schedule, tolerance_kwh: float) -> bool:
     """Whether the schedule leaves the intervention out: it is the default schedule, or all zero."""
     if all(abs(piece.energy_kwh) <= tolerance_kwh for piece in schedule.slices):
@@ -40,7 +32,7 @@ def split(two_mode: TwoMode, schedule: Schedule, resolution_s: int) -> Layout | 
 
     Interpretation: the offer's start window and end constraints hold for the whole schedule, payback included.
     """
-    before_slots, after_slots = payback_slots(two_mode, resolution_s)
+    before_slots, after_slots = two_mode.payback_slots(resolution_s)
     durations = [piece.duration for piece in schedule.slices]
     before, after = _count(durations, before_slots), _count(durations[::-1], after_slots)
     if before is None or after is None or before + after >= len(durations):
@@ -65,7 +57,7 @@ def payback(two_mode: TwoMode, schedule: Schedule, layout: Layout, resolution_s:
 
     It is minus the portion of the intervention's energy, spread evenly over the slots of payback.
     """
-    before_slots, after_slots = payback_slots(two_mode, resolution_s)
+    before_slots, after_slots = two_mode.payback_slots(resolution_s)
     first_after = len(schedule.slices) - layout.after
     energy = sum(piece.energy_kwh for piece in schedule.slices[layout.before : first_after])
     for i, piece in enumerate(schedule.slices):
