@@ -1,0 +1,95 @@
+"""What the grid operator asks for: less in the site's own peak hours, and room for more in the others.
+
+It knows the site from earlier days that were like the day to come, not the day itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from flexhub.app.agent.session import Session
+from flexhub.core.timegrid import QUARTER_HOUR_S, TimeGrid
+from flexhub.core.trading import Disposition, FlexRequest, Reference, RequestInterval
+
+PEAK_SHARE: Final = 0.7
+"""A slot is one of the peak hours where the usual load is above this share of its highest."""
+
+CUT: Final = 0.4
+"""The grid operator asks for this share less than the usual peak."""
+
+_HOUR_KWH: Final = 3600 / QUARTER_HOUR_S
+
+
+class Usual(msgspec.Struct, frozen=True, kw_only=True):
+    """The site on a usual day, when every car charges at once.
+
+    `load_kwh` is the mean energy of each slot of the local day, `peak_kwh` the mean of the days' own highest slots
+    (the peak of the mean is lower, since days do not peak together), `days` what the figures come from.
+    """
+
+    load_kwh: tuple[float, ...]
+    peak_kwh: float
+    days: tuple[date, ...]
+
+
+def at_once(sessions: Sequence[Session], start: datetime, slots: int, power_kw: float) -> list[float]:
+    """Energy per slot from `start` if every session charges at full power from its arrival, kWh."""
+    load = [0.0] * slots
+    for session in sessions:
+        hours = session.due_kwh(power_kw) / power_kw
+        begin = (session.arrival - start).total_seconds() / QUARTER_HOUR_S
+        end = begin + hours * _HOUR_KWH
+        for i in range(max(0, int(begin)), min(slots, int(end) + 1)):
+            load[i] += power_kw / _HOUR_KWH * max(0.0, min(i + 1, end) - max(i, begin))
+    return load
+
+
+def usual_day(like: Sequence[tuple[date, Sequence[Session]]], zone: ZoneInfo, slots: int, power_kw: float) -> Usual:
+    """What the given days have in common, for a day of `slots` slots."""
+    grid = TimeGrid(zone=zone.key)
+    loads = [at_once(sessions, grid.day(day)[0], slots, power_kw) for day, sessions in like]
+    return Usual(
+        load_kwh=tuple(sum(column) / len(loads) for column in zip(*loads, strict=True)),
+        peak_kwh=sum(max(load) for load in loads) / len(loads),
+        days=tuple(day for day, _ in like),
+    )
+
+
+def request(  # noqa: PLR0913 - who asks whom, about what, from when on
+    usual: Usual, *, request_id: str, issuer: str, recipient: str, congestion_point: str, start: datetime
+) -> FlexRequest:
+    """Less than the usual peak in the usual peak hours; room up to the same limit in every other hour.
+
+    Args:
+        usual: the site on a usual day.
+        request_id: the request's id.
+        issuer: the grid operator.
+        recipient: the aggregator.
+        congestion_point: where the site is connected.
+        start: the first slot of the local day; the request is made, and expires, relative to it.
+    """
+    limit_kwh = round((1 - CUT) * usual.peak_kwh, 3)
+    busy = PEAK_SHARE * max(usual.load_kwh)
+    return FlexRequest(
+        id=request_id,
+        issuer=issuer,
+        recipient=recipient,
+        congestion_point=congestion_point,
+        created=start - timedelta(hours=8),
+        expires=start,
+        start=start,
+        reference=Reference.ABSOLUTE,
+        intervals=tuple(
+            RequestInterval(
+                slot=i,
+                disposition=Disposition.REQUESTED if load >= busy else Disposition.AVAILABLE,
+                hi_kwh=limit_kwh,
+            )
+            for i, load in enumerate(usual.load_kwh)
+        ),
+    )

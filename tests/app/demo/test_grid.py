@@ -1,0 +1,56 @@
+"""What the grid operator asks for follows from the usual day."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from flexhub.app.agent.session import Session
+from flexhub.app.demo.grid import CUT, at_once, request, usual_day
+from flexhub.core.trading import Disposition
+
+ZONE = ZoneInfo("America/Los_Angeles")
+MIDNIGHT = datetime(2019, 5, 1, 7, tzinfo=UTC)
+
+
+def car(hour: float, stay_h: float, energy_kwh: float, day: int = 0) -> Session:
+    arrival = MIDNIGHT + timedelta(days=day, hours=hour)
+    return Session(
+        id=f"s{day}-{hour}",
+        station="x",
+        arrival=arrival,
+        departure=arrival + timedelta(hours=stay_h),
+        energy_kwh=energy_kwh,
+    )
+
+
+def test_at_once_starts_with_the_part_of_a_slot_that_is_left() -> None:
+    load = at_once([car(1.0 + 1 / 12, 5, 4.0)], MIDNIGHT, 96, 4.0)
+    assert load[4] == pytest.approx(4.0 / 6)
+    assert load[5:8] == pytest.approx([1.0, 1.0, 1.0])
+    assert load[8] == pytest.approx(1 / 3)
+    assert sum(load) == pytest.approx(4.0)
+
+
+def test_at_once_takes_no_more_than_the_stay_allows() -> None:
+    assert sum(at_once([car(1, 0.5, 100)], MIDNIGHT, 96, 4.0)) == pytest.approx(2.0)
+
+
+def test_usual_day_is_the_mean_of_like_days() -> None:
+    like = [(date(2019, 5, 1), [car(8, 2, 8.0)]), (date(2019, 5, 2), [car(10, 2, 4.0, day=1)])]
+    usual = usual_day(like, ZONE, 96, 4.0)
+    assert usual.load_kwh[32:40] == pytest.approx([0.5] * 8)
+    assert usual.load_kwh[40:44] == pytest.approx([0.5] * 4)
+    assert usual.peak_kwh == pytest.approx(1.0)
+    assert sum(usual.load_kwh) == pytest.approx(6.0)
+
+
+def test_less_is_requested_at_the_peak_and_room_offered_elsewhere() -> None:
+    usual = usual_day([(date(2019, 5, 1), [car(8, 9, 8.0), car(12, 9, 4.0)])], ZONE, 96, 4.0)
+    asked = request(usual, request_id="r", issuer="grid", recipient="agg", congestion_point="cp", start=MIDNIGHT)
+    requested = [i.slot for i in asked.intervals if i.disposition is Disposition.REQUESTED]
+    assert requested == [*range(32, 40), *range(48, 52)]
+    assert [i.slot for i in asked.intervals] == list(range(96))
+    assert {i.hi_kwh for i in asked.intervals} == {round(1 - CUT, 3)}
