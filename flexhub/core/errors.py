@@ -12,7 +12,8 @@
     ├── LossError               a mapping would lose a bound or a price, and was not allowed to
     ├── InfeasibleError         nothing satisfies the constraints
     ├── EngineError             a plugged-in engine failed or broke its contract (our fault)
-    └── ConfigError             the configuration is wrong
+    ├── ConfigError             the configuration is wrong
+    └── InternalError           flexhub itself failed; the log says how
 
 Its sentence reads ``path: what is wrong [clause]``, for instance
 ``FlexOffer/profiles[0]/slices[2]/energy_kwh[0]: lo 3.0 exceeds hi 2.0 kWh [V1 section 2.2]``.
@@ -122,6 +123,13 @@ class ConfigError(FlexhubError):
     """The configuration is wrong."""
 
     code = "config"
+    fault = "ours"
+
+
+class InternalError(FlexhubError):
+    """Flexhub itself failed; the log says how."""
+
+    code = "internal"
     fault = "ours"
 
 

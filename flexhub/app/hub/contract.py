@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -91,3 +91,61 @@ class Handler(Protocol):
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """The decision. Raises a FlexhubError to refuse, which changes nothing."""
+
+
+class Due(msgspec.Struct, frozen=True, kw_only=True):
+    """The value of a timer's message, of kind ``timer.<event>`` and conversation `subject`."""
+
+    subject: str
+    event: str
+    due: datetime
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """An `Ask` that is stored and waits for its answer; it is put again after a restart."""
+
+    id: str
+    slot: str
+    question: str
+    subject: str
+    asked: datetime
+
+
+class Page(NamedTuple, Generic[T]):
+    """Part of a list, and the cursor of the next part; None where this was the last."""
+
+    items: tuple[T, ...]
+    next: str | None
+
+
+class Reads(Protocol):
+    """What is stored, as of the last commit."""
+
+    async def get(self, kind: type[T], id: str) -> T | None:  # noqa: A002 - the documents' own word
+        """One document."""
+
+    async def documents(  # noqa: PLR0913 - each narrows the list in its own way
+        self,
+        kind: type[T],
+        *,
+        owner: str | None = None,
+        states: Iterable[str] | None = None,
+        overlapping: tuple[datetime, datetime] | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page[T]:
+        """Documents in order of start and id. Raises InvalidError for a cursor that is none."""
+
+
+class Asker(Protocol):
+    """Puts the questions of one kind to an engine or provider.
+
+    Its answer comes back as a message of kind ``<question>.result`` from `ENGINE`, with the question's id and the
+    subject as conversation; if it raises, as ``<question>.failed``, whose body is `{"code", "message"}`.
+    """
+
+    async def gather(self, question: Question, reads: Reads, now: datetime) -> Any:  # noqa: ANN401 - its own business
+        """What the engine needs to know; all of its IO is here."""
+
+    def answer(self, arguments: Any) -> object:  # noqa: ANN401 - what `gather` returned
+        """Compute, off the event loop. What it returns is the message's `value`, and as JSON its `body`."""

@@ -1,0 +1,178 @@
+"""What the hub keeps, and the slot of stores that keep it.
+
+A store is synchronous: a transaction of the hub contains pure Python decisions between few statements, so an async
+driver would only add a loop hop per statement. One thread writes (a batch of messages is one transaction), any number
+of threads read, each seeing only what is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+
+class JournalRow(NamedTuple):
+    """A message as it came, when, and the answer it got. `seq` is 0 until stored; (peer, message_id) is unique."""
+
+    peer: str
+    message_id: str
+    kind: str
+    conversation: str
+    role: str
+    body: bytes
+    received: datetime
+    status: int
+    answer: bytes
+    seq: int = 0
+
+
+class DocumentRow(NamedTuple):
+    """A document's current body and what it is found by. No `starts` or `ends`: unbounded on that side.
+
+    `version` counts its writes; `schema_version` is that of the types it was written with.
+    """
+
+    kind: str
+    id: str
+    owner: str
+    state: str
+    starts: datetime | None
+    ends: datetime | None
+    schema_version: int
+    body: bytes
+    version: int = 0
+
+
+class NoticeRow(NamedTuple):
+    """A line of the outbox: what a party is to be told. `seq` is 0 until stored, then rises in commit order."""
+
+    party: str
+    topic: str
+    subject: str
+    body: bytes
+    created: datetime
+    seq: int = 0
+
+
+class AskRow(NamedTuple):
+    """A question to an engine that is not answered yet."""
+
+    id: str
+    slot: str
+    question: str
+    subject: str
+    asked: datetime
+
+
+class TimerRow(NamedTuple):
+    """An event that comes up at `due`; (subject, event) is unique."""
+
+    subject: str
+    event: str
+    due: datetime
+
+
+class TokenRow(NamedTuple):
+    """Who bears a token; of the token only its SHA-256 (hex) is kept."""
+
+    hash: str
+    party: str
+    role: str
+    created: datetime
+
+
+class Position(NamedTuple):
+    """A place in the order of documents: after the one with this start (None: unbounded) and id."""
+
+    starts: datetime | None
+    id: str
+
+
+class Query(NamedTuple):
+    """Documents of one kind, ordered by (starts, id).
+
+    `overlapping` keeps those that share time with [from, to), or are an instant within it.
+    """
+
+    kind: str
+    owner: str | None = None
+    states: tuple[str, ...] | None = None
+    overlapping: tuple[datetime, datetime] | None = None
+    after: Position | None = None
+    limit: int = 100
+
+
+class Transaction(Protocol):
+    """What one batch reads and writes; all of it is stored, or nothing."""
+
+    def journalled(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], JournalRow]:
+        """Messages known by (peer, message_id)."""
+
+    def documents(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], DocumentRow]:
+        """Documents by (kind, id), without those that are not there."""
+
+    def timers(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
+        """When timers are due, by (subject, event), without those that are not set."""
+
+    def add_journal(self, rows: Sequence[JournalRow]) -> None:
+        """Append messages, in this order. A known (peer, message_id) fails the transaction."""
+
+    def put_documents(self, rows: Sequence[DocumentRow]) -> None:
+        """Write documents, new or not; each key at most once. The store counts versions up itself."""
+
+    def add_notices(self, rows: Sequence[NoticeRow]) -> None:
+        """Append to the outbox, in this order."""
+
+    def add_asks(self, rows: Sequence[AskRow]) -> None:
+        """Keep questions until they are removed."""
+
+    def remove_asks(self, ids: Sequence[str]) -> None:
+        """These questions are answered."""
+
+    def set_timers(self, timers: Mapping[tuple[str, str], datetime | None]) -> None:
+        """Set, move or (None) clear timers by (subject, event)."""
+
+    def add_token(self, row: TokenRow) -> None:
+        """Keep a token's hash."""
+
+    def remove_tokens(self, party: str) -> int:
+        """Forget all tokens of a party; how many there were."""
+
+
+class Store(Protocol):
+    """A place that keeps all of it. Reads are safe from any thread; writers take turns."""
+
+    def begin(self) -> AbstractContextManager[Transaction]:
+        """A write transaction: durable when the block ends, undone if it raises."""
+
+    def document(self, kind: str, id: str) -> DocumentRow | None:  # noqa: A002 - the documents' own word
+        """One document."""
+
+    def documents(self, query: Query) -> list[DocumentRow]:
+        """A page of documents, in order."""
+
+    def notices(self, party: str | None, after: int, limit: int) -> list[NoticeRow]:
+        """The outbox of a party (None: of all) behind `after`, in order."""
+
+    def last_notice(self) -> int:
+        """The highest seq in the outbox so far, 0 if there is none."""
+
+    def journal(self, after: int, limit: int) -> list[JournalRow]:
+        """Messages behind `after`, in order."""
+
+    def asks(self) -> list[AskRow]:
+        """Questions without an answer, oldest first."""
+
+    def due_timers(self, until: datetime, limit: int) -> list[TimerRow]:
+        """Timers due at `until` or before, in order of due, subject, event."""
+
+    def next_due(self) -> datetime | None:
+        """When the next timer is due."""
+
+    def token(self, hash: str) -> TokenRow | None:  # noqa: A002 - what it is
+        """Whose token this is."""
+
+    def close(self) -> None:
+        """Let go of all connections."""

@@ -1,0 +1,110 @@
+"""The tables, as they are after the newest migration (a test compares the two)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, Dialect, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy.types import TypeDecorator
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
+UNBOUNDED_START: Final = datetime.min.replace(tzinfo=UTC)
+UNBOUNDED_END: Final = datetime.max.replace(tzinfo=UTC)
+
+
+class Micros(TypeDecorator[datetime]):
+    """An instant, stored as whole microseconds since 1970 UTC: sorts, compares and indexes as what it is."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - its signature
+        """Instant to microseconds."""
+        return None if value is None else (value - EPOCH) // MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - as above
+        """Microseconds to instant."""
+        return None if value is None else EPOCH + timedelta(microseconds=value)
+
+
+Seq = BigInteger().with_variant(Integer, "sqlite")
+"""A number that the database counts up (SQLite does so only for INTEGER)."""
+
+metadata: Final = MetaData()
+
+journal: Final = Table(
+    "journal",
+    metadata,
+    Column("seq", Seq, primary_key=True, autoincrement=True),
+    Column("peer", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("conversation", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("received", Micros, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    UniqueConstraint("peer", "message_id", name="journal_peer_message_id"),
+)
+
+document: Final = Table(
+    "document",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("starts", Micros, nullable=False),
+    Column("ends", Micros, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("schema_version", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    # Each ends in the order of pages, so that a page is read from where the last one ended.
+    Index("document_by_time", "kind", "starts", "id"),
+    Index("document_by_owner", "kind", "owner", "starts", "id"),
+    Index("document_by_state", "kind", "state", "starts", "id"),
+)
+
+notice: Final = Table(
+    "notice",
+    metadata,
+    Column("seq", Seq, primary_key=True, autoincrement=True),
+    Column("party", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("created", Micros, nullable=False),
+    Index("notice_by_party", "party", "seq"),
+    sqlite_autoincrement=True,  # a seq is an event id that clients resume from: it is never given out twice
+)
+
+ask: Final = Table(
+    "ask",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("slot", Text, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("asked", Micros, nullable=False),
+)
+
+timer: Final = Table(
+    "timer",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("event", Text, primary_key=True),
+    Column("due", Micros, nullable=False),
+    Index("timer_by_due", "due"),
+)
+
+token: Final = Table(
+    "token",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("party", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("created", Micros, nullable=False),
+)

@@ -1,0 +1,304 @@
+"""The store on SQL: SQLite with write-ahead log; every commit reaches the disk before it returns (synchronous=FULL)."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from flexhub.adapters.store import schema
+from flexhub.adapters.store.interface import (
+    AskRow,
+    DocumentRow,
+    JournalRow,
+    NoticeRow,
+    Query,
+    TimerRow,
+    TokenRow,
+    Transaction,
+)
+from flexhub.adapters.store.migrate import upgrade
+from flexhub.adapters.store.schema import UNBOUNDED_END, UNBOUNDED_START
+
+PRAGMAS: Final = {
+    "journal_mode": "WAL",
+    "synchronous": "FULL",
+    "foreign_keys": "ON",
+    "busy_timeout": "10000",
+    "wal_autocheckpoint": "8000",  # pages: a checkpoint holds the writer up, so it comes seldom
+    "cache_size": "-32000",  # KiB
+}
+LOOKUPS: Final = 400
+"""Keys per statement; SQLite takes 32,766 parameters at most, and short lists keep the statement's cache small."""
+
+_journal_columns: Final = [schema.journal.c[name] for name in JournalRow._fields]
+_document_columns: Final = [schema.document.c[name] for name in DocumentRow._fields]
+_notice_columns: Final = [schema.notice.c[name] for name in NoticeRow._fields]
+
+_put_document: Final = upsert(schema.document)
+_PUT_DOCUMENT: Final = _put_document.on_conflict_do_update(
+    index_elements=["kind", "id"],
+    set_={name: _put_document.excluded[name] for name in ("owner", "state", "starts", "ends", "schema_version", "body")}
+    | {"version": schema.document.c.version + 1},
+)
+_set_timer: Final = upsert(schema.timer)
+_SET_TIMER: Final = _set_timer.on_conflict_do_update(
+    index_elements=["subject", "event"], set_={"due": _set_timer.excluded.due}
+)
+_CLEAR_TIMER: Final = delete(schema.timer).where(
+    schema.timer.c.subject == bindparam("of_subject"), schema.timer.c.event == bindparam("of_event")
+)
+_REMOVE_ASK: Final = delete(schema.ask).where(schema.ask.c.id == bindparam("ask_id"))
+_JOURNALLED: Final = select(*_journal_columns).where(
+    tuple_(schema.journal.c.peer, schema.journal.c.message_id).in_(bindparam("keys", expanding=True))
+)
+_DOCUMENTS: Final = select(*_document_columns).where(
+    schema.document.c.kind == bindparam("of_kind"), schema.document.c.id.in_(bindparam("ids", expanding=True))
+)
+_TIMERS: Final = select(schema.timer).where(
+    tuple_(schema.timer.c.subject, schema.timer.c.event).in_(bindparam("keys", expanding=True))
+)
+
+
+def _chunks(keys: Iterable[Any]) -> Iterator[list[Any]]:
+    listed = list(keys)
+    return (listed[at : at + LOOKUPS] for at in range(0, len(listed), LOOKUPS))
+
+
+def _document(row: Row[Any]) -> DocumentRow:
+    found = DocumentRow._make(row)
+    return found._replace(
+        starts=None if found.starts == UNBOUNDED_START else found.starts,
+        ends=None if found.ends == UNBOUNDED_END else found.ends,
+    )
+
+
+class SqlTransaction:
+    """A batch's reads and writes on the writer's connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def journalled(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], JournalRow]:
+        """Messages known by (peer, message_id)."""
+        rows = (
+            JournalRow._make(row)
+            for chunk in _chunks(keys)
+            for row in self._connection.execute(_JOURNALLED, {"keys": chunk})
+        )
+        return {(row.peer, row.message_id): row for row in rows}
+
+    def documents(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], DocumentRow]:
+        """Documents by (kind, id), without those that are not there."""
+        by_kind: dict[str, list[str]] = {}
+        for kind, id_ in keys:
+            by_kind.setdefault(kind, []).append(id_)
+        return {
+            (kind, row.id): _document(row)
+            for kind, ids in by_kind.items()
+            for chunk in _chunks(ids)
+            for row in self._connection.execute(_DOCUMENTS, {"of_kind": kind, "ids": chunk})
+        }
+
+    def timers(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
+        """When timers are due, by (subject, event)."""
+        return {
+            (row.subject, row.event): row.due
+            for chunk in _chunks(keys)
+            for row in self._connection.execute(_TIMERS, {"keys": chunk})
+        }
+
+    def _many(self, statement: Any, rows: list[dict[str, Any]]) -> None:  # noqa: ANN401 - any executable
+        if rows:
+            self._connection.execute(statement, rows)
+
+    def add_journal(self, rows: Sequence[JournalRow]) -> None:
+        """Append messages, in this order."""
+        self._many(insert(schema.journal), [_without_seq(row) for row in rows])
+
+    def put_documents(self, rows: Sequence[DocumentRow]) -> None:
+        """Write documents, new or not."""
+        self._many(
+            _PUT_DOCUMENT,
+            [
+                row._asdict()
+                | {"starts": row.starts or UNBOUNDED_START, "ends": row.ends or UNBOUNDED_END, "version": 1}
+                for row in rows
+            ],
+        )
+
+    def add_notices(self, rows: Sequence[NoticeRow]) -> None:
+        """Append to the outbox, in this order."""
+        self._many(insert(schema.notice), [_without_seq(row) for row in rows])
+
+    def add_asks(self, rows: Sequence[AskRow]) -> None:
+        """Keep questions until they are removed."""
+        self._many(insert(schema.ask), [row._asdict() for row in rows])
+
+    def remove_asks(self, ids: Sequence[str]) -> None:
+        """These questions are answered."""
+        self._many(_REMOVE_ASK, [{"ask_id": id_} for id_ in ids])
+
+    def set_timers(self, timers: Mapping[tuple[str, str], datetime | None]) -> None:
+        """Set, move or clear timers."""
+        self._many(
+            _CLEAR_TIMER,
+            [{"of_subject": subject, "of_event": name} for (subject, name), due in timers.items() if due is None],
+        )
+        self._many(
+            _SET_TIMER,
+            [
+                {"subject": subject, "event": name, "due": due}
+                for (subject, name), due in timers.items()
+                if due is not None
+            ],
+        )
+
+    def add_token(self, row: TokenRow) -> None:
+        """Keep a token's hash."""
+        self._many(insert(schema.token), [row._asdict()])
+
+    def remove_tokens(self, party: str) -> int:
+        """Forget all tokens of a party."""
+        return self._connection.execute(delete(schema.token).where(schema.token.c.party == party)).rowcount
+
+
+def _without_seq(row: JournalRow | NoticeRow) -> dict[str, Any]:
+    fields = row._asdict()
+    del fields["seq"]
+    return fields
+
+
+def _page(query: Query) -> Select[Any]:
+    columns = schema.document.c
+    found = select(*_document_columns).where(columns.kind == query.kind)
+    if query.owner is not None:
+        found = found.where(columns.owner == query.owner)
+    if query.states is not None:
+        found = found.where(columns.state.in_(query.states))
+    if query.overlapping is not None:
+        since, until = query.overlapping
+        found = found.where(columns.starts < until, or_(columns.ends > since, columns.starts >= since))
+    if query.after is not None:
+        place = tuple_(columns.starts, columns.id)
+        found = found.where(place > tuple_(query.after.starts or UNBOUNDED_START, query.after.id))
+    return found.order_by(columns.starts, columns.id).limit(query.limit)
+
+
+class SqlStore:
+    """A store in a database that SQLAlchemy reaches; its tables are brought up to date when it is opened.
+
+    Args:
+        url: as SQLAlchemy writes them, ``sqlite:///folder/hub.db``.
+    """
+
+    def __init__(self, url: str) -> None:
+        upgrade(url)
+        self._reader = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=8, max_overflow=8)
+        event.listen(self._reader, "connect", _prepare)
+        self._engine = create_engine(url)
+        event.listen(self._engine, "connect", _prepare)
+        event.listen(self._engine, "begin", _begin)
+        self._writer = self._engine.connect()
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def begin(self) -> Iterator[Transaction]:
+        """A write transaction: durable when the block ends, undone if it raises."""
+        with self._turn, self._writer.begin():
+            yield SqlTransaction(self._writer)
+
+    def document(self, kind: str, id: str) -> DocumentRow | None:  # noqa: A002 - the documents' own word
+        """One document."""
+        with self._reader.connect() as connection:
+            row = connection.execute(_DOCUMENTS, {"of_kind": kind, "ids": [id]}).one_or_none()
+        return None if row is None else _document(row)
+
+    def documents(self, query: Query) -> list[DocumentRow]:
+        """A page of documents, in order."""
+        with self._reader.connect() as connection:
+            return [_document(row) for row in connection.execute(_page(query))]
+
+    def notices(self, party: str | None, after: int, limit: int) -> list[NoticeRow]:
+        """The outbox of a party behind `after`, in order."""
+        column = schema.notice.c
+        found = select(*_notice_columns).where(column.seq > after).order_by(column.seq).limit(limit)
+        if party is not None:
+            found = found.where(column.party == party)
+        with self._reader.connect() as connection:
+            return [NoticeRow._make(row) for row in connection.execute(found)]
+
+    def last_notice(self) -> int:
+        """The highest seq in the outbox so far."""
+        with self._reader.connect() as connection:
+            highest: int | None = connection.execute(select(func.max(schema.notice.c.seq))).scalar_one()
+        return highest or 0
+
+    def journal(self, after: int, limit: int) -> list[JournalRow]:
+        """Messages behind `after`, in order."""
+        column = schema.journal.c
+        found = select(*_journal_columns).where(column.seq > after).order_by(column.seq).limit(limit)
+        with self._reader.connect() as connection:
+            return [JournalRow._make(row) for row in connection.execute(found)]
+
+    def asks(self) -> list[AskRow]:
+        """Questions without an answer, oldest first."""
+        found = select(schema.ask).order_by(schema.ask.c.asked, schema.ask.c.id)
+        with self._reader.connect() as connection:
+            return [AskRow._make(row) for row in connection.execute(found)]
+
+    def due_timers(self, until: datetime, limit: int) -> list[TimerRow]:
+        """Timers due at `until` or before."""
+        column = schema.timer.c
+        found = select(schema.timer).where(column.due <= until).order_by(column.due, column.subject, column.event)
+        with self._reader.connect() as connection:
+            return [TimerRow._make(row) for row in connection.execute(found.limit(limit))]
+
+    def next_due(self) -> datetime | None:
+        """When the next timer is due."""
+        with self._reader.connect() as connection:
+            due: datetime | None = connection.execute(select(func.min(schema.timer.c.due))).scalar_one()
+        return due
+
+    def token(self, hash: str) -> TokenRow | None:  # noqa: A002 - what it is
+        """Whose token this is."""
+        with self._reader.connect() as connection:
+            row = connection.execute(select(schema.token).where(schema.token.c.hash == hash)).one_or_none()
+        return None if row is None else TokenRow._make(row)
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        with self._turn:
+            self._writer.close()
+        self._engine.dispose()
+        self._reader.dispose()
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver's own idea of when transactions begin is switched off: `_begin` says so, before the first read.
+    connection.isolation_level = None
+    for name, value in PRAGMAS.items():
+        connection.execute(f"PRAGMA {name}={value}")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,269 @@
+"""One batch of messages: what is known is looked up, each is decided in turn, and all outcomes are written at once.
+
+Runs in the writer's thread, inside the batch's transaction. A message that is refused leaves nothing behind; later
+messages of the batch see what earlier ones wrote.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple, TypeVar
+
+import msgspec
+
+from flexhub.adapters.store.interface import AskRow, DocumentRow, JournalRow, NoticeRow, Transaction
+from flexhub.app.hub.contract import ENGINE, TIMER, Answer, Decision, Due, Handler, Key, Message, Put, Question
+from flexhub.core import documents
+from flexhub.core.effects import Ask, Effect, Notify, Reply, SetTimer
+from flexhub.core.errors import ConfigError, DuplicateError, FlexhubError, InternalError
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+STALE: Final = Answer(status=410)
+"""The answer to a timer's message whose timer was moved or cleared meanwhile; nothing is journalled."""
+
+
+class Outcome(NamedTuple):
+    """What came of a batch: answers or errors in the order of its messages, and what to do after the commit."""
+
+    answers: list[Answer | Exception]
+    asks: list[Question]
+    answered: list[str]
+    parties: set[str]
+    earliest: datetime | None
+
+
+class BatchView:
+    """Documents by key, decoded when first looked at; `named` are the keys that the current message may see."""
+
+    def __init__(self, rows: Mapping[tuple[str, str], DocumentRow]) -> None:
+        self._rows = rows
+        self._values: dict[Key, object] = {}
+        self.named: tuple[Key, ...] = ()
+
+    def get(self, kind: type[T], id: str) -> T | None:  # noqa: A002 - the documents' own word
+        """The document, or None where there is none.
+
+        Raises:
+            KeyError: the handler's `needs` did not name it.
+        """
+        key = Key(kind, id)
+        if key not in self.named:
+            raise KeyError(key)
+        if key not in self._values:
+            row = self._rows.get((kind.__name__, id))
+            self._values[key] = None if row is None else documents.upcast(kind, row.schema_version, row.body)
+        value = self._values[key]
+        assert value is None or isinstance(value, kind)  # noqa: S101 - only `put` and `upcast` fill it
+        return value
+
+    def put(self, put: Put) -> None:
+        """Later messages of the batch see this."""
+        self._values[put.key] = put.value
+
+
+class Batch:
+    """The work on one batch. `now` is the same for all of its messages."""
+
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler],
+        questions: frozenset[tuple[str, str]],
+        now: datetime,
+        ids: Callable[[], str],
+    ) -> None:
+        self._handlers = handlers
+        self._questions = questions
+        self._now = now
+        self._ids = ids
+        self._journal: dict[tuple[str, str], tuple[Message, Answer]] = {}
+        self._documents: dict[tuple[str, str], DocumentRow] = {}
+        self._notices: list[NoticeRow] = []
+        self._asks: list[AskRow] = []
+        self._answered: list[str] = []
+        self._timers: dict[tuple[str, str], datetime | None] = {}
+
+    def run(self, messages: Sequence[Message], transaction: Transaction) -> Outcome:
+        """Decide all messages and write what they change."""
+        known = transaction.journalled([(message.peer, message.id) for message in messages])
+        due = transaction.timers([_timer(message) for message in messages if message.peer == TIMER])
+        needs = [self._needs(message) for message in messages]
+        keys = {(kind.__name__, id_) for named in needs if isinstance(named, tuple) for kind, id_ in named}
+        view = BatchView(transaction.documents(keys) if keys else {})
+        answers = [
+            self._answer(message, named, view, known, due) for message, named in zip(messages, needs, strict=True)
+        ]
+        self._write(transaction)
+        return Outcome(
+            answers=answers,
+            asks=[Question(**row._asdict()) for row in self._asks],
+            answered=self._answered,
+            parties={row.party for row in self._notices},
+            earliest=min((at for at in self._timers.values() if at is not None), default=None),
+        )
+
+    def _needs(self, message: Message) -> tuple[Key, ...] | Exception:
+        try:
+            return tuple(self._handler(message.kind).needs(message))
+        except Exception as error:
+            # One message's failure is not the batch's.
+            return _ours(error, message)
+
+    def _handler(self, kind: str) -> Handler:
+        handler = self._handlers.get(kind)
+        if handler is None:
+            raise ConfigError(f"no handler for messages of kind {kind}", path="Message/kind", value=kind)
+        return handler
+
+    def _answer(
+        self,
+        message: Message,
+        needs: tuple[Key, ...] | Exception,
+        view: BatchView,
+        known: Mapping[tuple[str, str], JournalRow],
+        due: Mapping[tuple[str, str], datetime],
+    ) -> Answer | Exception:
+        before = self._before(message, known)
+        if before is not None:
+            self._consume(message)
+            return before
+        if message.peer == TIMER and not self._still_due(message, due):
+            return STALE
+        try:
+            if isinstance(needs, Exception):
+                raise needs  # noqa: TRY301 - refused here as if by `decide`
+            view.named = needs
+            decision = self._handlers[message.kind].decide(message, view, self._now)
+            rows = [_document_row(put) for put in decision.puts]
+            kept = self._effects(decision.effects)
+        except Exception as error:
+            refusal = _ours(error, message)
+            if message.peer not in (TIMER, ENGINE):
+                return refusal
+            # Nobody would send it again, and it would come up again for ever: the refusal is what happened.
+            decision, rows, kept = _refused(refusal), [], ([], [], {})
+        self._keep(message, decision, rows, kept)
+        for put in decision.puts:
+            view.put(put)
+        return decision.answer
+
+    def _before(self, message: Message, known: Mapping[tuple[str, str], JournalRow]) -> Answer | Exception | None:
+        """The answer that this message got when it first came; None if it comes for the first time."""
+        key = (message.peer, message.id)
+        earlier = self._journal.get(key)
+        row = known.get(key)
+        if earlier is not None:
+            kind, conversation, body, answer = earlier[0].kind, earlier[0].conversation, earlier[0].body, earlier[1]
+        elif row is not None:
+            kind, conversation, body = row.kind, row.conversation, row.body
+            answer = Answer(status=row.status, body=row.answer)
+        else:
+            return None
+        if (kind, conversation, body) == (message.kind, message.conversation, message.body):
+            return answer
+        return DuplicateError(
+            f"{message.peer} has sent a message with this id before, with other content",
+            path="Message/id",
+            value=message.id,
+        )
+
+    def _still_due(self, message: Message, due: Mapping[tuple[str, str], datetime]) -> bool:
+        key = _timer(message)
+        return isinstance(message.value, Due) and self._timers.get(key, due.get(key)) == message.value.due
+
+    def _consume(self, message: Message) -> None:
+        """A timer that fired, or a question that is answered, is over."""
+        if message.peer == TIMER:
+            self._timers[_timer(message)] = None
+        elif message.peer == ENGINE:
+            self._answered.append(message.id)
+
+    def _effects(self, effects: Sequence[Effect]) -> _Kept:
+        notices: list[NoticeRow] = []
+        asks: list[AskRow] = []
+        timers: dict[tuple[str, str], datetime | None] = {}
+        for effect in effects:
+            match effect:
+                case Notify(party=party, topic=topic, subject=subject, body=body):
+                    notices.append(NoticeRow(party, topic, subject, documents.encode(body), self._now))
+                case SetTimer(subject=subject, event=event, due=due):
+                    timers[subject, event] = due
+                case Ask(slot=slot, question=question, subject=subject):
+                    if (slot, question) not in self._questions:
+                        raise ConfigError(f"nobody answers {question} in slot {slot}", path="Ask/slot", value=slot)
+                    asks.append(AskRow(self._ids(), slot, question, subject, self._now))
+                case Reply():
+                    pass  # the decision's answer is the reply
+                case _:
+                    raise TypeError(f"no way to carry out {type(effect).__name__}")
+        return notices, asks, timers
+
+    def _keep(self, message: Message, decision: Decision, rows: Sequence[DocumentRow], kept: _Kept) -> None:
+        self._consume(message)
+        self._journal[message.peer, message.id] = (message, decision.answer)
+        for row in rows:
+            self._documents[row.kind, row.id] = row
+        notices, asks, timers = kept
+        self._notices += notices
+        self._asks += asks
+        self._timers |= timers
+
+    def _write(self, transaction: Transaction) -> None:
+        transaction.add_journal([self._journal_row(*entry) for entry in self._journal.values()])
+        transaction.put_documents(list(self._documents.values()))
+        transaction.add_notices(self._notices)
+        transaction.remove_asks(self._answered)
+        transaction.add_asks(self._asks)
+        transaction.set_timers(self._timers)
+
+    def _journal_row(self, message: Message, answer: Answer) -> JournalRow:
+        return JournalRow(
+            message.peer,
+            message.id,
+            message.kind,
+            message.conversation,
+            message.role,
+            message.body,
+            self._now,
+            answer.status,
+            answer.body,
+        )
+
+
+_Kept = tuple[list[NoticeRow], list[AskRow], dict[tuple[str, str], datetime | None]]
+
+
+def _timer(message: Message) -> tuple[str, str]:
+    return message.conversation, message.kind.removeprefix("timer.")
+
+
+def _ours(error: Exception, message: Message) -> FlexhubError:
+    """The error as it is, if it is one of the tree; else it is our fault, and the log says what happened."""
+    if isinstance(error, FlexhubError):
+        return error
+    log.error("message %s of %s (%s) failed", message.id, message.peer, message.kind, exc_info=error)
+    return InternalError("the hub failed on this message; nothing of it was stored")
+
+
+def _refused(error: FlexhubError) -> Decision:
+    if error.fault == "ours":
+        log.error("%s: %s", error.code, error)
+    body = {"code": error.code, "message": str(error)}
+    return Decision(answer=Answer(status=500 if error.fault == "ours" else 422, body=msgspec.json.encode(body)))
+
+
+def _document_row(put: Put) -> DocumentRow:
+    return DocumentRow(
+        put.key.kind.__name__,
+        put.key.id,
+        put.owner,
+        put.state,
+        put.starts,
+        put.ends,
+        documents.VERSION,
+        documents.encode(put.value),
+    )

@@ -1,0 +1,461 @@
+"""The hub loop: nothing acknowledged is lost.
+
+Messages wait in one queue. While a batch is being committed the next one gathers, so that durability costs one fsync
+per batch, not per message (group commit). A batch runs in the writer's thread as one transaction (`batch`); answers
+leave after its commit. Questions to engines and timers are rows of the same transactions, so a restart finds them; what
+comes of them enters as messages of the peers `ENGINE` and `TIMER`, journalled like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Final, NamedTuple, TypeVar
+
+import msgspec
+
+from flexhub.adapters.store.interface import NoticeRow, Position, Query, Store, TimerRow
+from flexhub.app.hub.batch import Batch, Outcome
+from flexhub.app.hub.contract import (
+    ENGINE,
+    TIMER,
+    Answer,
+    Asker,
+    Decision,
+    Due,
+    Handler,
+    Key,
+    Message,
+    Page,
+    Question,
+    View,
+)
+from flexhub.app.hub.tokens import Bearer, add_token, find_token
+from flexhub.core import documents
+from flexhub.core.errors import FlexhubError, InternalError, InvalidError
+from flexhub.core.registry import Role
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+MAX_BATCH: Final = 256
+TIMERS_AT_ONCE: Final = 1000
+PAGE: Final = 500
+LONGEST_SLEEP_S: Final = 1.0
+"""How late a jump of the clock is noticed at most."""
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """What the hub has done since its start. `queue` is the number of messages waiting or being worked."""
+
+    messages: int
+    batches: int
+    largest_batch: int
+    queue: int
+    asks: int
+
+    @property
+    def mean_batch(self) -> float:
+        """Messages per commit."""
+        return self.messages / self.batches if self.batches else 0.0
+
+
+class _Job(NamedTuple):
+    message: Message
+    answer: asyncio.Future[Answer]
+
+
+class _Noted:
+    """Handles ``<question>.failed`` where nobody else does: it is journalled, and that is all."""
+
+    def needs(self, _message: Message) -> Iterable[Key]:
+        return ()
+
+    def decide(self, _message: Message, _view: View, _now: datetime) -> Decision:
+        return Decision(answer=Answer(status=204))
+
+
+class Hub:
+    """Works messages, asks engines, fires timers, and lets others read.
+
+    Args:
+        store: where everything is kept; the hub is its only user of write transactions while it runs.
+        handlers: who decides about messages, by kind; ``timer.<event>`` and ``<question>.result`` are kinds too.
+        askers: who answers questions, by ``<slot>.<question>``.
+        clock: the time, as an aware instant.
+        ids: fresh identifiers (of questions).
+        max_batch: most messages in one commit; 1 switches group commit off.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts it is composed of
+        self,
+        store: Store,
+        handlers: Mapping[str, Handler],
+        askers: Mapping[str, Asker],
+        clock: Callable[[], datetime],
+        ids: Callable[[], str],
+        *,
+        max_batch: int = MAX_BATCH,
+    ) -> None:
+        self.store = store
+        self._askers = dict(askers)
+        failures: dict[str, Handler] = {f"{_question(name)[1]}.failed": _Noted() for name in askers}
+        self._handlers: dict[str, Handler] = failures | dict(handlers)
+        self._questions = frozenset(_question(name) for name in askers)
+        self._clock = clock
+        self._ids = ids
+        self._max_batch = max_batch
+        self._queue: deque[_Job] = deque()
+        self._waiting = asyncio.Event()
+        self._working = 0
+        self._idle = asyncio.Event()
+        self._open_asks: dict[str, asyncio.Task[None]] = {}
+        self._next_due: datetime | None = None
+        self._sooner = asyncio.Event()
+        self._firing = asyncio.Lock()
+        self._listeners: dict[str | None, set[asyncio.Event]] = {}
+        self._tokens: dict[str, Bearer] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._accepting = False
+        self._messages = self._batches = self._largest = 0
+        self._writer = ThreadPoolExecutor(1, "hub-write")
+        self._readers = ThreadPoolExecutor(4, "hub-read")
+        self._engines = ThreadPoolExecutor(2, "hub-engine")
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self, *, timers: bool = True) -> None:
+        """Take messages; put again what was asked before the last stop.
+
+        Args:
+            timers: fire timers as the clock goes; without, only `tick` fires them.
+        """
+        self._accepting = True
+        self._tasks.append(asyncio.create_task(self._work(), name="hub-work"))
+        self._next_due = await self._read(self.store.next_due)
+        for row in await self._read(self.store.asks):
+            self._ask(Question(**row._asdict()))
+        if timers:
+            self._tasks.append(asyncio.create_task(self._watch(), name="hub-timers"))
+
+    async def stop(self) -> None:
+        """Finish what was taken in, then stop. Questions being answered stay in the store for the next start."""
+        self._accepting = False
+        for task in self._open_asks.values():
+            task.cancel()
+        while self._queue or self._working:
+            self._idle.clear()
+            await self._idle.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._open_asks.values(), return_exceptions=True)
+        self._tasks.clear()
+        for listeners in self._listeners.values():
+            for listener in listeners:
+                listener.set()
+        for executor in (self._engines, self._readers, self._writer):
+            executor.shutdown(wait=executor is not self._engines, cancel_futures=True)
+
+    # -- messages -----------------------------------------------------------------------------------------------------
+
+    async def handle(self, message: Message) -> Answer:
+        """Work a message; when this returns, message, decision and answer are on disk.
+
+        The same message again (peer, id and content) gets the same answer again, and changes nothing.
+
+        Raises:
+            DuplicateError: the same peer and id with other content.
+            InternalError: our fault: a handler or the store failed, or the hub is stopped; nothing was acknowledged.
+            FlexhubError: the handler's refusal; nothing of the message is stored.
+        """
+        if not self._accepting:
+            raise InternalError("the hub is stopped")
+        return await self._submit(message)
+
+    def _submit(self, message: Message) -> asyncio.Future[Answer]:
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Job(message, answer))
+        self._waiting.set()
+        return answer
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._waiting.wait()
+            jobs = [self._queue.popleft() for _ in range(min(len(self._queue), self._max_batch))]
+            if not self._queue:
+                self._waiting.clear()
+            self._working = len(jobs)
+            try:
+                outcome = await loop.run_in_executor(self._writer, self._commit, [job.message for job in jobs])
+            except Exception:
+                log.exception("a batch of %d messages could not be stored", len(jobs))
+                for job in jobs:
+                    _fail(job, InternalError("the message could not be stored; send it again"))
+            else:
+                self._release(jobs, outcome)
+            self._working = 0
+            self._idle.set()
+
+    def _commit(self, messages: list[Message]) -> Outcome:
+        batch = Batch(self._handlers, self._questions, self._clock(), self._ids)
+        with self.store.begin() as transaction:
+            return batch.run(messages, transaction)
+
+    def _release(self, jobs: list[_Job], outcome: Outcome) -> None:
+        self._messages += len(jobs)
+        self._batches += 1
+        self._largest = max(self._largest, len(jobs))
+        # Before the answers: who waits for an answer and then for `settled` must find its questions open.
+        for question in outcome.asks:
+            self._ask(question)
+        self._come_up(outcome.earliest)
+        for job, answer in zip(jobs, outcome.answers, strict=True):
+            if isinstance(answer, Exception):
+                _fail(job, answer)
+            elif not job.answer.done():
+                job.answer.set_result(answer)
+        for party in (*outcome.parties, None) if outcome.parties else ():
+            for listener in self._listeners.get(party, ()):
+                listener.set()
+
+    # -- questions ----------------------------------------------------------------------------------------------------
+
+    def _ask(self, question: Question) -> None:
+        task = asyncio.create_task(self._answer(question), name=f"hub-ask-{question.id}")
+        self._open_asks[question.id] = task
+        task.add_done_callback(lambda _: self._asked(question))
+
+    def _asked(self, question: Question) -> None:
+        self._open_asks.pop(question.id, None)
+        self._idle.set()
+
+    async def _answer(self, question: Question) -> None:
+        asker = self._askers.get(f"{question.slot}.{question.question}")
+        loop = asyncio.get_running_loop()
+        value: object
+        try:
+            if asker is None:
+                # As if it had failed.
+                raise InternalError(f"nobody answers {question.question} in slot {question.slot} any more")  # noqa: TRY301
+            arguments = await asker.gather(question, self, self._clock())
+            value = await loop.run_in_executor(self._engines, asker.answer, arguments)
+            body = documents.encode(value)
+            kind = f"{question.question}.result"
+        except Exception as error:
+            log.exception("question %s about %s failed", question.question, question.subject)
+            code = error.code if isinstance(error, FlexhubError) else "engine"
+            value = {"code": code, "message": str(error)}
+            body = documents.encode(value)
+            kind = f"{question.question}.failed"
+        message = Message(
+            peer=ENGINE,
+            id=question.id,
+            kind=kind,
+            conversation=question.subject,
+            body=body,
+            role=Role.ADMIN,
+            value=value,
+        )
+        with contextlib.suppress(InternalError):  # not stored: the question stays, and is put again at the next start
+            await self._submit(message)
+
+    # -- timers -------------------------------------------------------------------------------------------------------
+
+    async def tick(self) -> None:
+        """Fire all timers that are due by the clock, in order, and wait for what they ask; then those due since."""
+        while await self._fire():
+            await self._quiet()
+
+    async def settled(self) -> None:
+        """Wait until no message is being worked, no question is open and no timer is due.
+
+        Needs a clock that goes, or a `tick`, where timers are due: it does not fire them itself.
+        """
+        while True:
+            await self._quiet()
+            due = await self._read(self.store.next_due)
+            if not (self._queue or self._working or self._open_asks) and (due is None or due > self._clock()):
+                return
+            await asyncio.sleep(0)
+
+    async def _quiet(self) -> None:
+        while self._queue or self._working or self._open_asks:
+            self._idle.clear()
+            await self._idle.wait()
+
+    async def _fire(self) -> int:
+        async with self._firing:
+            timers = await self._read(self.store.due_timers, self._clock(), TIMERS_AT_ONCE)
+            answers = [self._submit(_due(timer)) for timer in timers]
+            results = await asyncio.gather(*answers, return_exceptions=True)
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+            return len(timers)
+
+    def _come_up(self, due: datetime | None) -> None:
+        if due is not None and (self._next_due is None or due < self._next_due):
+            self._next_due = due
+            self._sooner.set()
+
+    async def _watch(self) -> None:
+        while True:
+            self._sooner.clear()
+            now = self._clock()
+            if self._next_due is not None and self._next_due <= now:
+                try:
+                    self._next_due = None  # a batch that sets an earlier one meanwhile is not overwritten
+                    await self._fire()
+                    self._come_up(await self._read(self.store.next_due))
+                except Exception:
+                    log.exception("timers could not be fired; trying again")
+                    self._come_up(now)
+                    await asyncio.sleep(LONGEST_SLEEP_S)
+                continue
+            wait = LONGEST_SLEEP_S if self._next_due is None else (self._next_due - now).total_seconds()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._sooner.wait(), min(wait, LONGEST_SLEEP_S))
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    async def _read(self, read: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, read, *args)
+
+    async def get(self, kind: type[T], id: str) -> T | None:  # noqa: A002 - the documents' own word
+        """One document, as of the last commit."""
+
+        def read() -> T | None:
+            row = self.store.document(kind.__name__, id)
+            return None if row is None else documents.upcast(kind, row.schema_version, row.body)
+
+        return await self._read(read)
+
+    async def documents(  # noqa: PLR0913 - each narrows the list in its own way
+        self,
+        kind: type[T],
+        *,
+        owner: str | None = None,
+        states: Iterable[str] | None = None,
+        overlapping: tuple[datetime, datetime] | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page[T]:
+        """Documents in order of start and id, as of the last commit.
+
+        Args:
+            kind: their core type.
+            owner: only those of this party.
+            states: only those in one of these states.
+            overlapping: only those that share time with [from, to).
+            after: the cursor of the page before.
+            limit: most documents in the page.
+
+        Raises:
+            InvalidError: `after` is no cursor of ours.
+        """
+        query = Query(
+            kind=kind.__name__,
+            owner=owner,
+            states=None if states is None else tuple(states),
+            overlapping=overlapping,
+            after=None if after is None else _position(after),
+            limit=limit + 1,
+        )
+
+        def read() -> Page[T]:
+            rows = self.store.documents(query)
+            items = tuple(documents.upcast(kind, row.schema_version, row.body) for row in rows[:limit])
+            last = rows[limit - 1] if len(rows) > limit else None
+            return Page(items, None if last is None else _cursor(Position(last.starts, last.id)))
+
+        return await self._read(read)
+
+    async def notices(self, party: str | None, after: int | None = None) -> AsyncIterator[NoticeRow]:
+        """What a party is told (None: what anyone is), behind `after` (None: from now on); waits for more.
+
+        Ends when the hub stops. A notice's `seq` is the place to resume after.
+        """
+        listener = asyncio.Event()
+        listeners = self._listeners.setdefault(party, set())
+        listeners.add(listener)
+        try:
+            at = await self._read(self.store.last_notice) if after is None else after
+            while self._accepting:
+                listener.clear()
+                rows = await self._read(self.store.notices, party, at, PAGE)
+                for row in rows:
+                    at = row.seq
+                    yield row
+                if not rows:
+                    await listener.wait()
+        finally:
+            listeners.discard(listener)
+
+    async def add_token(self, party: str, role: Role) -> str:
+        """A new token of a party in a role; only its hash is kept."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writer, add_token, self.store, party, role, self._clock())
+
+    async def find_token(self, hash: str) -> Bearer | None:  # noqa: A002 - what it is
+        """Whom the token with this hash (`token_hash`) stands for; known ones are answered from memory."""
+        bearer = self._tokens.get(hash)
+        if bearer is None:
+            bearer = await self._read(find_token, self.store, hash)
+            if bearer is not None:
+                self._tokens[hash] = bearer
+        return bearer
+
+    @property
+    def stats(self) -> Stats:
+        """Counters since the start."""
+        return Stats(
+            messages=self._messages,
+            batches=self._batches,
+            largest_batch=self._largest,
+            queue=len(self._queue) + self._working,
+            asks=len(self._open_asks),
+        )
+
+
+def _question(name: str) -> tuple[str, str]:
+    slot, _, question = name.partition(".")
+    return slot, question
+
+
+def _fail(job: _Job, error: Exception) -> None:
+    if not job.answer.done():
+        job.answer.set_exception(error)
+
+
+def _due(timer: TimerRow) -> Message:
+    value = Due(subject=timer.subject, event=timer.event, due=timer.due)
+    return Message(
+        peer=TIMER,
+        id=f"{timer.event}:{timer.subject}@{timer.due.isoformat()}",
+        kind=f"timer.{timer.event}",
+        conversation=timer.subject,
+        body=documents.encode(value),
+        role=Role.ADMIN,
+        value=value,
+    )
+
+
+def _cursor(position: Position) -> str:
+    return f"{'' if position.starts is None else position.starts.isoformat()}_{position.id}"
+
+
+def _position(cursor: str) -> Position:
+    starts, separator, id_ = cursor.partition("_")
+    try:
+        at = datetime.fromisoformat(starts) if starts else None
+    except ValueError:
+        at, separator = None, ""
+    if not separator or (at is not None and at.tzinfo is None):
+        raise InvalidError("not a cursor of a page before", path="after", value=cursor)
+    return Position(at, id_)

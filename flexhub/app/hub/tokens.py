@@ -1,0 +1,38 @@
+"""Bearer tokens: bound to a party and a role; only their SHA-256 is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import datetime
+
+import msgspec
+
+from flexhub.adapters.store.interface import Store, TokenRow
+from flexhub.core.registry import Role
+
+
+class Bearer(msgspec.Struct, frozen=True):
+    """Who a token stands for."""
+
+    party: str
+    role: Role
+
+
+def token_hash(token: str) -> str:
+    """SHA-256 of a token in hex. Tokens are random, so neither salt nor stretching is needed."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def add_token(store: Store, party: str, role: Role, now: datetime) -> str:
+    """Make a token, keep its hash, return the token; it cannot be shown again."""
+    token = secrets.token_urlsafe(32)
+    with store.begin() as transaction:
+        transaction.add_token(TokenRow(token_hash(token), party, role, now))
+    return token
+
+
+def find_token(store: Store, hash: str) -> Bearer | None:  # noqa: A002 - what it is
+    """Whom the token with this hash stands for."""
+    row = store.token(hash)
+    return None if row is None else Bearer(row.party, Role(row.role))
