@@ -19,6 +19,7 @@ from sqlalchemy import (
     event,
     func,
     insert,
+    literal,
     or_,
     select,
     tuple_,
@@ -200,7 +201,8 @@ def _page(query: Query) -> Select[Any]:
         found = found.where(columns.starts < until, or_(columns.ends > since, columns.starts >= since))
     if query.after is not None:
         place = tuple_(columns.starts, columns.id)
-        found = found.where(place > tuple_(query.after.starts or UNBOUNDED_START, query.after.id))
+        starts = literal(query.after.starts or UNBOUNDED_START, schema.Micros)
+        found = found.where(place > tuple_(starts, literal(query.after.id)))
     return found.order_by(columns.starts, columns.id).limit(query.limit)
 
 

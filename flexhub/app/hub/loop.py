@@ -158,8 +158,9 @@ class Hub:
         for listeners in self._listeners.values():
             for listener in listeners:
                 listener.set()
-        for executor in (self._engines, self._readers, self._writer):
-            executor.shutdown(wait=executor is not self._engines, cancel_futures=True)
+        self._engines.shutdown(wait=False, cancel_futures=True)
+        self._readers.shutdown()
+        self._writer.shutdown()
 
     # -- messages -----------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ import itertools
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -109,7 +108,7 @@ class Rang(OnBox):
 class Wonder(OnBox):
     """Asks the engine how many items there are; a body names another question."""
 
-    def decide(self, message: Message, view: View, now: datetime) -> Decision:
+    def decide(self, message: Message, view: View, _now: datetime) -> Decision:
         _box(message, view)
         question = message.body.decode() or "count"
         return Decision(
@@ -134,13 +133,15 @@ class Count:
         self.go = asyncio.Event()
         self.go.set()
 
-    async def gather(self, question: Question, reads: Reads, now: datetime) -> Any:
+    async def gather(self, question: Question, reads: Reads, _now: datetime) -> Box | None:
         self.asked += 1
         await self.go.wait()
         return await reads.get(Box, question.subject)
 
-    def answer(self, arguments: Any) -> object:
-        return len(arguments.items)  # a box that is not there is a failure of the engine
+    def answer(self, arguments: Box | None) -> object:
+        if arguments is None:
+            raise EOFError("no box")
+        return len(arguments.items)
 
 
 HANDLERS: Mapping[str, Handler] = {
@@ -153,7 +154,7 @@ HANDLERS: Mapping[str, Handler] = {
 }
 
 
-def message(kind: str, box: str, body: str = "", *, id: str, peer: str = "anna") -> Message:
+def message(kind: str, box: str, body: str = "", *, id: str, peer: str = "anna") -> Message:  # noqa: A002 - its name
     return Message(peer=peer, id=id, kind=kind, conversation=box, body=body.encode(), role=Role.PROSUMER)
 
 
