@@ -242,8 +242,8 @@ class Hub:
         value: object
         try:
             if asker is None:
-                # As if it had failed.
-                raise InternalError(f"nobody answers {question.question} in slot {question.slot} any more")  # noqa: TRY301
+                gone = f"nobody answers {question.question} in slot {question.slot} any more"
+                raise InternalError(gone)  # noqa: TRY301 - told as any failure
             arguments = await asker.gather(question, self, self._clock())
             value = await loop.run_in_executor(self._engines, asker.answer, arguments)
             body = documents.encode(value)
