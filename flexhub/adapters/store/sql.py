@@ -217,10 +217,11 @@ class SqlStore:
         upgrade(url)
         self._reader = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=8, max_overflow=8)
         event.listen(self._reader, "connect", _prepare)
-        self._engine = create_engine(url)
-        event.listen(self._engine, "connect", _prepare)
-        event.listen(self._engine, "begin", _begin)
-        self._writer = self._engine.connect()
+        engine = create_engine(url)
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "begin", _begin)
+        self._writer = engine.connect()
+        self.engines = (engine, self._reader)
         self._turn = threading.Lock()
 
     @contextmanager
@@ -291,8 +292,8 @@ class SqlStore:
         """Let go of all connections."""
         with self._turn:
             self._writer.close()
-        self._engine.dispose()
-        self._reader.dispose()
+        for engine in self.engines:
+            engine.dispose()
 
 
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:

@@ -1,0 +1,43 @@
+"""The migrations end where the tables begin, and SQLite is set to lose nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine, inspect
+
+from flexhub.adapters.store.migrate import current, upgrade
+from flexhub.adapters.store.schema import metadata
+from flexhub.adapters.store.sql import SqlStore
+
+
+def test_the_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    upgrade(url)
+    with create_engine(url).connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        for table in metadata.sorted_tables:
+            indexes = {index["name"]: index["column_names"] for index in inspect(connection).get_indexes(table.name)}
+            assert indexes == {index.name: [column.name for column in index.columns] for index in table.indexes}
+
+
+def test_upgrading_again_changes_nothing(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    assert current(url) == (None, "0001")
+    upgrade(url)
+    upgrade(url)
+    assert current(url) == ("0001", "0001")
+
+
+def test_sqlite_writes_through(tmp_path: Path) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path / 'a.db'}")
+    for engine in store.engines:
+        with engine.connect() as connection:
+            found = {
+                name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+                for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            }
+        assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10000}
+    store.close()
