@@ -136,6 +136,23 @@ class Uncertainty(Model, frozen=True, kw_only=True, gc=False):
                 return p_left + (p_right - p_left) * (energy_kwh - left) / (right - left)
         return 0.0
 
+    def likely_kwh(self) -> list[tuple[float, float]]:
+        """The intervals of energy, rising, whose probability reaches the threshold."""
+        likely: list[tuple[float, float]] = []
+        points = list(zip(self.energies_kwh, self.probabilities, strict=True))
+        for (left, p_left), (right, p_right) in pairwise(points):
+            if max(p_left, p_right) < self.threshold:
+                continue
+            if min(p_left, p_right) >= self.threshold:
+                lo, hi = left, right
+            else:
+                crossing = left + (right - left) * (self.threshold - p_left) / (p_right - p_left)
+                lo, hi = (left, crossing) if p_left > p_right else (crossing, right)
+            if likely and likely[-1][1] == lo:
+                lo = likely.pop()[0]
+            likely.append((lo, hi))
+        return likely
+
 
 class Slice(Model, frozen=True, kw_only=True, gc=False):
     """One step of a profile.

@@ -1,0 +1,70 @@
+"""Profiles with a polytope as a mixed-integer linear program for HiGHS. Slow to import: loaded where needed only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import highspy
+import numpy as np
+
+from flexhub.core.flexoffer import Profile
+
+TIME_LIMIT_S: Final = 10.0
+
+
+def energies(profile: Profile, options: Sequence[Sequence[tuple[float, float]]], big_kwh: float) -> list[float] | None:
+    """Energies that keep the profile, one of the options [lo, hi] of each slice; None where there are none.
+
+    Variables are the energies, and for each slice with alternatives a binary choice z of each, with
+    ``sum lo z <= e <= sum hi z, sum z = 1``. Every other bound is a row as it stands.
+    """
+    if not all(options):
+        return None
+    solver = highspy.Highs()  # type: ignore[no-untyped-call] # its constructor has no annotations
+    solver.setOptionValue("output_flag", False)
+    solver.setOptionValue("time_limit", TIME_LIMIT_S)
+    solver.setOptionValue("primal_feasibility_tolerance", 1e-9)
+    solver.setOptionValue("mip_feasibility_tolerance", 1e-9)
+    for choices in options:
+        solver.addVar(max(min(lo for lo, _ in choices), -big_kwh), min(max(hi for _, hi in choices), big_kwh))
+    for i, choices in enumerate(options):
+        if len(choices) > 1:
+            _one_of(solver, i, choices)
+    first = np.arange(len(options), dtype=np.int32)
+    for lo, hi, coefficients in _rows(profile):
+        solver.addRow(lo, hi, len(coefficients), first[: len(coefficients)], np.array(coefficients, dtype=np.float64))
+    solver.run()
+    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        return None
+    return [float(value) for value in solver.getSolution().col_value[: len(options)]]
+
+
+def _rows(profile: Profile) -> Iterator[tuple[float, float, Sequence[float]]]:
+    """(lo, hi, coefficients of the first slices) of every bound over several slices."""
+    total, subtotal = profile.total_energy_kwh, profile.subtotal_energy_kwh
+    if total is not None:
+        yield total.lo_kwh, total.hi_kwh, [1.0] * len(profile.slices)
+    for i, piece in enumerate(profile.slices):
+        if subtotal is not None:
+            yield subtotal.lo_kwh, subtotal.hi_kwh, [1.0] * (i + 1)
+        for half in piece.polygon:
+            yield -math.inf, half.c_kwh, [half.a] * i + [half.b]
+    if profile.polytope is not None:
+        for coefficients, bound in zip(profile.polytope.a, profile.polytope.b_kwh, strict=True):
+            yield -math.inf, bound, coefficients
+
+
+def _one_of(solver: highspy.Highs, i: int, choices: Sequence[tuple[float, float]]) -> None:
+    """Variable i lies in one of these intervals: lo_k z_k summed <= e_i <= hi_k z_k summed, with one z of value 1."""
+    first = solver.getNumCol()
+    for k in range(len(choices)):
+        solver.addVar(0.0, 1.0)
+        solver.changeColIntegrality(first + k, highspy.HighsVarType.kInteger)
+    picks = np.arange(first, first + len(choices), dtype=np.int32)
+    columns = np.concatenate((np.array([i], dtype=np.int32), picks))
+    lows, highs = (np.array([1.0, *(-choice[side] for choice in choices)]) for side in (0, 1))
+    solver.addRow(1.0, 1.0, len(picks), picks, np.ones(len(picks)))
+    solver.addRow(0.0, math.inf, len(columns), columns, lows)
+    solver.addRow(-math.inf, 0.0, len(columns), columns, highs)
