@@ -1,0 +1,343 @@
+"""What the routes do: messages go to the hub, questions are answered from what is stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple, TypeVar
+
+from aiohttp import web
+
+from flexhub.app.api import messages as m
+from flexhub.app.exchange import figures
+from flexhub.app.exchange.market import Registration, read_batch
+from flexhub.app.exchange.offers import Decline, read_offer
+from flexhub.app.exchange.papers import UNSETTLED
+from flexhub.app.hub.contract import Message, Page
+from flexhub.app.hub.loop import Hub
+from flexhub.app.hub.tokens import Bearer
+from flexhub.core.documents import decode, encode
+from flexhub.core.errors import InvalidError, NotFoundError
+from flexhub.core.flexoffer import FlexOffer
+from flexhub.core.registry import Role
+from flexhub.core.timeseries import Measurement, SeriesKind
+from flexhub.core.trading import Bill, Contract, FlexRequest
+
+T = TypeVar("T")
+
+LONGEST: Final = timedelta(days=366)
+"""Longest period that one question may ask about."""
+
+PAGE: Final = 1000
+
+
+class Service(NamedTuple):
+    """What the routes work with. `name` is the hub's own, `version` flexhub's."""
+
+    hub: Hub
+    clock: Callable[[], datetime]
+    name: str
+    version: str
+
+
+class Call(NamedTuple):
+    """One request, checked: who calls in which role, with which arguments, body and message id."""
+
+    request: web.Request
+    caller: Bearer
+    args: Any
+    body: bytes
+    message_id: str
+
+    @property
+    def party(self) -> str:
+        """Who calls."""
+        return self.caller.party
+
+
+class Reply(NamedTuple):
+    """What is answered: JSON, unless the headers say otherwise."""
+
+    body: bytes
+    status: int = 200
+    headers: dict[str, str] | None = None
+
+
+# -- messages to the hub ----------------------------------------------------------------------------------------------
+
+
+async def _handle(service: Service, call: Call, kind: str, conversation: str, value: object = None) -> Reply:
+    answer = await service.hub.handle(
+        Message(
+            peer=call.party,
+            id=call.message_id,
+            kind=kind,
+            conversation=conversation,
+            body=call.body,
+            role=call.caller.role,
+            value=value,
+        )
+    )
+    return Reply(answer.body, answer.status)
+
+
+def _same_id(path_id: str, body_id: str, kind: str) -> None:
+    if path_id != body_id:
+        raise InvalidError(f"the path names {path_id}", path=f"{kind}/id", value=body_id)
+
+
+async def post_offer(service: Service, call: Call) -> Reply:
+    """Offer flexibility."""
+    offer = read_offer(call.body, call.party, call.message_id)
+    reply = await _handle(service, call, "flexoffer.post", offer.id, offer)
+    return reply._replace(headers={"Location": f"/flexoffer/{offer.id}"})
+
+
+async def put_offer(service: Service, call: Call) -> Reply:
+    """Replace an offer."""
+    offer = read_offer(call.body, call.party, call.message_id, call.args.id)
+    _same_id(call.args.id, offer.id, "FlexOffer")
+    return await _handle(service, call, "flexoffer.put", offer.id, offer)
+
+
+async def delete_offer(service: Service, call: Call) -> Reply:
+    """Take an offer back."""
+    return await _handle(service, call, "flexoffer.delete", call.args.id)
+
+
+async def confirm_offer(service: Service, call: Call) -> Reply:
+    """Confirm a schedule."""
+    return await _handle(service, call, "flexoffer.confirm", call.args.id)
+
+
+async def decline_offer(service: Service, call: Call) -> Reply:
+    """Decline a schedule."""
+    decode(Decline, call.body)
+    return await _handle(service, call, "flexoffer.decline", call.args.id)
+
+
+async def post_measurements(service: Service, call: Call) -> Reply:
+    """Send meter readings."""
+    return await _handle(service, call, "measurement.post", call.party, read_batch(call.body))
+
+
+async def post_request(service: Service, call: Call) -> Reply:
+    """Ask for flexibility."""
+    request = decode(FlexRequest, call.body)
+    return await _handle(service, call, "flexrequest.post", request.id, request)
+
+
+async def put_contract(service: Service, call: Call) -> Reply:
+    """Make a contract."""
+    contract = decode(Contract, call.body)
+    _same_id(call.args.id, contract.id, "Contract")
+    return await _handle(service, call, "contract.put", contract.id, contract)
+
+
+async def put_party(service: Service, call: Call) -> Reply:
+    """Register a party."""
+    entry = decode(Registration, call.body)
+    _same_id(call.args.id, entry.party.id, "Registration/party")
+    return await _handle(service, call, "registry.put", entry.party.id, entry)
+
+
+async def ask_plan(service: Service, call: Call) -> Reply:
+    """Plan now."""
+    return await _handle(service, call, "plan.ask", call.party)
+
+
+async def ask_settle(service: Service, call: Call) -> Reply:
+    """Settle now."""
+    return await _handle(service, call, "settle.ask", call.party)
+
+
+# -- answers from what is stored --------------------------------------------------------------------------------------
+
+
+def _sees(caller: Bearer, offer: FlexOffer) -> bool:
+    """A prosumer sees its own offers, an aggregator its portfolio."""
+    if caller.role is Role.AGGREGATOR:
+        return offer.recipient == caller.party
+    return caller.role is Role.ADMIN or offer.issuer == caller.party
+
+
+def _owner(caller: Bearer) -> str | None:
+    """Whose documents are looked through: a prosumer's own; of those of all parties the visible ones are kept."""
+    return None if caller.role in (Role.AGGREGATOR, Role.ADMIN) else caller.party
+
+
+def _checked(since: datetime, until: datetime) -> tuple[datetime, datetime]:
+    if until <= since:
+        raise InvalidError("to is not after from", path="path/to", value=until.isoformat())
+    if until - since > LONGEST:
+        raise InvalidError(f"longer than {LONGEST.days} days", path="path/to", value=until.isoformat())
+    return since, until
+
+
+def _today(service: Service, args: m.OptionalPeriod) -> tuple[datetime, datetime]:
+    day = timedelta(days=1)
+    since = args.from_
+    if since is None:
+        since = service.clock().replace(hour=0, minute=0, second=0, microsecond=0)
+        if args.to is not None:
+            since = min(since, args.to - day)
+    return _checked(since, args.to or since + day)
+
+
+async def _all(pages: Callable[[str | None], Any]) -> list[Any]:
+    found: list[Any] = []
+    after: str | None = None
+    while True:
+        page = await pages(after)
+        found += page.items
+        if page.next is None:
+            return found
+        after = page.next
+
+
+async def _offers_of(service: Service, caller: Bearer, period: tuple[datetime, datetime]) -> list[FlexOffer]:
+    """All offers that the caller may see and that are about some of the period."""
+    found = await _all(
+        lambda after: service.hub.documents(
+            FlexOffer, owner=_owner(caller), overlapping=period, after=after, limit=PAGE
+        )
+    )
+    return [offer for offer in found if _sees(caller, offer)]
+
+
+def _linked(call: Call, listed: m.Offers | m.Requests | m.Contracts | m.Bills) -> Reply:
+    """A page, with a Link header (RFC 8288) to the next one."""
+    headers = None
+    if listed.next is not None:
+        url = call.request.rel_url.update_query(cursor=listed.next)
+        headers = {"Link": f'<{url}>; rel="next"'}
+    return Reply(encode(listed), headers=headers)
+
+
+async def _page(  # noqa: PLR0913 - each narrows the list in its own way
+    service: Service,
+    args: Any,  # noqa: ANN401 - any arguments with limit and cursor
+    kind: type[T],
+    *,
+    owner: str | None,
+    states: tuple[str, ...] | None = None,
+    overlapping: tuple[datetime, datetime] | None = None,
+) -> Page[T]:
+    try:
+        return await service.hub.documents(
+            kind, owner=owner, states=states, overlapping=overlapping, after=args.cursor, limit=args.limit
+        )
+    except InvalidError as error:
+        raise InvalidError(error.message, path="query/cursor", value=error.value) from error
+
+
+async def get_offers(service: Service, call: Call) -> Reply:
+    """Offers that are not settled yet."""
+    page = await _page(service, call.args, FlexOffer, owner=_owner(call.caller), states=UNSETTLED)
+    return _linked(call, m.Offers(items=tuple(o for o in page.items if _sees(call.caller, o)), next=page.next))
+
+
+async def get_history(service: Service, call: Call) -> Reply:
+    """Offers about a period, in any state."""
+    period = _checked(call.args.from_, call.args.to)
+    page = await _page(service, call.args, FlexOffer, owner=_owner(call.caller), overlapping=period)
+    return _linked(call, m.Offers(items=tuple(o for o in page.items if _sees(call.caller, o)), next=page.next))
+
+
+async def get_offer(service: Service, call: Call) -> Reply:
+    """One offer."""
+    offer = await service.hub.get(FlexOffer, call.args.id)
+    if offer is None or not _sees(call.caller, offer):
+        raise NotFoundError("no such flex-offer", path="FlexOffer/id", value=call.args.id)
+    return Reply(encode(offer))
+
+
+async def get_requests(service: Service, call: Call) -> Reply:
+    """Flex-requests: those that the caller made or got."""
+    caller = call.caller
+    owner = None if caller.role in (Role.AGGREGATOR, Role.ADMIN) else caller.party
+    page = await _page(service, call.args, FlexRequest, owner=owner)
+    seen = (r for r in page.items if caller.role is Role.ADMIN or caller.party in (r.issuer, r.recipient))
+    return _linked(call, m.Requests(items=tuple(seen), next=page.next))
+
+
+async def get_contracts(service: Service, call: Call) -> Reply:
+    """Contracts of the caller."""
+    caller = call.caller
+    page = await _page(service, call.args, Contract, owner=_owner(caller))
+    seen = (c for c in page.items if caller.role is Role.ADMIN or caller.party in (c.prosumer, c.aggregator))
+    return _linked(call, m.Contracts(items=tuple(seen), next=page.next))
+
+
+async def _bills_of(service: Service, caller: Bearer, period: tuple[datetime, datetime] | None) -> list[Bill]:
+    bills: list[Bill] = await _all(
+        lambda after: service.hub.documents(Bill, owner=_owner(caller), overlapping=period, after=after, limit=PAGE)
+    )
+    if caller.role is not Role.AGGREGATOR:
+        return bills
+    contracts = await _all(lambda after: service.hub.documents(Contract, after=after, limit=PAGE))
+    own = {c.id for c in contracts if c.aggregator == caller.party}
+    return [bill for bill in bills if bill.contract in own]
+
+
+async def get_bills(service: Service, call: Call) -> Reply:
+    """Bills of a period, factual and predicted."""
+    args, period = call.args, None
+    if args.from_ is not None or args.to is not None:
+        period = _today(service, args)
+    bills = await _bills_of(service, call.caller, period)
+    factual, predicted = figures.totals(bills)
+    return Reply(encode(m.Bills(items=tuple(bills), factual_eur=factual, predicted_eur=predicted)))
+
+
+async def get_series(service: Service, call: Call) -> Reply:
+    """A sum of series over a period."""
+    args: m.Series = call.args
+    caller, period = call.caller, _checked(args.from_, args.to)
+    offers = await _offers_of(service, caller, period)
+    parts: list[figures.Part]
+    if args.kind is SeriesKind.MEASUREMENT:
+        readings: list[Measurement] = await _all(
+            lambda after: service.hub.documents(
+                Measurement, owner=_owner(caller), overlapping=period, after=after, limit=PAGE
+            )
+        )
+        if caller.role is Role.AGGREGATOR:
+            # A contract lets an aggregator see what is measured under its portfolio's offers, and nothing else.
+            own = {offer.id for offer in offers}
+            readings = [r for r in readings if r.offer in own]
+        parts = figures.measured(readings, args.subject)
+    else:
+        parts = figures.planned(offers, args.kind, args.subject)
+    series = await asyncio.to_thread(figures.total, args.subject or caller.party, args.kind, parts, *period)
+    return Reply(encode(m.SeriesList(items=(series,))))
+
+
+async def get_kpi(service: Service, call: Call) -> Reply:
+    """Key figures of a period, today unless told."""
+    since, until = _today(service, call.args)
+    if until - since > timedelta(days=31):
+        raise InvalidError("longer than 31 days", path="query/to", value=until.isoformat())
+    offers = await _offers_of(service, call.caller, (since, until))
+    bills = await _bills_of(service, call.caller, (since, until))
+    factual, predicted = figures.totals(bills)
+    peak, flexibility = await asyncio.to_thread(figures.flexibility, offers, since, until)
+    kpi = m.Kpi(
+        from_=since,
+        to=until,
+        offers=figures.states(offers),
+        peak_baseline_kwh=peak,
+        flexibility_kwh=tuple(flexibility),
+        adaptability=tuple(f / peak if peak > 0 else None for f in flexibility),
+        factual_eur=factual,
+        predicted_eur=predicted,
+    )
+    return Reply(encode(kpi))
+
+
+async def get_health(service: Service, call: Call) -> Reply:  # noqa: ARG001 - the routes' signature
+    """Whether the hub answers."""
+    return Reply(encode(m.Health(status="ok", name=service.name, version=service.version, now=service.clock())))
+
+

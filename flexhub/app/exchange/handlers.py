@@ -1,0 +1,39 @@
+"""Every kind of message that the exchange decides about, and its handler."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from flexhub.app.exchange.market import PostMeasurements, PostRequest, PutContract, Register
+from flexhub.app.exchange.offers import ConfirmOffer, Deadline, DeclineOffer, DeleteOffer, PostOffer, PutOffer
+from flexhub.app.exchange.running import PlanResult, Run, SettleResult
+from flexhub.app.hub.contract import Handler
+from flexhub.engines.slots import ManagerEngine
+
+GRACE: Final = timedelta(hours=1)
+"""How long a settlement waits for readings, unless told otherwise."""
+
+
+def build(
+    engine: ManagerEngine, *, plan_every: timedelta | None, settle_every: timedelta | None, grace: timedelta = GRACE
+) -> dict[str, Handler]:
+    """Kind -> handler, for an aggregator's hub with this manager engine and these cadences (None: only when asked)."""
+    return {
+        "flexoffer.post": PostOffer(engine),
+        "flexoffer.put": PutOffer(engine),
+        "flexoffer.delete": DeleteOffer(),
+        "flexoffer.confirm": ConfirmOffer(),
+        "flexoffer.decline": DeclineOffer(),
+        "measurement.post": PostMeasurements(),
+        "flexrequest.post": PostRequest(),
+        "contract.put": PutContract(),
+        "registry.put": Register(),
+        "timer.deadline": Deadline(),
+        "timer.plan": Run("plan", plan_every),
+        "timer.settle": Run("settle", settle_every),
+        "plan.ask": Run("plan"),
+        "settle.ask": Run("settle"),
+        "plan.result": PlanResult(),
+        "settle.result": SettleResult(grace),
+    }

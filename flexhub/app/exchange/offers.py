@@ -1,0 +1,290 @@
+"""Decisions about single flex-offers: posted, revised, taken back, confirmed, declined, and their deadlines."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from flexhub.app.exchange.papers import Change, Membership, file_offer
+from flexhub.app.hub.contract import Answer, Decision, Key, Message, View
+from flexhub.core import lifecycle
+from flexhub.core.documents import decode, encode
+from flexhub.core.effects import Effect, Notify, SetTimer
+from flexhub.core.errors import (
+    DuplicateError,
+    ExpiredError,
+    ForbiddenError,
+    InfeasibleError,
+    InvalidError,
+    NotFoundError,
+)
+from flexhub.core.flexoffer import FlexOffer, State
+from flexhub.core.judge import violations
+from flexhub.core.trading import Contract
+from flexhub.engines.slots import ManagerEngine
+
+_NAMESPACE: Final = uuid.UUID("5b8a8b0e-6f0c-5f0a-9f6e-1f1e8d9f2c11")
+_NULL: Final = b"null"
+
+
+def new_id(peer: str, message_id: str) -> str:
+    """The id of what a message creates: the same for the same message, so that a repeat creates nothing."""
+    return uuid.uuid5(_NAMESPACE, f"{peer}/{message_id}").hex
+
+
+def read_offer(body: bytes, peer: str, message_id: str, default_id: str | None = None) -> FlexOffer:
+    """The offer in a body; without an id it gets the default or a new one, without an issuer the peer is meant.
+
+    Raises:
+        MalformedError, InvalidError: as `core.documents.decode`.
+    """
+    try:
+        return decode(FlexOffer, body)
+    except InvalidError:
+        try:
+            fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        except msgspec.DecodeError:
+            fields = {}
+        given = {"id": default_id or new_id(peer, message_id), "issuer": peer}
+        missing = {name: value for name, value in given.items() if bytes(fields.get(name, _NULL)) == _NULL}
+        if not fields or not missing:
+            raise
+    return decode(FlexOffer, encode({**fields, **missing}))
+
+
+def change(offer: FlexOffer, events: Iterable[lifecycle.AnyEvent], now: datetime) -> tuple[FlexOffer, list[Effect]]:
+    """The offer after these events of one decision; one notice and one timer stand for all of them.
+
+    Raises:
+        FlexhubError: as `lifecycle.step`.
+    """
+    last: dict[object, Effect] = {}
+    for event in events:
+        offer, effects = lifecycle.step(offer, event, now)
+        for effect in effects:
+            if isinstance(effect, SetTimer):
+                last[effect.subject, effect.event] = effect
+            elif isinstance(effect, Notify):
+                last[effect.party, effect.topic, effect.subject] = effect
+            else:
+                last[id(effect)] = effect
+    told = Change(id=offer.id, state=offer.state, state_reason=offer.state_reason, schedule=offer.schedule)
+    return offer, [msgspec.structs.replace(e, body=told) if isinstance(e, Notify) else e for e in last.values()]
+
+
+def decided(offer: FlexOffer, effects: Iterable[Effect], status: int = 200) -> Decision:
+    """Store the offer and answer with it."""
+    return Decision(answer=Answer(status=status, body=encode(offer)), puts=(file_offer(offer),), effects=tuple(effects))
+
+
+def in_force(membership: Membership | None, offer: FlexOffer, now: datetime) -> Contract:
+    """The contract that the offer falls under.
+
+    Raises:
+        ForbiddenError: the issuer has none in force, or names another one or another recipient.
+    """
+    if membership is None or not membership.contract.covers(now):
+        raise ForbiddenError(f"{offer.issuer} has no contract in force", path="FlexOffer/issuer", value=offer.issuer)
+    contract = membership.contract
+    if offer.contract not in (None, contract.id):
+        raise ForbiddenError("not the contract in force", path="FlexOffer/contract", value=str(offer.contract))
+    if offer.recipient not in (None, contract.aggregator):
+        raise ForbiddenError("not the contract's aggregator", path="FlexOffer/recipient", value=str(offer.recipient))
+    return contract
+
+
+def check(offer: FlexOffer, now: datetime) -> None:
+    """Whether the offer can be taken up at all.
+
+    Raises:
+        InvalidError: it holds no flexibility.
+        ExpiredError: it can no longer be accepted, assigned or started.
+        InfeasibleError: its own default schedule breaks its bounds.
+    """
+    if offer.withdrawn:
+        raise InvalidError("an offer without profiles holds no flexibility", path="FlexOffer/profiles")
+    for name, deadline in (
+        ("accept_before", offer.accept_before),
+        ("start_before", offer.start_before),
+        ("assign_before", offer.assign_deadline(now)),
+    ):
+        if deadline is not None and now > deadline:
+            raise ExpiredError(f"{deadline:%FT%TZ} has passed at {now:%FT%TZ}", path=f"FlexOffer/{name}")
+    if offer.default_schedule is not None:
+        broken = violations(offer, offer.default_schedule, now=now)
+        if broken:
+            raise InfeasibleError(
+                "; ".join(str(v) for v in broken[:3]), path="FlexOffer/default_schedule", clause=broken[0].clause
+            )
+
+
+def own(view: View, message: Message) -> FlexOffer:
+    """The offer that the message is about.
+
+    Raises:
+        NotFoundError: there is none, or it is another party's, which is the same to the asker.
+    """
+    offer = view.get(FlexOffer, message.conversation)
+    if offer is None or offer.issuer != message.peer:
+        raise NotFoundError("no such flex-offer", path="FlexOffer/id", value=message.conversation)
+    return offer
+
+
+def _draft(message: Message, default_id: str | None = None) -> FlexOffer:
+    if isinstance(message.value, FlexOffer):
+        return message.value
+    return read_offer(message.body, message.peer, message.id, default_id)
+
+
+def _by(message: Message, offer: FlexOffer) -> None:
+    if offer.issuer != message.peer:
+        raise ForbiddenError(
+            f"{message.peer} may not offer for {offer.issuer}", path="FlexOffer/issuer", value=offer.issuer
+        )
+
+
+class _Judging:
+    """What posting and revising share: the manager engine's verdict, given at once."""
+
+    def __init__(self, engine: ManagerEngine) -> None:
+        self._engine = engine
+
+    def verdict(self, offer: FlexOffer, contract: Contract, now: datetime) -> lifecycle.AnyEvent:
+        acceptance = self._engine.accept(offer, contract, now)
+        if acceptance.accepted:
+            return lifecycle.Accepted()
+        return lifecycle.Rejected(reason=acceptance.reason[:1000] or "not accepted")
+
+
+class PostOffer(_Judging):
+    """``flexoffer.post``: accepted or rejected at once, and returned with its id (201).
+
+    The same offer again changes nothing and is answered with the offer as it is now (200).
+    """
+
+    def needs(self, message: Message) -> Iterable[Key]:
+        """The offer of that id, and the issuer's contract."""
+        return Key(FlexOffer, _draft(message).id), Key(Membership, message.peer)
+
+    def decide(self, message: Message, view: View, now: datetime) -> Decision:
+        """Submitted, then Accepted or Rejected."""
+        draft = _draft(message)
+        _by(message, draft)
+        known = view.get(FlexOffer, draft.id)
+        if known is not None:
+            return self._again(known, draft)
+        if draft.state not in (State.INITIAL, State.OFFERED):
+            raise InvalidError("a new offer is initial", path="FlexOffer/state", value=draft.state)
+        if draft.schedule is not None:
+            raise InvalidError("the recipient assigns schedules", path="FlexOffer/schedule")
+        contract = in_force(view.get(Membership, message.peer), draft, now)
+        check(draft, now)
+        offer = msgspec.structs.replace(
+            draft, state=State.INITIAL, state_reason=None, contract=contract.id, recipient=contract.aggregator
+        )
+        events = (lifecycle.Submitted(), self.verdict(offer, contract, now))
+        return decided(*change(offer, events, now), status=201)
+
+    @staticmethod
+    def _again(known: FlexOffer, draft: FlexOffer) -> Decision:
+        same = msgspec.structs.replace(
+            draft,
+            state=known.state,
+            state_reason=known.state_reason,
+            schedule=known.schedule,
+            contract=draft.contract or known.contract,
+            recipient=draft.recipient or known.recipient,
+        )
+        if same != known:
+            raise DuplicateError("this id is taken by another offer", path="FlexOffer/id", value=draft.id)
+        return Decision(answer=Answer(status=200, body=encode(known)))
+
+
+class PutOffer(_Judging):
+    """``flexoffer.put``: the issuer replaces its offer while it is not assigned; it is judged afresh."""
+
+    def needs(self, message: Message) -> Iterable[Key]:
+        """The offer, and the issuer's contract."""
+        return Key(FlexOffer, message.conversation), Key(Membership, message.peer)
+
+    def decide(self, message: Message, view: View, now: datetime) -> Decision:
+        """Revised, then Accepted or Rejected."""
+        known = own(view, message)
+        draft = _draft(message, known.id)
+        _by(message, draft)
+        if draft.id != known.id:
+            raise InvalidError("a revision keeps its id", path="FlexOffer/id", value=draft.id)
+        # What was read may be written back: state and schedule are not the issuer's to change, only to repeat.
+        if draft.state not in (State.INITIAL, State.OFFERED, known.state):
+            raise InvalidError("an issuer cannot set the state", path="FlexOffer/state", value=draft.state)
+        if draft.schedule not in (None, known.schedule):
+            raise InvalidError("the recipient assigns schedules", path="FlexOffer/schedule")
+        contract = in_force(view.get(Membership, message.peer), draft, now)
+        offer = msgspec.structs.replace(draft, contract=contract.id, recipient=contract.aggregator)
+        # The notice and the timer of the revision are replaced by those of the verdict.
+        revised, _ = lifecycle.step(known, lifecycle.Revised(offer=offer), now)
+        check(revised, now)
+        return decided(*change(revised, (self.verdict(revised, contract, now),), now))
+
+
+class DeleteOffer:
+    """``flexoffer.delete``: the issuer takes its offer back while it is not assigned."""
+
+    def needs(self, message: Message) -> Iterable[Key]:
+        """The offer."""
+        return (Key(FlexOffer, message.conversation),)
+
+    def decide(self, message: Message, view: View, now: datetime) -> Decision:
+        """Canceled."""
+        return decided(*change(own(view, message), (lifecycle.Canceled(),), now))
+
+
+class Decline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a schedule will not be carried out."""
+
+    reason: str = "declined by its issuer"
+
+
+class ConfirmOffer:
+    """``flexoffer.confirm``: the issuer will carry its schedule out."""
+
+    def needs(self, message: Message) -> Iterable[Key]:
+        """The offer."""
+        return (Key(FlexOffer, message.conversation),)
+
+    def decide(self, message: Message, view: View, now: datetime) -> Decision:
+        """Confirmed."""
+        return decided(*change(own(view, message), (lifecycle.Confirmed(),), now))
+
+
+class DeclineOffer:
+    """``flexoffer.decline``: the issuer won't carry its schedule out."""
+
+    def needs(self, message: Message) -> Iterable[Key]:
+        """The offer."""
+        return (Key(FlexOffer, message.conversation),)
+
+    def decide(self, message: Message, view: View, now: datetime) -> Decision:
+        """Declined."""
+        why = decode(Decline, message.body) if message.body else Decline()
+        return decided(*change(own(view, message), (lifecycle.Declined(reason=why.reason[:1000]),), now))
+
+
+class Deadline:
+    """``timer.deadline``: nobody decided in time, or the schedule's start or end has come."""
+
+    def needs(self, message: Message) -> Iterable[Key]:
+        """The offer."""
+        return (Key(FlexOffer, message.conversation),)
+
+    def decide(self, message: Message, view: View, now: datetime) -> Decision:
+        """The event that the offer's own deadline stands for; nothing where it has moved on."""
+        offer = view.get(FlexOffer, message.conversation)
+        event = lifecycle.on_deadline(offer) if offer is not None else None
+        if offer is None or event is None:
+            return Decision(answer=Answer(status=204))
+        return decided(*change(offer, (event,), now))

@@ -1,0 +1,177 @@
+"""Decisions about the whole portfolio: when to plan and to settle, and what to do with the engine's answers.
+
+A run is an `Ask` to the manager engine; its answer comes back as a journalled message, so that it is decided upon as
+any other. Runs repeat on the grid of their cadence: each timer sets the next one, also after a missed one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import msgspec
+
+from flexhub.app.exchange.market import value_of
+from flexhub.app.exchange.offers import change
+from flexhub.app.exchange.papers import Fault, PlanRecord, file, file_bill, file_offer, schedule_end
+from flexhub.app.hub.contract import Answer, Decision, Key, Message, Put, View
+from flexhub.core import lifecycle
+from flexhub.core.base import Instant, Model
+from flexhub.core.documents import encode
+from flexhub.core.effects import Ask, Effect, Notify, SetTimer
+from flexhub.core.errors import EngineError, FlexhubError, InvalidError, NotFoundError
+from flexhub.core.flexoffer import FlexOffer, Schedule, State
+from flexhub.core.timegrid import EPOCH
+from flexhub.core.trading import Basis, Bill, Verdict
+from flexhub.engines.slots import Assignment, Plan
+
+MANAGER = "manager"
+
+
+def next_run(now: datetime, every: timedelta) -> datetime:
+    """The first multiple of the cadence after now, counted from the epoch."""
+    return EPOCH + ((now - EPOCH) // every + 1) * every
+
+
+class Run:
+    """``timer.plan`` and ``timer.settle`` ask and set the next run; ``plan.ask`` and ``settle.ask`` only ask."""
+
+    def __init__(self, question: str, every: timedelta | None = None) -> None:
+        self._question = question
+        self._every = every
+
+    def needs(self, message: Message) -> Iterable[Key]:  # noqa: ARG002 - the handler's signature
+        """Nothing: whoever answers the question gathers the portfolio."""
+        return ()
+
+    def decide(self, message: Message, view: View, now: datetime) -> Decision:  # noqa: ARG002 - the handler's signature
+        """The question, and the next run."""
+        portfolio = message.conversation
+        effects: list[Effect] = [Ask(slot=MANAGER, question=self._question, subject=portfolio)]
+        if self._every is not None:
+            effects.append(SetTimer(subject=portfolio, event=self._question, due=next_run(now, self._every)))
+        return Decision(answer=Answer(status=202, body=b"{}"), effects=tuple(effects))
+
+
+class PlanResult:
+    """``plan.result``: every schedule is judged and assigned; one that cannot be changes nothing for its offer."""
+
+    def needs(self, message: Message) -> Iterable[Key]:
+        """The offers that got schedules."""
+        return [Key(FlexOffer, a.offer) for a in value_of(message, Plan).assignments]
+
+    def decide(self, message: Message, view: View, now: datetime) -> Decision:
+        """Assigned, offer by offer, and a record of the run."""
+        plan = value_of(message, Plan)
+        puts: list[Put] = []
+        effects: list[Effect] = []
+        faults: list[Fault] = []
+        unchanged = 0
+        for assignment in plan.assignments:
+            try:
+                step = self._assign(assignment, message.conversation, view, now)
+            except FlexhubError as error:
+                faults.append(Fault(offer=assignment.offer, code=error.code, message=str(error)))
+                continue
+            if step is None:
+                unchanged += 1
+                continue
+            puts.append(file_offer(step[0]))
+            effects += step[1]
+        faults += (Fault(offer=r.offer, code="refused", message=r.reason) for r in plan.refusals)
+        record = PlanRecord(
+            id=f"{message.conversation}@{now:%Y%m%dT%H%M%SZ}",
+            portfolio=message.conversation,
+            at=now,
+            assigned=len(puts),
+            unchanged=unchanged,
+            cost_eur=plan.cost_eur,
+            unserved_kwh=plan.unserved_kwh,
+            faults=tuple(faults),
+        )
+        puts.append(file(PlanRecord, record.id, record, record.portfolio))
+        effects.append(Notify(party=record.portfolio, topic="plan", subject=record.id, body=record))
+        return Decision(answer=Answer(status=200, body=encode(record)), puts=tuple(puts), effects=tuple(effects))
+
+    @staticmethod
+    def _assign(
+        assignment: Assignment, portfolio: str, view: View, now: datetime
+    ) -> tuple[FlexOffer, list[Effect]] | None:
+        offer = view.get(FlexOffer, assignment.offer)
+        if offer is None or offer.recipient != portfolio:
+            raise EngineError("the plan names an offer that is not in the portfolio", path="Plan/assignments")
+        schedule = assignment.schedule
+        if offer.schedule is not None:
+            if _same_course(schedule, offer.schedule):
+                return None
+            schedule = msgspec.structs.replace(schedule, update=offer.schedule.update + 1)
+        try:
+            return change(offer, (lifecycle.Assigned(schedule=schedule),), now)
+        except InvalidError as error:
+            # The planner promised schedules that the judge finds nothing wrong with.
+            raise EngineError(error.message, path=error.path, value=error.value, clause=error.clause) from error
+
+
+def _same_course(one: Schedule, other: Schedule) -> bool:
+    return one.start == other.start and one.slices == other.slices
+
+
+class Settlement(Model, frozen=True, kw_only=True):
+    """What a settlement run came to.
+
+    Each bill stands for its whole period and replaces the one before; `offers` are those executed and not settled yet.
+    """
+
+    at: Instant
+    bills: tuple[Bill, ...]
+    offers: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+class SettleResult:
+    """``settle.result``: bills are stored, and offers settled whose amounts are final.
+
+    An offer's amounts are final when all its lines are factual and verified. Readings that are still missing `grace`
+    after its end are not waited for any longer; its lines then stand as the engine wrote them.
+    """
+
+    def __init__(self, grace: timedelta) -> None:
+        self._grace = grace
+
+    def needs(self, message: Message) -> Iterable[Key]:
+        """The offers to settle, and the bills as they were."""
+        result = value_of(message, Settlement)
+        return [*(Key(FlexOffer, o) for o in result.offers), *(Key(Bill, b.id) for b in result.bills)]
+
+    def decide(self, message: Message, view: View, now: datetime) -> Decision:
+        """Bills, and Settled for every offer that is final."""
+        result = value_of(message, Settlement)
+        changed = [bill for bill in result.bills if view.get(Bill, bill.id) != bill]
+        puts = [file_bill(bill) for bill in changed]
+        effects: list[Effect] = [Notify(party=bill.party, topic="bill", subject=bill.id, body=bill) for bill in changed]
+        open_, final = _verdicts(result.bills)
+        for offer_id in result.offers:
+            offer = view.get(FlexOffer, offer_id)
+            if offer is None:
+                raise NotFoundError("no such flex-offer", path="Settlement/offers", value=offer_id)
+            if offer.state is not State.EXECUTED or offer.schedule is None:
+                continue
+            late = now >= schedule_end(offer, offer.schedule) + self._grace
+            if offer.id in final - open_ or late:
+                settled, more = change(offer, (lifecycle.Settled(),), now)
+                puts.append(file_offer(settled))
+                effects += more
+        body = encode({"bills": len(changed), "faults": result.faults})
+        return Decision(answer=Answer(status=200, body=body), puts=tuple(puts), effects=tuple(effects))
+
+
+def _verdicts(bills: Iterable[Bill]) -> tuple[set[str], set[str]]:
+    """Offers with a line that is not final, and offers with one that is."""
+    open_: set[str] = set()
+    final: set[str] = set()
+    for bill in bills:
+        for line in bill.lines:
+            if line.offer is not None:
+                done = line.basis is Basis.FACTUAL and line.verdict is not Verdict.UNVERIFIED
+                (final if done else open_).add(line.offer)
+    return open_, final
