@@ -339,5 +339,3 @@ async def get_kpi(service: Service, call: Call) -> Reply:
 async def get_health(service: Service, call: Call) -> Reply:  # noqa: ARG001 - the routes' signature
     """Whether the hub answers."""
     return Reply(encode(m.Health(status="ok", name=service.name, version=service.version, now=service.clock())))
-
-

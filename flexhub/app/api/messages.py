@@ -61,8 +61,7 @@ class Series(Period, frozen=True, kw_only=True):
 
     kind: SeriesKind
     subject: (
-        Annotated[Id, msgspec.Meta(description="Only of this flex-offer, location, issuer or metering subject.")]
-        | None
+        Annotated[Id, msgspec.Meta(description="Only of this flex-offer, location, issuer or metering subject.")] | None
     ) = None
 
 
@@ -70,9 +69,7 @@ class Resume(Arguments, frozen=True, kw_only=True):
     """Where a stream begins."""
 
     after: (
-        Annotated[
-            int, msgspec.Meta(ge=0, description="Event id after which to begin; `Last-Event-ID` goes before it.")
-        ]
+        Annotated[int, msgspec.Meta(ge=0, description="Event id after which to begin; `Last-Event-ID` goes before it.")]
         | None
     ) = None
 

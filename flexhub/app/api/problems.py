@@ -71,7 +71,9 @@ class HttpError(FlexhubError):
 
     code = "http"
 
-    def __init__(self, status: HTTPStatus, message: str, *, path: str = "", headers: dict[str, str] | None = None):
+    def __init__(
+        self, status: HTTPStatus, message: str, *, path: str = "", headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(message, path=path, clause="RFC 9110")
         self.status = status
         self.headers = headers or {}

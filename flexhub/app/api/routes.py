@@ -1,0 +1,269 @@
+"""The routes: one table, which the server serves, the access check asks, and the OpenAPI document is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from flexhub.app.api import calls, stream
+from flexhub.app.api import messages as m
+from flexhub.app.api.calls import Call, Reply, Service
+from flexhub.app.exchange.market import Receipt, Registration
+from flexhub.app.exchange.offers import Decline
+from flexhub.core.flexoffer import FlexOffer
+from flexhub.core.registry import Role
+from flexhub.core.timeseries import Measurement
+from flexhub.core.trading import Contract, FlexRequest
+
+OWNERS: Final = (Role.PROSUMER, Role.AGGREGATOR, Role.ADMIN)
+ASKERS: Final = (Role.GRID_OPERATOR, Role.UTILITY)
+WRITING: Final = (400, 401, 403, 408, 409, 411, 413, 415, 422)
+READING: Final = (401, 403, 422)
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One method of one path.
+
+    `args` are its path and query parameters, `body` what it takes, `returns` what it answers by status (None: no JSON),
+    `problems` the statuses of its problem documents. No `roles`: open to anyone. `draft`: id and issuer may be absent.
+    """
+
+    method: str
+    path: str
+    call: Callable[[Service, Call], Awaitable[Reply | web.StreamResponse]]
+    name: str
+    text: str
+    returns: dict[int, Any]
+    args: type[m.Arguments] = m.Arguments
+    body: Any = None
+    roles: tuple[Role, ...] = ()
+    problems: tuple[int, ...] = READING
+    draft: bool = False
+    goflex: bool = False
+    clause: str = "GOFLEX D2.1 Table 6"
+
+
+def _get(path: str, call: Any, name: str, returns: Any, text: str, **more: Any) -> Route:  # noqa: ANN401 - as in Route
+    return Route(
+        method="GET", path=path, call=call, name=name, text=text, returns={200: returns}, **{"roles": OWNERS} | more
+    )
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    _get("/contract", calls.get_contracts, "getContracts", m.Contracts, "Contracts of the caller.", args=m.Paging),
+    Route(
+        method="PUT",
+        path="/contract/{id}",
+        call=calls.put_contract,
+        name="putContract",
+        text="An aggregator's contract with a prosumer. The last one put is the one in force.",
+        args=m.OfferId,
+        body=Contract,
+        returns={200: Contract, 201: Contract},
+        roles=(Role.AGGREGATOR, Role.ADMIN),
+        problems=WRITING,
+        clause="flexhub",
+    ),
+    Route(
+        method="PUT",
+        path="/party/{id}",
+        call=calls.put_party,
+        name="putParty",
+        text="Registers a party with its connections and resources.",
+        args=m.OfferId,
+        body=Registration,
+        returns={201: Registration},
+        roles=(Role.ADMIN,),
+        problems=WRITING,
+        clause="flexhub",
+    ),
+    _get(
+        "/bill",
+        calls.get_bills,
+        "getBills",
+        m.Bills,
+        "Bills of a period, or all; factual and predicted amounts.",
+        args=m.OptionalPeriod,
+    ),
+    Route(
+        method="POST",
+        path="/flexoffer",
+        call=calls.post_offer,
+        name="postFlexOffer",
+        text="Offers flexibility. The offer is accepted or rejected at once and returned with its id (201); the same "
+        "offer again changes nothing and is returned as it is now (200). Without an id it gets a new one.",
+        body=FlexOffer,
+        draft=True,
+        goflex=True,
+        returns={200: FlexOffer, 201: FlexOffer},
+        roles=(Role.PROSUMER,),
+        problems=WRITING,
+    ),
+    _get(
+        "/flexoffer",
+        calls.get_offers,
+        "getFlexOffers",
+        m.Offers,
+        "Flex-offers that are not settled yet: a prosumer's own, an aggregator's portfolio. A page may hold fewer than "
+        "`limit` items; the last page has no `next`.",
+        args=m.Paging,
+        goflex=True,
+    ),
+    _get(
+        "/flexoffer/stream",
+        stream.stream,
+        "streamChanges",
+        None,
+        "Changes as server-sent events: `event` is `flexoffer`, `flexrequest`, `contract`, `bill` or `plan`, `data` "
+        "its JSON. For a flex-offer that is its id, state and schedule. `Last-Event-ID` resumes after that event.",
+        args=m.Resume,
+        roles=tuple(Role),
+    ),
+    _get(
+        "/flexoffer/{from}/{to}",
+        calls.get_history,
+        "getHistory",
+        m.Offers,
+        "Flex-offers about a period, in any state.",
+        args=m.History,
+        goflex=True,
+    ),
+    _get(
+        "/flexoffer/{id}",
+        calls.get_offer,
+        "getFlexOffer",
+        FlexOffer,
+        "One flex-offer.",
+        args=m.OfferId,
+        problems=(*READING, 404),
+        goflex=True,
+    ),
+    Route(
+        method="PUT",
+        path="/flexoffer/{id}",
+        call=calls.put_offer,
+        name="putFlexOffer",
+        text="Replaces an offer that is not assigned yet; it is judged afresh.",
+        args=m.OfferId,
+        body=FlexOffer,
+        draft=True,
+        goflex=True,
+        returns={200: FlexOffer},
+        roles=(Role.PROSUMER,),
+        problems=(*WRITING, 404),
+    ),
+    Route(
+        method="DELETE",
+        path="/flexoffer/{id}",
+        call=calls.delete_offer,
+        name="deleteFlexOffer",
+        text="Takes an offer back that is not assigned yet.",
+        args=m.OfferId,
+        goflex=True,
+        returns={200: FlexOffer},
+        roles=(Role.PROSUMER,),
+        problems=(*READING, 404, 409),
+    ),
+    Route(
+        method="POST",
+        path="/flexoffer/{id}/confirmation",
+        call=calls.confirm_offer,
+        name="confirmSchedule",
+        text="The issuer will carry its schedule out.",
+        args=m.OfferId,
+        returns={200: FlexOffer},
+        roles=(Role.PROSUMER,),
+        problems=(*READING, 404, 409),
+        clause="GOFLEX D2.1 1.5",
+    ),
+    Route(
+        method="POST",
+        path="/flexoffer/{id}/refusal",
+        call=calls.decline_offer,
+        name="declineSchedule",
+        text="The issuer won't carry its schedule out; the offer is canceled.",
+        args=m.OfferId,
+        body=Decline,
+        returns={200: FlexOffer},
+        roles=(Role.PROSUMER,),
+        problems=(*WRITING, 404),
+        clause="GOFLEX D2.1 1.5",
+    ),
+    Route(
+        method="POST",
+        path="/flexoffer/measurement",
+        call=calls.post_measurements,
+        name="postMeasurements",
+        text="Meter readings: one measurement or a list of at most 1000, taken whole or not at all. The same slot "
+        "again replaces what was there.",
+        body=Measurement | tuple[Measurement, ...],
+        returns={201: Receipt},
+        roles=(Role.PROSUMER,),
+        problems=(*WRITING, 404),
+    ),
+    _get(
+        "/timeseries/{kind}/{from}/{to}",
+        calls.get_series,
+        "getTimeSeries",
+        m.SeriesList,
+        "Energy per quarter-hour of a period: what was measured, the default schedules, or the assigned ones; the sum "
+        "over the caller's own, or over an aggregator's portfolio.",
+        args=m.Series,
+    ),
+    _get("/kpi", calls.get_kpi, "getKpi", m.Kpi, "Key figures of a period, today unless told.", args=m.OptionalPeriod),
+    Route(
+        method="POST",
+        path="/flexrequest",
+        call=calls.post_request,
+        name="postFlexRequest",
+        text="Asks an aggregator for flexibility at a congestion point. A higher revision replaces a lower one.",
+        body=FlexRequest,
+        returns={200: FlexRequest, 201: FlexRequest},
+        roles=ASKERS,
+        problems=WRITING,
+        clause="flexhub",
+    ),
+    _get(
+        "/flexrequest",
+        calls.get_requests,
+        "getFlexRequests",
+        m.Requests,
+        "Flex-requests that the caller made or got.",
+        args=m.Paging,
+        roles=(*ASKERS, Role.AGGREGATOR, Role.ADMIN),
+        clause="flexhub",
+    ),
+    Route(
+        method="POST",
+        path="/plan",
+        call=calls.ask_plan,
+        name="askPlan",
+        text="Plans the aggregator's portfolio now; schedules follow on the streams.",
+        returns={202: m.Empty},
+        roles=(Role.AGGREGATOR,),
+        clause="flexhub",
+    ),
+    Route(
+        method="POST",
+        path="/settlement",
+        call=calls.ask_settle,
+        name="askSettlement",
+        text="Settles the aggregator's portfolio now; bills follow on the streams.",
+        returns={202: m.Empty},
+        roles=(Role.AGGREGATOR,),
+        clause="flexhub",
+    ),
+    _get(
+        "/health",
+        calls.get_health,
+        "getHealth",
+        m.Health,
+        "Whether the hub answers.",
+        roles=(),
+        problems=(),
+        clause="flexhub",
+    ),
+)

@@ -1,0 +1,189 @@
+"""The HTTP server: who calls, what they sent, and problem documents for all that goes wrong.
+
+The path of a message is short: token (from memory), one decode, the hub, and the answer's bytes as the hub stored them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import uuid
+from collections.abc import Awaitable, Callable, Iterable
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from flexhub.app.api import problems
+from flexhub.app.api.calls import Call, Service
+from flexhub.app.api.docs import page
+from flexhub.app.api.openapi import document
+from flexhub.app.api.problems import HttpError
+from flexhub.app.api.routes import ROUTES, Route
+from flexhub.app.hub.tokens import Bearer, token_hash
+from flexhub.core.base import Id
+from flexhub.core.documents import encode, explain
+from flexhub.core.errors import FlexhubError, ForbiddenError, InternalError, InvalidError, UnauthorizedError
+from flexhub.core.registry import Role
+
+MAX_BODY: Final = 1 << 20
+BODY_S: Final = 10.0
+"""How long a body may take to come."""
+
+JSON_HEADERS: Final = {"Content-Type": "application/json"}
+NOBODY: Final = Bearer("nobody", Role.PROSUMER)
+
+SERVER_OPTIONS: Final[dict[str, Any]] = {
+    "access_log": None,
+    "keepalive_timeout": 75.0,
+    "lingering_time": 2.0,
+    "max_line_size": 8190,
+    "max_field_size": 8190,
+    "shutdown_timeout": 2.0,
+    "handler_cancellation": True,
+}
+"""For the runner. Handlers of clients that have gone are stopped; what was handed to the hub is worked all the same."""
+
+
+def build(service: Service, routes: Iterable[Route] = ROUTES) -> web.Application:
+    """The application of the exchange interface, with its OpenAPI document and the page that shows it."""
+    app = web.Application(middlewares=[_problems], client_max_size=MAX_BODY)
+    listed = tuple(routes)
+    for route in listed:
+        app.router.add_route(route.method, route.path, _serve(service, route))
+    described = document(listed, service.version)
+    body, shown = encode(described), page(described).encode()
+
+    async def openapi(_request: web.Request) -> web.Response:
+        return web.Response(body=body, headers=JSON_HEADERS)
+
+    async def docs(_request: web.Request) -> web.Response:
+        headers = {
+            "Content-Type": "text/html; charset=utf-8",
+            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+        }
+        return web.Response(body=shown, headers=headers)
+
+    app.router.add_route("GET", "/openapi.json", openapi)
+    app.router.add_route("GET", "/docs", docs)
+    return app
+
+
+@web.middleware
+async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What aiohttp itself refuses (no such route, no such method) is told as a problem document, too."""
+    try:
+        return await handler(request)
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        refusal = HttpError(HTTPStatus.METHOD_NOT_ALLOWED, f"allowed: {allowed}", headers={"Allow": allowed})
+        return problems.response(refusal, request)
+    except web.HTTPException as error:
+        if error.status < HTTPStatus.BAD_REQUEST:
+            raise
+        return problems.response(HttpError(HTTPStatus(error.status), error.reason), request)
+
+
+def _serve(service: Service, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        try:
+            caller = await bearer(service, request, route.roles) if route.roles else NOBODY
+            args = arguments(route.args, request)
+            body = await read_body(request) if route.body is not None else b""
+            reply = await route.call(service, Call(request, caller, args, body, message_id(request)))
+        except FlexhubError as error:
+            return problems.response(error, request)
+        except (asyncio.CancelledError, web.HTTPException):
+            raise
+        except Exception as error:
+            failure = InternalError(str(error))
+            failure.__cause__ = error
+            return problems.response(failure, request)
+        if isinstance(reply, web.StreamResponse):
+            return reply
+        headers = JSON_HEADERS if reply.headers is None else JSON_HEADERS | reply.headers
+        return web.Response(status=reply.status, body=reply.body, headers=headers)
+
+    return serve
+
+
+async def bearer(service: Service, request: web.Request, roles: tuple[Role, ...]) -> Bearer:
+    """Who calls, by its token.
+
+    Raises:
+        UnauthorizedError: no token, or an unknown one.
+        ForbiddenError: a role that may not do this.
+    """
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise UnauthorizedError("a bearer token is needed", path="header/Authorization", clause="RFC 6750")
+    found = await service.hub.find_token(token_hash(token.strip()))
+    if found is None:
+        raise UnauthorizedError("an unknown token", path="header/Authorization", clause="RFC 6750")
+    if found.role not in roles:
+        raise ForbiddenError(f"not for the role {found.role}", path="header/Authorization", value=found.role)
+    return found
+
+
+def arguments(kind: type[msgspec.Struct], request: web.Request) -> msgspec.Struct:
+    """Path and query parameters, typed.
+
+    Raises:
+        InvalidError: one is missing, unknown, repeated or of another type; the path names it.
+    """
+    given: dict[str, str] = dict(request.query)
+    if len(given) != len(request.query):
+        raise InvalidError("a parameter stands twice", path="query")
+    given |= request.match_info
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        broken = explain(kind, error)
+        name = broken.path.removeprefix(kind.__name__).lstrip("/")
+        where = "path" if name in request.match_info else "query"
+        raise InvalidError(broken.message, path=f"{where}/{name}".rstrip("/"), value=given.get(name, "")) from error
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The JSON body, which must be announced with its length and type.
+
+    Raises:
+        HttpError: no length, too long, too slow, or another type.
+    """
+    length = request.content_length
+    if length is None:
+        raise HttpError(HTTPStatus.LENGTH_REQUIRED, "Content-Length is needed", path="header/Content-Length")
+    if length > MAX_BODY:
+        raise HttpError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{length} bytes, allowed: {MAX_BODY}", path="header/Content-Length"
+        )
+    kind = request.headers.get("Content-Type", "")
+    if kind != "application/json" and request.content_type != "application/json":
+        raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "allowed: application/json", path="header/Content-Type")
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "no encodings", path="header/Content-Encoding")
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await request.read()
+    except TimeoutError:
+        raise HttpError(HTTPStatus.REQUEST_TIMEOUT, f"the body took longer than {BODY_S:g} s") from None
+
+
+def message_id(request: web.Request) -> str:
+    """The id of the message: its ``Idempotency-Key``, otherwise a fresh one.
+
+    The method and path go into it, so that a key used for two different things stands for two messages.
+
+    Raises:
+        InvalidError: a key that is no identifier.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return uuid.uuid4().hex
+    try:
+        msgspec.convert(key, Id)
+    except msgspec.ValidationError as error:
+        raise InvalidError(str(error), path="header/Idempotency-Key", value=key) from error
+    return hashlib.sha256(f"{request.method} {request.path} {key}".encode()).hexdigest()

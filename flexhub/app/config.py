@@ -1,0 +1,323 @@
+"""The configuration: TOML, typed. An error says the line, the key, and what is allowed there.
+
+Durations are ISO 8601 ("PT15M"), quantities strings with units ("11 kW"). Environment variables go before the file:
+``FLEXHUB__STORE__URL`` is ``url`` in ``[store]``.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import msgspec
+
+from flexhub.core.base import Id, Instant
+from flexhub.core.errors import ConfigError, InvalidError
+from flexhub.core.registry import Ean, Role
+from flexhub.core.timegrid import TimeGrid
+from flexhub.core.units import parse_duration, parse_quantity
+
+PREFIX: Final = "FLEXHUB__"
+
+
+class Duration(timedelta):
+    """A length of time above zero, written as in ISO 8601."""
+
+
+class Power(float):
+    """kW, written with a unit."""
+
+
+class Energy(float):
+    """kWh, written with a unit."""
+
+
+class EnergyPrice(float):
+    """EUR/kWh, written with a unit."""
+
+
+class Money(float):
+    """EUR, written with a unit."""
+
+
+_DIMENSIONS: Final[dict[type[float], tuple[str, str]]] = {
+    Power: ("power", "11 kW"),
+    Energy: ("energy", "0.5 kWh"),
+    EnergyPrice: ("price", "0.10 EUR/kWh"),
+    Money: ("money", "1.50 EUR"),
+}
+
+
+def host_port(listen: str) -> tuple[str, int]:
+    """Host and port of "127.0.0.1:8080"; port 0 takes a free one.
+
+    Raises:
+        InvalidError: it is no such address.
+    """
+    host, separator, port = listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not separator or not host or not port.isdecimal() or int(port) > 65535:
+        raise InvalidError(f"{listen!r} is not host:port such as '127.0.0.1:8080'", path="listen", value=listen)
+    return host, int(port)
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the sections."""
+
+
+class HubSection(Section, frozen=True, kw_only=True):
+    """``[hub]``: who this hub is, which roles it serves, and where it listens. `zone` has the local days of bills."""
+
+    name: Id = "flexhub"
+    roles: tuple[Role, ...] = (Role.AGGREGATOR,)
+    listen: str = "127.0.0.1:8080"
+    zone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        host_port(self.listen)
+        TimeGrid(zone=self.zone)
+
+
+class StoreSection(Section, frozen=True, kw_only=True):
+    """``[store]``: where everything is kept."""
+
+    url: str = "sqlite:///flexhub.db"
+
+
+class PlanSection(Section, frozen=True, kw_only=True):
+    """``[plan]``: how often to plan, and with which manager engine."""
+
+    every: Duration | None = Duration(minutes=15)
+    engine: str = "reference"
+
+
+class SettleSection(Section, frozen=True, kw_only=True):
+    """``[settle]``: how often to settle, and how long to wait for readings."""
+
+    every: Duration | None = Duration(hours=1)
+    grace: Duration = Duration(hours=1)
+
+
+class TlsSection(Section, frozen=True, kw_only=True):
+    """``[tls]``: certificate chain and private key, PEM files."""
+
+    cert: Path
+    key: Path
+
+
+class ConnectionSection(Section, frozen=True, kw_only=True):
+    """``[[party.connection]]``: a metering point."""
+
+    id: Id
+    ean: Ean | None = None
+    congestion_point: Id | None = None
+    location: Id | None = None
+
+
+class ResourceSection(Section, frozen=True, kw_only=True):
+    """``[[party.resource]]``: a load or source behind a connection of the party."""
+
+    id: Id
+    connection: Id
+    kind: str
+    max_consumption: Power = Power(0)
+    max_production: Power = Power(0)
+    ven_id: str | None = None
+
+
+class ContractSection(Section, frozen=True, kw_only=True):
+    """``[party.contract]``: what this hub's aggregator pays the party for."""
+
+    id: Id
+    valid_from: Instant = datetime(2000, 1, 1, tzinfo=UTC)
+    valid_until: Instant | None = None
+    fixed: Money = Money(0)
+    per_time_flexibility: Money = Money(0)
+    per_energy_flexibility: EnergyPrice = EnergyPrice(0)
+    per_activation: Money = Money(0)
+    per_start_shift: Money = Money(0)
+    per_deviation: EnergyPrice = EnergyPrice(0)
+    imbalance_limit: Energy = Energy(0)
+
+
+class PartySection(Section, frozen=True, kw_only=True):
+    """``[[party]]``: a participant that is there from the start."""
+
+    id: Id
+    roles: tuple[Role, ...]
+    name: str = ""
+    domain: str | None = None
+    connection: tuple[ConnectionSection, ...] = ()
+    resource: tuple[ResourceSection, ...] = ()
+    contract: ContractSection | None = None
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """A whole configuration; every section has defaults, so that an empty file is one."""
+
+    hub: HubSection = HubSection()
+    store: StoreSection = StoreSection()
+    plan: PlanSection = PlanSection()
+    settle: SettleSection = SettleSection()
+    tls: TlsSection | None = None
+    party: tuple[PartySection, ...] = ()
+    pages: bool = True
+
+
+def load(path: str | Path, environ: Mapping[str, str] | None = None) -> Config:
+    """Read a configuration file; environment variables go before it.
+
+    Raises:
+        ConfigError: with the line, the key, and what is allowed.
+        OSError: the file cannot be read.
+    """
+    return parse(Path(path).read_text("utf-8"), str(path), os.environ if environ is None else environ)
+
+
+def parse(text: str, name: str = "configuration", environ: Mapping[str, str] | None = None) -> Config:
+    """Read a configuration from text.
+
+    Raises:
+        ConfigError: with the line, the key, and what is allowed.
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"not TOML: {error}", path=name, clause="TOML 1.0") from error
+    overridden = _override(raw, environ or {})
+    try:
+        return msgspec.convert(raw, Config, dec_hook=_read)
+    except msgspec.ValidationError as error:
+        keys, sentence = _explain(error)
+        variable = overridden.get(tuple(str(k) for k in keys))
+        where = variable or f"{name}:{_line(text, keys)}"
+        raise ConfigError(sentence, path=f"{where}: {_dotted(keys)}".rstrip(": ")) from error
+
+
+def _override(raw: dict[str, Any], environ: Mapping[str, str]) -> dict[tuple[str, ...], str]:
+    """Put variables into `raw`; which key came from which variable."""
+    seen: dict[tuple[str, ...], str] = {}
+    for variable, text in sorted(environ.items()):
+        if not variable.startswith(PREFIX):
+            continue
+        *sections, key = variable.removeprefix(PREFIX).lower().split("__")
+        place = raw
+        for section in sections:
+            below = place.setdefault(section, {})
+            if not isinstance(below, dict):
+                raise ConfigError("variables reach single values only, not lists", path=variable, value=text)
+            place = below
+        try:
+            place[key] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            place[key] = text
+        seen[*sections, key] = variable
+    return seen
+
+
+def _read(kind: type, value: Any) -> Any:  # noqa: ANN401 - what TOML holds
+    """Durations and quantities, from their text."""
+    if kind is Duration:
+        if not isinstance(value, str):
+            raise InvalidError("a duration is a string such as 'PT15M'")
+        length = parse_duration(value)
+        if length <= timedelta(0):
+            raise InvalidError(f"{value!r} is not above zero")
+        return Duration(seconds=length.total_seconds())
+    if kind in _DIMENSIONS:
+        dimension, example = _DIMENSIONS[kind]
+        if not isinstance(value, str):
+            raise InvalidError(f"a quantity is a string with a unit such as {example!r}")
+        return kind(parse_quantity(value, dimension))
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise InvalidError(f"{value!r} is not a {kind.__name__}")
+
+
+Keys = tuple[str | int, ...]
+
+_AT: Final = re.compile(r" - at `\$?(?P<path>[^`]*)`$")
+_STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`")
+
+
+def _explain(error: msgspec.ValidationError) -> tuple[Keys, str]:
+    """Which key is wrong, and one sentence that says what is allowed."""
+    text = str(error)
+    at = _AT.search(text)
+    keys: list[str | int] = []
+    for word, index in _STEP.findall(at["path"] if at else ""):
+        keys.append(int(index) if index else word)
+    sentence = text[: at.start()] if at else text
+    unknown = _UNKNOWN.search(sentence)
+    cause = error.__cause__
+    if isinstance(cause, InvalidError) and cause.path:
+        keys += cause.path.split("/")[-1:]
+    kind = _kind_at(keys)
+    if unknown and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        allowed = ", ".join(kind.__struct_encode_fields__)
+        return (*keys, unknown["field"]), f"unknown key {unknown['field']!r}; allowed: {allowed}"
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        sentence += f"; allowed: {', '.join(str(member.value) for member in kind)}"
+    return tuple(keys), sentence
+
+
+def _kind_at(keys: list[str | int]) -> Any:  # noqa: ANN401 - a type
+    kind: Any = Config
+    for key in keys:
+        if isinstance(key, int) or key == "...":
+            kind = next((arg for arg in get_args(kind) if arg is not Ellipsis), None)
+        else:
+            structs = [k for k in (kind, *get_args(kind)) if isinstance(k, type) and issubclass(k, msgspec.Struct)]
+            fields = {f.encode_name: f.type for s in structs for f in msgspec.structs.fields(s)}
+            kind = fields.get(key)
+    options = [arg for arg in get_args(kind) if arg is not type(None)]
+    return options[0] if len(options) == 1 and type(None) in get_args(kind) else kind
+
+
+def _dotted(keys: Keys) -> str:
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
+
+
+_HEADER: Final = re.compile(r"^\s*\[(?P<array>\[)?\s*(?P<name>[^\[\]]+?)\s*\]")
+_KEY: Final = re.compile(r"^\s*(?P<name>[A-Za-z0-9_.\-\"']+)\s*=")
+
+
+def _line(text: str, keys: Keys) -> int:
+    """The line where this key stands; where it is missing, that of its section (1 for the whole file)."""
+    places: dict[Keys, int] = {}
+    counts: dict[str, int] = {}
+    section: Keys = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        header, key = _HEADER.match(line), _KEY.match(line)
+        if header:
+            section = _section(header, counts)
+            places.setdefault(section, number)
+        elif key:
+            places.setdefault((*section, *key["name"].replace('"', "").split(".")), number)
+    while keys and keys not in places:
+        keys = keys[:-1]
+    return places.get(keys, 1)
+
+
+def _section(header: re.Match[str], counts: dict[str, int]) -> Keys:
+    """The key of a section's header; in lists of sections the last one so far is meant."""
+    names = [name.strip().strip("\"'") for name in header["name"].split(".")]
+    if header["array"]:
+        full = ".".join(names)
+        counts[full] = counts.get(full, -1) + 1
+        for nested in [name for name in counts if name.startswith(f"{full}.")]:
+            del counts[nested]
+    keys: list[str | int] = []
+    for i, name in enumerate(names):
+        keys.append(name)
+        index = counts.get(".".join(names[: i + 1]))
+        if index is not None:
+            keys.append(index)
+    return tuple(keys)

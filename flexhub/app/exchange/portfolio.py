@@ -1,0 +1,146 @@
+"""Who answers the exchange's questions: the portfolio is read from the store, the manager engine works off the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple, TypeVar
+
+from flexhub.app.exchange import figures
+from flexhub.app.exchange.papers import PLANNABLE, Fault
+from flexhub.app.exchange.running import Settlement
+from flexhub.app.hub.contract import Asker, Question, Reads
+from flexhub.core.errors import FlexhubError
+from flexhub.core.flexoffer import FlexOffer, State
+from flexhub.core.timegrid import TimeGrid
+from flexhub.core.timeseries import Measurement, SeriesKind, TimeSeries
+from flexhub.core.trading import Bill, Contract, FlexRequest
+from flexhub.engines.slots import Account, ManagerEngine, Plan, Portfolio
+
+T = TypeVar("T")
+
+PAGE: Final = 1000
+BILLED: Final = (State.ASSIGNED, State.CONFIRMED, State.EXECUTING, State.EXECUTED, State.SETTLED)
+"""States of offers that a bill shows: what was done, and what is predicted."""
+
+
+async def every(reads: Reads, kind: type[T], **narrowed: object) -> list[T]:
+    """All documents of a kind, page by page."""
+    found: list[T] = []
+    after: str | None = None
+    while True:
+        page = await reads.documents(kind, after=after, limit=PAGE, **narrowed)  # type: ignore[arg-type] # passed on
+        found += page.items
+        if page.next is None:
+            return found
+        after = page.next
+
+
+class PlanAsker:
+    """Answers ``manager.plan``: gathers an aggregator's portfolio and has the engine plan it."""
+
+    def __init__(self, engine: ManagerEngine) -> None:
+        self._engine = engine
+
+    async def gather(self, question: Question, reads: Reads, now: datetime) -> Portfolio:
+        """Offers not started yet, unexpired requests, and the energy of those that are being executed."""
+        aggregator = question.subject
+        states = (*PLANNABLE, State.EXECUTING)
+        offers = [o for o in await every(reads, FlexOffer, states=states) if o.recipient == aggregator]
+        requests = await every(reads, FlexRequest, overlapping=(now, now + timedelta(days=3660)))
+        return Portfolio(
+            now=now,
+            offers=tuple(o for o in offers if o.state in PLANNABLE and movable(o, now)),
+            requests=tuple(r for r in requests if r.recipient == aggregator and r.expires > now),
+            committed=committed([o for o in offers if o.state is State.EXECUTING], aggregator),
+        )
+
+    def answer(self, arguments: Portfolio) -> Plan:
+        """The engine's plan; nothing to plan is an empty plan."""
+        return self._engine.plan(arguments) if arguments.offers else Plan()
+
+
+def movable(offer: FlexOffer, now: datetime) -> bool:
+    """Whether a schedule may still be assigned: the first until its deadline, another until it starts."""
+    return now < (offer.schedule.start if offer.schedule is not None else offer.assign_deadline(now))
+
+
+def committed(executing: Iterable[FlexOffer], subject: str) -> TimeSeries | None:
+    """Energy per quarter-hour of the schedules being executed."""
+    parts = figures.planned(executing, SeriesKind.SCHEDULE, None)
+    if not parts:
+        return None
+    since = min(p.start for p in parts)
+    until = max(p.start + timedelta(seconds=p.resolution_s * len(p.values_kwh)) for p in parts)
+    series = figures.total(subject, SeriesKind.SCHEDULE, parts, since, until)
+    values = tuple(v or 0.0 for v in series.values_kwh)
+    return TimeSeries(subject=subject, kind=SeriesKind.SCHEDULE, start=series.start, values_kwh=values)
+
+
+class Due(NamedTuple):
+    """What a settlement run works on: an account and its bill's id, and which offers of it are not settled yet."""
+
+    account: Account
+    bill_id: str
+    executed: tuple[str, ...]
+
+
+class SettleAsker:
+    """Answers ``manager.settle``: one account per contract and local day that has offers to settle."""
+
+    def __init__(self, engine: ManagerEngine, grid: TimeGrid) -> None:
+        self._engine = engine
+        self._grid = grid
+
+    async def gather(self, question: Question, reads: Reads, now: datetime) -> tuple[datetime, list[Due]]:
+        """Every account with an offer that is assigned, executing or executed; settled ones of its day beside them."""
+        contracts = {c.id: c for c in await every(reads, Contract) if c.aggregator == question.subject}
+        open_states = tuple(s for s in BILLED if s is not State.SETTLED)
+        open_offers = await every(reads, FlexOffer, states=open_states)
+        days = {self._account(o) for o in open_offers if o.contract in contracts}
+        due: list[Due] = []
+        for contract_id, start, end in sorted(days):
+            contract = contracts[contract_id]
+            offers = await every(
+                reads, FlexOffer, owner=contract.prosumer, states=BILLED, overlapping=(start, end + timedelta(days=1))
+            )
+            offers = [o for o in offers if self._account(o) == (contract_id, start, end)]
+            readings = await every(
+                reads, Measurement, owner=contract.prosumer, overlapping=(start, end + timedelta(days=1))
+            )
+            own = {o.id for o in offers}
+            account = Account(
+                contract=contract,
+                offers=tuple(offers),
+                measurements=tuple(r for r in readings if r.offer in own),
+                start=start,
+                end=end,
+            )
+            executed = tuple(o.id for o in offers if o.state is State.EXECUTED)
+            due.append(Due(account, f"{contract_id}@{start:%Y%m%dT%H%MZ}", executed))
+        return now, due
+
+    def _account(self, offer: FlexOffer) -> tuple[str, datetime, datetime]:
+        """An offer is billed on the local day on which its schedule starts."""
+        start = offer.schedule.start if offer.schedule is not None else offer.created
+        return offer.contract or "", *self._grid.day(self._grid.locate(start)[0])
+
+    def answer(self, arguments: tuple[datetime, list[Due]]) -> Settlement:
+        """The engine's bills. What fails for one account is told, and holds up no other."""
+        at, due = arguments
+        bills: list[Bill] = []
+        offers: list[str] = []
+        faults: list[Fault] = []
+        for item in due:
+            try:
+                bills.append(self._engine.settle(item.account, item.bill_id))
+            except FlexhubError as error:
+                faults.append(Fault(offer=item.bill_id, code=error.code, message=str(error)))
+                continue
+            offers += item.executed
+        return Settlement(at=at, bills=tuple(bills), offers=tuple(offers), faults=tuple(faults))
+
+
+def build(engine: ManagerEngine, grid: TimeGrid) -> dict[str, Asker]:
+    """``<slot>.<question>`` -> who answers it."""
+    return {"manager.plan": PlanAsker(engine), "manager.settle": SettleAsker(engine, grid)}

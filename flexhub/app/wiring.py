@@ -1,0 +1,242 @@
+"""Puts a hub together from its configuration: store, handlers, engines, REST, and its first parties."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import ssl
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from importlib.metadata import entry_points, version
+from typing import Final, NamedTuple
+
+from aiohttp import web
+
+from flexhub.adapters.store import open_store
+from flexhub.adapters.store.interface import Store
+from flexhub.app.api import server
+from flexhub.app.api.calls import Service
+from flexhub.app.config import Config, PartySection, host_port
+from flexhub.app.exchange import handlers, portfolio
+from flexhub.app.exchange.market import Registration
+from flexhub.app.exchange.running import next_run
+from flexhub.app.hub.contract import Message
+from flexhub.app.hub.loop import Hub
+from flexhub.core.base import Model
+from flexhub.core.documents import encode
+from flexhub.core.errors import ConfigError
+from flexhub.core.registry import Connection, Party, Resource, Role
+from flexhub.core.timegrid import TimeGrid
+from flexhub.core.trading import Contract
+from flexhub.engines.slots import GROUPS, ManagerEngine
+
+CONFIG: Final = "flexhub:config"
+"""The peer that messages of the configuration come from."""
+
+
+class Running(NamedTuple):
+    """A hub at work: its loop, its application, and the address that it is bound to."""
+
+    hub: Hub
+    app: web.Application
+    host: str
+    port: int
+    url: str
+
+
+def utc_now() -> datetime:
+    """The time of this machine."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """A fresh identifier."""
+    return uuid.uuid4().hex
+
+
+def engine_of(config: Config) -> ManagerEngine:
+    """The manager engine that the configuration names.
+
+    Raises:
+        ConfigError: none of that name is installed.
+    """
+    found = {point.name: point for point in entry_points(group=GROUPS["manager"])}
+    point = found.get(config.plan.engine)
+    if point is None:
+        allowed = ", ".join(sorted(found)) or "none is installed"
+        raise ConfigError(
+            f"no manager engine of this name; allowed: {allowed}", path="plan/engine", value=config.plan.engine
+        )
+    engine: ManagerEngine = point.load()()
+    return engine
+
+
+def assemble(config: Config, store: Store, clock: Callable[[], datetime], engine: ManagerEngine) -> Hub:
+    """The hub loop with the exchange's handlers, and who answers its questions."""
+    decided = handlers.build(
+        engine, plan_every=config.plan.every, settle_every=config.settle.every, grace=config.settle.grace
+    )
+    return Hub(store, decided, portfolio.build(engine, TimeGrid(zone=config.hub.zone)), clock, new_id)
+
+
+@asynccontextmanager
+async def running(
+    config: Config, *, clock: Callable[[], datetime] = utc_now, engine: ManagerEngine | None = None, timers: bool = True
+) -> AsyncIterator[Running]:
+    """A hub that serves for as long as the block lasts.
+
+    Args:
+        config: the configuration.
+        clock: what time it is; everything goes by it.
+        engine: the manager engine, instead of the one that the configuration names.
+        timers: fire timers as the clock goes; without, only `Hub.tick` does.
+
+    Raises:
+        ConfigError: an unknown engine or store, or files that cannot be read.
+        OSError: the address cannot be bound.
+    """
+    host, port = host_port(config.hub.listen)
+    tls = tls_context(config)
+    store = open_store(config.store.url)
+    try:
+        hub = assemble(config, store, clock, engine or engine_of(config))
+        arm(store, config, clock())
+        await hub.start(timers=timers)
+        try:
+            await seed(hub, config)
+            app = server.build(Service(hub, clock, config.hub.name, version("flexhub")))
+            runner = web.AppRunner(app, **server.SERVER_OPTIONS)
+            await runner.setup()
+            try:
+                await web.TCPSite(runner, host, port, ssl_context=tls, backlog=1024).start()
+                bound = runner.addresses[0]
+                url = f"{'https' if tls else 'http'}://{f'[{bound[0]}]' if ':' in bound[0] else bound[0]}:{bound[1]}"
+                yield Running(hub, app, bound[0], bound[1], url)
+            finally:
+                await runner.cleanup()
+        finally:
+            await hub.stop()
+    finally:
+        store.close()
+
+
+def arm(store: Store, config: Config, now: datetime) -> None:
+    """Set the first timers of the runs; one that came due while the hub was down stays, and is made up for."""
+    cadences = {(config.hub.name, "plan"): config.plan.every, (config.hub.name, "settle"): config.settle.every}
+    with store.begin() as transaction:
+        known = transaction.timers(list(cadences))
+        timers: dict[tuple[str, str], datetime | None] = {}
+        for key, every in cadences.items():
+            due = None if every is None else next_run(now, every)
+            timers[key] = min(due, known[key]) if due is not None and key in known else due
+        transaction.set_timers(timers)
+
+
+async def seed(hub: Hub, config: Config) -> None:
+    """Bring parties and contracts of the configuration in, where they are not so already."""
+    for section in config.party:
+        entry, contract = registration(section), contract_of(section, config.hub.name)
+        same = await hub.get(Party, entry.party.id) == entry.party
+        for c in entry.connections:
+            same = same and await hub.get(Connection, c.id) == c
+        for r in entry.resources:
+            same = same and await hub.get(Resource, r.id) == r
+        if not same:
+            await _say(hub, "registry.put", entry.party.id, entry)
+        if contract is not None and await hub.get(Contract, contract.id) != contract:
+            await _say(hub, "contract.put", contract.id, contract)
+
+
+async def _say(hub: Hub, kind: str, conversation: str, value: Model) -> None:
+    await hub.handle(
+        Message(
+            peer=CONFIG,
+            id=new_id(),
+            kind=kind,
+            conversation=conversation,
+            body=encode(value),
+            role=Role.ADMIN,
+            value=value,
+        )
+    )
+
+
+def registration(section: PartySection) -> Registration:
+    """The registry's entry of a configured party."""
+    return Registration(
+        party=Party(id=section.id, name=section.name or section.id, roles=section.roles, domain=section.domain),
+        connections=tuple(
+            Connection(id=c.id, party=section.id, ean=c.ean, congestion_point=c.congestion_point, location=c.location)
+            for c in section.connection
+        ),
+        resources=tuple(
+            Resource(
+                id=r.id,
+                connection=r.connection,
+                kind=r.kind,
+                max_consumption_kw=float(r.max_consumption),
+                max_production_kw=float(r.max_production),
+                ven_id=r.ven_id,
+                contract=section.contract.id if section.contract else None,
+            )
+            for r in section.resource
+        ),
+    )
+
+
+def contract_of(section: PartySection, aggregator: str) -> Contract | None:
+    """The contract of a configured party with this hub's aggregator."""
+    terms = section.contract
+    if terms is None:
+        return None
+    return Contract(
+        id=terms.id,
+        prosumer=section.id,
+        aggregator=aggregator,
+        valid_from=terms.valid_from,
+        valid_until=terms.valid_until,
+        fixed_eur=float(terms.fixed),
+        per_time_flexibility_eur=float(terms.per_time_flexibility),
+        per_energy_flexibility_eur_per_kwh=float(terms.per_energy_flexibility),
+        per_activation_eur=float(terms.per_activation),
+        per_start_shift_eur=float(terms.per_start_shift),
+        per_deviation_eur_per_kwh=float(terms.per_deviation),
+        imbalance_limit_kwh=float(terms.imbalance_limit),
+    )
+
+
+def tls_context(config: Config) -> ssl.SSLContext | None:
+    """TLS 1.2 or newer with the configured certificate; None without one.
+
+    Raises:
+        ConfigError: the files are no certificate and key.
+    """
+    if config.tls is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(config.tls.cert, config.tls.key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"no certificate and key: {error}", path="tls/cert", value=str(config.tls.cert)) from error
+    return context
+
+
+def serve(config: Config, *, ready: Callable[[Running], None] | None = None) -> None:
+    """Run a hub until it is interrupted or terminated; `ready` is called once it listens."""
+    import uvloop  # noqa: PLC0415 - not on every platform, and only where a hub runs
+
+    async def until_told() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(signum, stop.set)
+        async with running(config) as hub:
+            if ready is not None:
+                ready(hub)
+            await stop.wait()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(until_told())
