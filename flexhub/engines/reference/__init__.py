@@ -1,0 +1,1 @@
+"""The reference engines: one simple, provable implementation per slot."""

@@ -1,0 +1,265 @@
+"""One linear program over all slices of a portfolio, built as arrays and solved by HiGHS.
+
+Slots count from the first slot of the program. Variables, all in kWh: of every slice its energy above the lower bound,
+cut into the segments of its price; of every slot the load within the wanted bounds, above and below them; the peak.
+Minimised, in EUR: payments for deviation, energy, what lies outside the wanted bounds times their penalty, and as
+tie-breaks a peak that nobody asked for and the distance from the default schedules. Since every cost is convex and
+piecewise linear, segments fill in the right order by themselves and no integer is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flexhub.core.algebra.shape import Floats, bounds, cumulative
+from flexhub.core.errors import EngineError
+from flexhub.core.flexoffer import FlexOffer, Profile
+from flexhub.core.price import Price
+
+Ints = NDArray[np.int64]
+
+FREE = Price(slopes_eur_per_kwh=(0.0,))
+
+
+class Slots(NamedTuple):
+    """What is wanted of each slot, float64[t]: load in lo..hi kWh, EUR per kWh outside and of energy, fixed load.
+
+    `peak` is the load (kWh per slot) that no slot should exceed for no reason.
+    """
+
+    lo: Floats
+    hi: Floats
+    penalty: Floats
+    price: Floats
+    fixed: Floats
+    peak: float
+
+
+class Weights(NamedTuple):
+    """Tie-breaks, EUR/kWh: distance from the default schedules; height of the highest slot above the wanted peak."""
+
+    shift: float
+    peak: float
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is planned as one: an offer with durations fixed. Slots are the program's, counted from the epoch.
+
+    `lo`, `hi`, `default`: float64[n] kWh per slice; `slots`: int64[n] length of each slice; it may start every `step`
+    slots from `first` to `last`; `default_start` is where it starts unplanned.
+    """
+
+    offer: FlexOffer
+    profile: Profile
+    first: int
+    last: int
+    step: int
+    slots: Ints
+    lo: Floats
+    hi: Floats
+    default: Floats
+    default_start: int
+
+    def spread(self, energy: Floats) -> Floats:
+        """Energy of each slot: float64[sum of slots], a slice's spread evenly."""
+        return np.repeat(energy / self.slots, self.slots)
+
+
+def lay(load: Floats, at: int, per_slot: Floats) -> None:
+    """Add energies to the load from index `at` on; what lies outside the load's slots is left out."""
+    first, last = max(at, 0), min(at + len(per_slot), len(load))
+    if first < last:
+        load[first:last] += per_slot[first - at : last - at]
+
+
+class Segments(NamedTuple):
+    """Columns that make up a unit's energies: slice, greatest amount (kWh) and cost (EUR/kWh) of each."""
+
+    piece: Ints
+    width: Floats
+    cost: Floats
+
+
+def segments(unit: Unit, shift: float) -> Segments:
+    """Cut lo..hi of every slice where the marginal cost of deviation changes; O(slices x slopes).
+
+    The tie-break ``shift * |e - default|`` is one more convex cost with its knot at 0, so it adds to the slopes.
+    """
+    slices = unit.profile.slices
+    if any(s.price is not None for s in slices):
+        parts = [_cut(unit, slice(i, i + 1), s.price or unit.offer.price, shift) for i, s in enumerate(slices)]
+        return Segments(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return _cut(unit, slice(0, len(slices)), unit.offer.price, shift)
+
+
+def _cut(unit: Unit, part: slice, price: Price | None, shift: float) -> Segments:
+    lo, hi, default = unit.lo[part], unit.hi[part], unit.default[part]
+    price = price or FREE
+    knots = np.array(price.knots_kwh, dtype=np.float64)
+    edges = np.unique(np.append(knots, 0.0))
+    slopes = np.array(price.slopes_eur_per_kwh)
+    # Segment j ends at edges[j] (the last nowhere); the price's slope there is that of its first knot not below.
+    last_edges = np.append(edges, np.inf)
+    cost = slopes[np.searchsorted(knots, last_edges, side="left")] + np.where(last_edges <= 0, -shift, shift)
+    ends = np.concatenate(([-np.inf], edges, [np.inf]))
+    width = np.diff(np.clip(ends[None, :], (lo - default)[:, None], (hi - default)[:, None]), axis=1)
+    piece, segment = np.nonzero(width > 0)
+    return Segments(piece + part.start, width[piece, segment], cost[segment])
+
+
+def joint_rows(profile: Profile) -> tuple[Floats, Floats, Floats]:
+    """Bounds that couple slices, ``lower <= R e <= upper``: R float64[r, n], lower and upper float64[r].
+
+    Totals, sub-totals, polygons (``a x + b e <= c`` with x the sum of the slices before) and the polytope. Sub-totals
+    and polygons cost n / 2 entries a row, which a day of quarter-hours affords.
+    """
+    n = len(profile.slices)
+    running = cumulative(profile)
+    bounded = np.isfinite(running.lo) | np.isfinite(running.hi)
+    rows, lower, upper = [np.tri(n)[bounded]], [running.lo[bounded]], [running.hi[bounded]]
+    for t, piece in enumerate(profile.slices):
+        for half in piece.polygon:
+            row = np.zeros((1, n))
+            row[0, :t] = half.a
+            row[0, t] = half.b
+            rows.append(row)
+            lower.append(np.array([-np.inf]))
+            upper.append(np.array([half.c_kwh]))
+    if profile.polytope is not None:
+        rows.append(np.array(profile.polytope.a))
+        upper.append(np.array(profile.polytope.b_kwh))
+        lower.append(np.full(len(profile.polytope.b_kwh), -np.inf))
+    return np.concatenate(rows), np.concatenate(lower), np.concatenate(upper)
+
+
+class Program(NamedTuple):
+    """``min cost x`` with columns and rows ``A x`` within lower..upper; A as (row, column, value), sorted by row."""
+
+    cost: Floats
+    col_lower: Floats
+    col_upper: Floats
+    row_lower: Floats
+    row_upper: Floats
+    row: Ints
+    col: Ints
+    value: Floats
+
+
+def build(placed: Sequence[tuple[Unit, int]], slots: Slots, origin: int, weights: Weights) -> Program:
+    """The program of the module's docstring, for units with their starts and the slots from `origin` on.
+
+    Columns: all segments, unit by unit; then inside, above and below the wanted bounds for each slot; then the peak.
+    """
+    t = len(slots.fixed)
+    fixed = slots.fixed.copy()
+    widths, costs, lower, upper = [], [], [], []
+    triplets: list[tuple[Ints, Ints, Floats]] = []
+    columns, rows = 0, 2 * t
+    for unit, start in placed:
+        part = segments(unit, weights.shift)
+        lay(fixed, start - origin, unit.spread(unit.lo))
+        at = columns + np.arange(len(part.piece))
+        first_slot = start - origin + np.cumsum(unit.slots) - unit.slots
+        length = unit.slots[part.piece]
+        inner = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
+        slot = np.repeat(first_slot[part.piece], length) + inner
+        triplets.append((slot, np.repeat(at, length), np.repeat(1.0 / length, length)))
+        matrix, low, high = joint_rows(unit.profile)
+        if len(matrix):
+            joint = matrix[:, part.piece]
+            r, c = np.nonzero(joint)
+            triplets.append((rows + r, at[c], joint[r, c]))
+            used = matrix @ unit.lo
+            lower.append(low - used)
+            upper.append(high - used)
+            rows += len(matrix)
+        widths.append(part.width)
+        costs.append(part.cost)
+        columns += len(at)
+    each, base = np.arange(t), columns
+    inside, above, below, peak = base + each, base + t + each, base + 2 * t + each, np.full(t, base + 3 * t)
+    one = np.ones(t)
+    for row, sign in ((each, -1.0), (t + each, -1.0)):
+        triplets += [(row, inside, sign * one), (row, above, sign * one), (row, below, -sign * one)]
+    triplets.append((t + each, peak, one))
+    row, col, value = (np.concatenate(part) for part in zip(*triplets, strict=True))
+    order = np.lexsort((col, row))
+    infinite, nothing = np.full(t, np.inf), np.zeros(t)
+    return Program(
+        cost=np.concatenate(
+            [*costs, slots.price, slots.price + slots.penalty, slots.penalty - slots.price, [weights.peak]]
+        ),
+        col_lower=np.concatenate([np.zeros(base), slots.lo, nothing, nothing, [slots.peak]]),
+        col_upper=np.concatenate([*widths, slots.hi, infinite, infinite, [np.inf]]),
+        row_lower=np.concatenate([-fixed, nothing, *lower]),
+        row_upper=np.concatenate([-fixed, infinite, *upper]),
+        row=row[order],
+        col=col[order],
+        value=value[order],
+    )
+
+
+def solve(program: Program) -> Floats | None:
+    """Values of the columns at the optimum, or None where nothing is feasible.
+
+    Raises:
+        EngineError: the solver gave up.
+    """
+    import highspy  # noqa: PLC0415 - a slow import that only planning needs
+
+    solver = highspy.Highs()  # type: ignore[no-untyped-call]  # its constructor has no annotations
+    solver.setOptionValue("output_flag", False)
+    solver.setOptionValue("threads", 1)
+    solver.setOptionValue("primal_feasibility_tolerance", 1e-9)
+    n_col, n_row = len(program.cost), len(program.row_lower)
+    starts = np.concatenate(([0], np.cumsum(np.bincount(program.row, minlength=n_row))))
+    solver.passModel(
+        n_col,
+        n_row,
+        len(program.value),
+        int(highspy.MatrixFormat.kRowwise),
+        int(highspy.ObjSense.kMinimize),
+        0.0,
+        program.cost,
+        program.col_lower,
+        program.col_upper,
+        program.row_lower,
+        program.row_upper,
+        starts[:-1].astype(np.int32),
+        program.col.astype(np.int32),
+        program.value,
+        np.zeros(n_col, dtype=np.int32),  # all continuous
+    )
+    solver.run()
+    status = solver.getModelStatus()
+    if status == highspy.HighsModelStatus.kOptimal:
+        return np.array(solver.getSolution().col_value, dtype=np.float64)
+    if status in (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible):
+        return None
+    raise EngineError(f"the solver stopped: {solver.modelStatusToString(status)}", path="plan")
+
+
+def read(units: Sequence[Unit], values: Floats, weights: Weights) -> list[Floats]:
+    """The energies of each unit's slices, float64[n], from the columns that `build` laid out."""
+    energies, column = [], 0
+    for unit in units:
+        part = segments(unit, weights.shift)
+        amounts = values[column : column + len(part.piece)]
+        energies.append(unit.lo + np.bincount(part.piece, weights=amounts, minlength=len(unit.lo)))
+        column += len(part.piece)
+    return energies
+
+
+def feasible(profile: Profile) -> bool:
+    """Whether some energies keep all convex bounds of the profile."""
+    matrix, lower, upper = joint_rows(profile)
+    lo, hi = bounds(profile)
+    row, col = np.nonzero(matrix)
+    program = Program(np.zeros(len(lo)), lo, hi, lower, upper, row, col, matrix[row, col])
+    return solve(program) is not None
