@@ -14,6 +14,16 @@ UNBOUNDED_START: Final = datetime.min.replace(tzinfo=UTC)
 UNBOUNDED_END: Final = datetime.max.replace(tzinfo=UTC)
 
 
+def micros(at: datetime) -> int:
+    """Whole microseconds since 1970 UTC."""
+    return (at - EPOCH) // MICROSECOND
+
+
+def instant(at: int) -> datetime:
+    """The instant so many microseconds after 1970 UTC."""
+    return EPOCH + timedelta(microseconds=at)
+
+
 class Micros(TypeDecorator[datetime]):
     """An instant, stored as whole microseconds since 1970 UTC: sorts, compares and indexes as what it is."""
 
@@ -22,11 +32,11 @@ class Micros(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - its signature
         """Instant to microseconds."""
-        return None if value is None else (value - EPOCH) // MICROSECOND
+        return None if value is None else micros(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - as above
         """Microseconds to instant."""
-        return None if value is None else EPOCH + timedelta(microseconds=value)
+        return None if value is None else instant(value)
 
 
 Seq = BigInteger().with_variant(Integer, "sqlite")
@@ -98,6 +108,7 @@ timer: Final = Table(
     Column("event", Text, primary_key=True),
     Column("due", Micros, nullable=False),
     Index("timer_by_due", "due"),
+    sqlite_with_rowid=False,
 )
 
 token: Final = Table(

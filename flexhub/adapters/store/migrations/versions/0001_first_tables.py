@@ -70,6 +70,7 @@ def upgrade() -> None:
         Column("event", Text, nullable=False),
         Column("due", BigInteger, nullable=False),
         PrimaryKeyConstraint("subject", "event"),
+        sqlite_with_rowid=False,
     )
     op.create_index("timer_by_due", "timer", ["due"])
     op.create_table(
