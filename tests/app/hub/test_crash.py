@@ -1,0 +1,54 @@
+"""Kill a real hub under load, again and again: what it acknowledged is there, once, and nothing is there by half."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+from flexhub.adapters.store import open_store
+from flexhub.adapters.store.interface import Query, Store
+from flexhub.core.documents import decode
+from tests.app.hub.crash import WRITERS
+from tests.app.hub.shop import Box, url
+from tests.conftest import ROOT
+
+AFTER = (150, 700, 300, 40)
+"""Kill after so many acknowledgements beyond what the runs before have stored."""
+
+
+def run_and_kill(folder: Path, lines: int) -> set[tuple[str, str]]:
+    """Acknowledgements (box, number) that the hub gave before it was killed: at least so many."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.app.hub.crash", str(folder)], stdout=subprocess.PIPE, cwd=ROOT
+    ) as hub:
+        assert hub.stdout is not None
+        said = [hub.stdout.readline() for _ in range(lines)]
+        hub.kill()
+        said += hub.stdout.readlines()
+    whole = [line.decode().split() for line in said if line.endswith(b"\n")]
+    assert len(whole) >= lines, "the hub died by itself"
+    return {(box, number) for box, number in whole}
+
+
+def everything(store: Store) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]], dict[str, tuple[str, ...]]]:
+    """What the journal, the outbox and the documents hold."""
+    journal = Counter((row.conversation, row.body.decode()) for row in store.journal(0, 1_000_000))
+    outbox = Counter((row.subject, decode(str, row.body)) for row in store.notices(None, 0, 1_000_000))
+    boxes = {row.id: decode(Box, row.body).items for row in store.documents(Query("Box", limit=WRITERS))}
+    return journal, outbox, boxes
+
+
+def test_a_killed_hub_has_lost_nothing_and_done_nothing_twice(tmp_path: Path) -> None:
+    acknowledged: set[tuple[str, str]] = set()
+    for more in AFTER:
+        acknowledged |= run_and_kill(tmp_path, len(acknowledged) + more)
+        store = open_store(url(tmp_path))
+        journal, outbox, boxes = everything(store)
+        store.close()
+        assert acknowledged <= set(journal)
+        assert set(journal.values()) == {1}
+        assert outbox == journal
+        assert Counter((box, item) for box, items in boxes.items() for item in items) == journal
+        assert all(items == tuple(map(str, range(len(items)))) for items in boxes.values()), "in order, without holes"
