@@ -140,6 +140,14 @@ def allowed(state: State) -> tuple[type[Event], ...]:
     return tuple(event for at, event in TRANSITIONS if at is state)
 
 
+def diagram() -> str:
+    """The table as the text of a Mermaid state diagram, for the docs."""
+    lines = ["stateDiagram-v2", f"    [*] --> {State.INITIAL}"]
+    lines += [f"    {state} --> {target}: {event.__name__}" for (state, event), target in TRANSITIONS.items()]
+    lines += [f"    {state} --> [*]" for state in State if state in FINAL]
+    return "\n".join(lines) + "\n"
+
+
 def step(offer: FlexOffer, event: AnyEvent, now: datetime) -> tuple[FlexOffer, list[Effect]]:
     """The offer after the event, and the effects.
 
@@ -163,28 +171,47 @@ def step(offer: FlexOffer, event: AnyEvent, now: datetime) -> tuple[FlexOffer, l
 
 
 def _guard(offer: FlexOffer, event: AnyEvent, now: datetime) -> None:
-    if isinstance(event, Accepted | Rejected) and offer.accept_before is not None and now > offer.accept_before:
-        raise ExpiredError(f"{now:%FT%TZ} is after {offer.accept_before:%FT%TZ}", path="FlexOffer/accept_before")
-    if isinstance(event, Assigned):
-        deadline = offer.assign_deadline(now)
-        if offer.schedule is not None:
-            # Re-assignment is bounded by the start it replaces, not by the deadline of the first assignment.
-            deadline = offer.schedule.start
-            if event.schedule.update <= offer.schedule.update:
-                raise InvalidError(
-                    f"update {event.schedule.update} does not follow {offer.schedule.update}",
-                    path="Schedule/update",
-                    value=str(event.schedule.update),
-                )
-        if now > deadline:
-            raise ExpiredError(
-                f"{now:%FT%TZ} is after the assignment deadline {deadline:%FT%TZ}", path="FlexOffer/assign_before"
+    if isinstance(event, Submitted):
+        _in_time(offer, now)
+    elif isinstance(event, Revised):
+        if event.offer.id != offer.id or event.offer.issuer != offer.issuer:
+            raise InvalidError("a revision keeps id and issuer", path="FlexOffer/id", value=event.offer.id)
+        _in_time(event.offer, now)
+    elif isinstance(event, Accepted | Rejected):
+        _not_after(now, offer.accept_before, "FlexOffer/accept_before")
+    elif isinstance(event, Assigned):
+        _may_assign(offer, event.schedule, now)
+
+
+def _not_after(now: datetime, deadline: datetime | None, path: str) -> None:
+    if deadline is not None and now > deadline:
+        raise ExpiredError(f"{now:%FT%TZ} is after {deadline:%FT%TZ}", path=path, value=f"{deadline:%FT%TZ}")
+
+
+def _in_time(offer: FlexOffer, now: datetime) -> None:
+    """Refuse an offer that comes so late that nobody could accept or assign it any more."""
+    _not_after(now, offer.accept_before, "FlexOffer/accept_before")
+    _not_after(now, offer.assign_deadline(now), "FlexOffer/assign_before")
+    _not_after(now, offer.start_before, "FlexOffer/start_before")
+
+
+def _may_assign(offer: FlexOffer, schedule: Schedule, now: datetime) -> None:
+    if offer.schedule is None:
+        _not_after(now, offer.assign_deadline(now), "FlexOffer/assign_before")
+    else:
+        # Re-assignment is bounded by the start it replaces, not by the deadline of the first assignment.
+        _not_after(now, offer.schedule.start, "FlexOffer/schedule/start")
+        if schedule.update <= offer.schedule.update:
+            raise InvalidError(
+                f"update {schedule.update} does not follow {offer.schedule.update}",
+                path="Schedule/update",
+                value=str(schedule.update),
             )
-        broken = violations(offer, event.schedule, now=now)
-        if broken:
-            raise InvalidError("; ".join(str(v) for v in broken[:3]), path="Schedule", clause=broken[0].clause)
-    if isinstance(event, Revised) and (event.offer.id != offer.id or event.offer.issuer != offer.issuer):
-        raise InvalidError("a revision keeps id and issuer", path="FlexOffer/id", value=event.offer.id)
+    notice = timedelta(seconds=offer.assign_before_start_s or 0)
+    _not_after(now, schedule.start - notice, "FlexOffer/assign_before_start_s" if notice else "Schedule/start")
+    broken = violations(offer, schedule, now=now)
+    if broken:
+        raise InvalidError("; ".join(str(v) for v in broken[:3]), path="Schedule", clause=broken[0].clause)
 
 
 def _apply(offer: FlexOffer, event: AnyEvent, target: State) -> FlexOffer:
