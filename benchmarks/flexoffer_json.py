@@ -12,13 +12,17 @@ from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+
 from benchmarks.figure import Figure
 from flexhub.core import documents
+from flexhub.core.batch import FlexOfferBatch
 from flexhub.core.flexoffer import EnergyRange, FlexOffer, Profile, Schedule, ScheduleSlice, Slice
 from flexhub.core.judge import violations
 
 SLICES = 16
 LIVE = 100_000
+BATCH = 20_000
 
 
 def offer() -> FlexOffer:
@@ -123,6 +127,8 @@ def run() -> list[Figure]:
         slices=(ScheduleSlice(energy_kwh=0.75),) * SLICES,
     )
     judged = offer()
+    batch = FlexOfferBatch.from_offers((judged,) * BATCH, judged.created)
+    energies = np.full(BATCH * SLICES, 0.75)
     few = LIVE // 10
     return [
         Figure(
@@ -139,6 +145,13 @@ def run() -> list[Figure]:
             unit="us",
             at_most=True,
             target=25,
+        ),
+        Figure(
+            name="schedules of 16 slices judged in columns",
+            value=BATCH * rate(lambda: batch.violations_mask(batch.first_start, energies)),
+            unit="schedules/s",
+            peer=rate(lambda: violations(judged, schedule)),
+            peer_name="one by one",
         ),
         Figure(
             name="process with 100,000 live flex-offers of 16 slices",
