@@ -19,6 +19,10 @@ from flexhub.core.errors import ConfigError, FlexhubError
 
 COMMANDS: Final[dict[str, str]] = {
     # command       what it does, in the words of `flexhub --help`; its module is flexhub.app.commands.<command>
+    "run":          "Run a hub until it is interrupted.",
+    "check":        "Validate a configuration.",
+    "keys":         "Make, list and revoke the tokens of participants.",
+    "db":           "Look after the store's tables.",
     "show":         "Print a flex-offer as a readable table.",
 }  # fmt: skip
 

@@ -6,10 +6,13 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import msgspec
 import typer
+
+if TYPE_CHECKING:
+    from flexhub.app.config import Config
 
 T = TypeVar("T")
 
@@ -29,6 +32,16 @@ def read(file: Path) -> bytes:
         return sys.stdin.buffer.read()
     try:
         return file.read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILE") from error
+
+
+def configuration(file: Path) -> Config:
+    """The configuration in a file. A file that can't be read is wrong usage; ConfigError says what is wrong in it."""
+    from flexhub.app.config import load  # noqa: PLC0415 - only commands that work on a hub need it
+
+    try:
+        return load(file)
     except OSError as error:
         raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILE") from error
 
@@ -89,3 +102,7 @@ def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterat
     finally:
         if bar is not None:
             bar.stop()
+
+
+ConfigFile = Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The hub's configuration.")]
+"""The option of commands that work on a hub's store."""

@@ -174,5 +174,8 @@ class Store(Protocol):
     def token(self, hash: str) -> TokenRow | None:  # noqa: A002 - what it is
         """Whose token this is."""
 
+    def tokens(self) -> list[TokenRow]:
+        """All tokens, by party, oldest first."""
+
     def close(self) -> None:
         """Let go of all connections."""

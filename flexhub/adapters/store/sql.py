@@ -346,6 +346,13 @@ class SqlStore:
             row = connection.execute(select(schema.token).where(schema.token.c.hash == hash)).one_or_none()
         return None if row is None else TokenRow._make(row)
 
+    def tokens(self) -> list[TokenRow]:
+        """All tokens, by party, oldest first."""
+        columns = schema.token.c
+        with self._reader.connect() as connection:
+            rows = connection.execute(select(schema.token).order_by(columns.party, columns.created, columns.hash)).all()
+        return [TokenRow._make(row) for row in rows]
+
     def close(self) -> None:
         """Let go of all connections."""
         with self._turn:

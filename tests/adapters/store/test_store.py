@@ -256,8 +256,10 @@ def test_tokens_are_forgotten_by_party(store: Store) -> None:
     with store.begin() as transaction:
         for hash_, party in (("1", "anna"), ("2", "bert"), ("3", "anna")):
             transaction.add_token(TokenRow(hash_, party, "prosumer", NOON))
+    assert [(row.party, row.hash) for row in store.tokens()] == [("anna", "1"), ("anna", "3"), ("bert", "2")]
     with store.begin() as transaction:
         assert transaction.remove_tokens("anna") == 2
+    assert [row.hash for row in store.tokens()] == ["2"]
     assert [store.token(hash_) is None for hash_ in "123"] == [True, False, True]
 
 

@@ -1,0 +1,78 @@
+"""`flexhub keys`: who may speak to the hub, and as what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flexhub.adapters.store import open_store
+from flexhub.adapters.store.interface import Store
+from flexhub.app import terminal
+from flexhub.app.hub.tokens import add_token
+from flexhub.core.registry import Role
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
+
+Party = Annotated[str, typer.Argument(metavar="PARTY", help="The participant's id.")]
+
+HUB_TOML = Path("hub.toml")
+
+
+@app.callback()
+def keys() -> None:
+    """Make, list and revoke the bearer tokens of participants; each is bound to one party and one role."""
+
+
+@contextmanager
+def _store(config: Path) -> Iterator[Store]:
+    store = open_store(terminal.configuration(config).store.url)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@app.command(epilog=terminal.example("flexhub keys add anna --role prosumer"))
+def add(
+    party: Party,
+    *,
+    role: Annotated[Role, typer.Option(help="What the party does.")] = Role.PROSUMER,
+    config: terminal.ConfigFile = HUB_TOML,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Make a token and print it. Only its hash is kept, so it can't be shown again."""
+    with _store(config) as store:
+        token = add_token(store, party, role, datetime.now(UTC))
+    if as_json:
+        terminal.json_line({"party": party, "role": role, "token": token})
+    else:
+        typer.echo(token)
+
+
+@app.command("list", epilog=terminal.example("flexhub keys list"))
+def list_(*, config: terminal.ConfigFile = HUB_TOML, as_json: terminal.AsJson = False) -> None:
+    """List who holds tokens, without the tokens."""
+    with _store(config) as store:
+        rows = [(row.party, row.role, f"{row.created:%Y-%m-%dT%H:%M:%SZ}") for row in store.tokens()]
+    if as_json:
+        terminal.json_line([{"party": party, "role": role, "created": created} for party, role, created in rows])
+    else:
+        terminal.table(("party", "role", "created"), rows)
+
+
+@app.command(epilog=terminal.example("flexhub keys revoke anna"))
+def revoke(party: Party, *, config: terminal.ConfigFile = HUB_TOML, as_json: terminal.AsJson = False) -> None:
+    """Take all tokens of a party away. Exits with 1 if it has none."""
+    with _store(config) as store, store.begin() as transaction:
+        count = transaction.remove_tokens(party)
+    if as_json:
+        terminal.json_line({"party": party, "revoked": count})
+    else:
+        typer.echo(f"{party}: {count} revoked")
+    if not count:
+        raise typer.Exit(1)
