@@ -1,0 +1,103 @@
+"""`flexhub check`, `run`, `keys` and `db`: one configuration, one store, one running hub."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.app.cli.conftest import Program
+
+GOOD = """
+[hub]
+name = "agg-1"
+listen = "127.0.0.1:0"
+
+[store]
+url = "sqlite:///hub.db"
+"""
+
+
+@pytest.fixture
+def hub_toml(tmp_path: Path) -> Path:
+    """A configuration that works."""
+    file = tmp_path / "hub.toml"
+    file.write_text(GOOD)
+    return file
+
+
+def test_check_says_what_a_good_configuration_does(flexhub: Program, hub_toml: Path) -> None:
+    ran = flexhub("check", hub_toml.name)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == "hub.toml is fine: agg-1 serves aggregator on 127.0.0.1:0\n"
+    told = json.loads(flexhub("check", hub_toml.name, "--json").out)
+    assert told == {"ok": True, "name": "agg-1", "listen": "127.0.0.1:0", "roles": ["aggregator"]}
+
+
+def test_check_names_line_key_and_what_is_allowed(flexhub: Program, hub_toml: Path) -> None:
+    hub_toml.write_text(GOOD.replace("listen", "lissen"))
+    ran = flexhub("check", hub_toml.name)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("hub.toml:4: hub.lissen: unknown key 'lissen'; allowed: name, roles, listen")
+    told = json.loads(flexhub("check", hub_toml.name, "--json").out)
+    assert told["ok"] is False
+    assert told["path"] == "hub.toml:4: hub.lissen"
+
+
+@pytest.mark.parametrize("command", [("check",), ("run",), ("keys", "list", "-c"), ("db", "current", "-c")])
+def test_a_configuration_that_is_not_there_is_wrong_usage(flexhub: Program, command: tuple[str, ...]) -> None:
+    ran = flexhub(*command, "absent.toml")
+    assert (ran.code, ran.out) == (2, "")
+    assert "absent.toml: No such file" in ran.err
+
+
+def test_run_with_a_wrong_configuration_says_so_in_one_sentence(flexhub: Program, hub_toml: Path) -> None:
+    hub_toml.write_text("[hub]\nname = 7\n")
+    ran = flexhub("run", hub_toml.name)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("flexhub: hub.toml:2: hub.name: ")
+    assert len(ran.err.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("hub_toml")
+def test_keys_are_made_listed_and_revoked(flexhub: Program) -> None:
+    token = flexhub("keys", "add", "anna").out.strip()
+    other = json.loads(flexhub("keys", "add", "dso-1", "--role", "grid_operator", "--json").out)
+    assert other["party"] == "dso-1"
+    assert len(token) >= 32
+    assert token != other["token"]
+    listed = flexhub("keys", "list")
+    assert "anna" in listed.out
+    assert "grid_operator" in listed.out
+    assert token not in listed.out
+    assert [row["party"] for row in json.loads(flexhub("keys", "list", "--json").out)] == ["anna", "dso-1"]
+    assert flexhub("keys", "revoke", "anna").out == "anna: 1 revoked\n"
+    assert flexhub("keys", "revoke", "anna").code == 1
+    assert [row["party"] for row in json.loads(flexhub("keys", "list", "--json").out)] == ["dso-1"]
+
+
+@pytest.mark.usefixtures("hub_toml")
+def test_a_role_that_is_none_is_wrong_usage_and_names_those_that_are(flexhub: Program) -> None:
+    ran = flexhub("keys", "add", "anna", "--role", "king")
+    assert (ran.code, ran.out) == (2, "")
+    assert "grid_operator" in ran.err
+
+
+def test_the_store_of_the_environment_goes_before_the_file(
+    flexhub: Program, hub_toml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEXHUB__STORE__URL", "sqlite:///other.db")
+    assert flexhub("db", "upgrade").code == 0
+    assert (hub_toml.parent / "other.db").exists()
+    assert not (hub_toml.parent / "hub.db").exists()
+
+
+@pytest.mark.usefixtures("hub_toml")
+def test_db_current_is_no_before_and_yes_after_the_upgrade(flexhub: Program) -> None:
+    before = flexhub("db", "current", "--json")
+    assert before.code == 1
+    assert json.loads(before.out)["revision"] is None
+    upgraded = json.loads(flexhub("db", "upgrade", "--json").out)
+    assert upgraded["revision"] == upgraded["newest"]
+    assert flexhub("db", "current").code == 0
