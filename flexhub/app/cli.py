@@ -23,6 +23,8 @@ COMMANDS: Final[dict[str, str]] = {
     "check":        "Validate a configuration.",
     "keys":         "Make, list and revoke the tokens of participants.",
     "db":           "Look after the store's tables.",
+    "convert":      "Write a message as another; every loss is told.",
+    "validate":     "Name every rule that a message breaks.",
     "show":         "Print a flex-offer as a readable table.",
 }  # fmt: skip
 

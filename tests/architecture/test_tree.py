@@ -31,7 +31,7 @@ HOSTS: Final = {
 """Hosts that a file may name in a URL; so no address of a package registry or of a machine gets in."""
 
 MARK: Final = "#"
-REASONED: Final = re.compile(MARK + r" (?:noqa: [A-Z0-9, ]+ - \S|type: ignore\[[\w, -]+\]  # \S|pragma: no \w+ - \S)")
+REASONED: Final = re.compile(MARK + r" (?:noqa: [A-Z0-9, ]+ - \S|type: ignore\[[\w, -]+\]\s+# \S|pragma: no \w+ - \S)")
 SILENCER: Final = re.compile(MARK + r"\s*(?:noqa|type:\s*ignore|pragma:)")
 
 BANNED: Final = {

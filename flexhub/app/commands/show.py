@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import typer
 
 from flexhub.app import terminal
+from flexhub.app.convert import CORE, convert
 from flexhub.core.documents import decode
 from flexhub.core.flexoffer import FlexOffer, Profile, Schedule, Slice
 from flexhub.core.judge import Violation, violations
@@ -16,16 +17,23 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @app.command(epilog=terminal.example("flexhub show offer.json"))
 def show(file: terminal.File, *, as_json: terminal.AsJson = False) -> None:
-    """Print a flex-offer: what may be consumed or produced, when, and what its schedule breaks, if it has one.
+    """Print flex-offers: what may be consumed or produced, when, and what a schedule breaks, if there is one.
 
-    Exits with 1 if the schedule breaks a bound.
+    Reads every message that convert reads. Exits with 1 if a schedule breaks a bound. With --json, prints a JSON line
+    for each flex-offer.
     """
-    offer = decode(FlexOffer, terminal.read(file))
-    broken = violations(offer, offer.schedule) if offer.schedule is not None else []
-    if as_json:
-        terminal.json_line({"offer": offer, "violations": broken})
-    else:
-        _print(offer, broken)
+    data = convert(terminal.read(file), CORE, allow_loss=True).data
+    broken = False
+    for i, line in enumerate(data.splitlines()):
+        offer = decode(FlexOffer, line)
+        found = violations(offer, offer.schedule) if offer.schedule is not None else []
+        broken = broken or bool(found)
+        if as_json:
+            terminal.json_line({"offer": offer, "violations": found})
+            continue
+        if i:
+            typer.echo("")
+        _print(offer, found)
     if broken:
         raise typer.Exit(1)
 

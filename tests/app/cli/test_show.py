@@ -73,3 +73,14 @@ def test_a_file_that_is_no_offer_is_one_sentence(flexhub: Program, tmp_path: Pat
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith("flexhub: ")
     assert len(ran.err.splitlines()) == 1
+
+
+def test_a_schedule_within_bounds_is_fine_and_one_outside_is_not(flexhub: Program) -> None:
+    good = flexhub("show", "-", stdin=encode(offer(1.5, 2)))
+    assert good.code == 0
+    assert "3.500 kWh" in good.out
+    assert "broken" not in good.out
+    bad = flexhub("show", "-", stdin=encode(offer(1.5, 2.5)))
+    assert bad.code == 1
+    assert "broken: " in bad.out
+    assert json.loads(flexhub("show", "-", "--json", stdin=encode(offer(1.5, 2.5))).out)["violations"]
