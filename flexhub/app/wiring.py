@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from importlib.metadata import entry_points, version
+from importlib.metadata import version
 from typing import Final, NamedTuple
 
 from aiohttp import web
@@ -30,7 +30,8 @@ from flexhub.core.errors import ConfigError
 from flexhub.core.registry import Connection, Party, Resource, Role
 from flexhub.core.timegrid import TimeGrid
 from flexhub.core.trading import Contract
-from flexhub.engines.slots import GROUPS, ManagerEngine
+from flexhub.engines import plugins
+from flexhub.engines.slots import ManagerEngine
 
 CONFIG: Final = "flexhub:config"
 """The peer that messages of the configuration come from."""
@@ -62,14 +63,12 @@ def engine_of(config: Config) -> ManagerEngine:
     Raises:
         ConfigError: none of that name is installed.
     """
-    found = {point.name: point for point in entry_points(group=GROUPS["manager"])}
-    point = found.get(config.plan.engine)
-    if point is None:
-        allowed = ", ".join(sorted(found)) or "none is installed"
-        raise ConfigError(
-            f"no manager engine of this name; allowed: {allowed}", path="plan/engine", value=config.plan.engine
-        )
-    engine: ManagerEngine = point.load()()
+    try:
+        engine = plugins.load("manager", config.plan.engine)
+    except ConfigError as error:
+        raise ConfigError(error.message, path="plan/engine", value=config.plan.engine) from error
+    if not isinstance(engine, ManagerEngine):  # `load` has seen to it; said again for the type checker
+        raise ConfigError("it is no manager engine", path="plan/engine", value=config.plan.engine)
     return engine
 
 
