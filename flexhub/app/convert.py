@@ -152,6 +152,10 @@ def _core_offers(data: bytes, sign: Sign, losses: list[Loss]) -> list[FlexOffer]
     digest = hashlib.sha256(data).hexdigest()[:16]
     offers = []
     for i, message in enumerate(document.offers):
+        findings = broken(RULES, message, at=f"{_ROOT}[{i}]" if document.wrapper else _ROOT)
+        if findings:
+            one = findings[0]
+            raise InvalidError(one.message, path=one.path, clause=f"{one.rule}, {one.clause}")
         read = to_core(message, Context(sign=sign, new_id=f"fo-{digest}-{i}"))
         losses += _placed(read.losses, i, len(document.offers))
         offers.append(read.value)

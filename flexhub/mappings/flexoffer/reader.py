@@ -54,7 +54,11 @@ class Scale:
     __slots__ = ("down", "plain", "production", "up")
 
     def __init__(self, multiplier: object, sign: Sign) -> None:
-        self.up, self.down = MULTIPLIERS.get(multiplier, (1.0, 1.0)) if isinstance(multiplier, str) else (1.0, 1.0)
+        told = multiplier if isinstance(multiplier, str) else "k"
+        if told not in MULTIPLIERS:
+            path = f"{ROOT}/multiplier"
+            raise InvalidError(f"{told!r} is none of {', '.join(MULTIPLIERS)}", path=path, clause="V1 Table 1.1")
+        self.up, self.down = MULTIPLIERS[told]
         self.production = sign is Sign.PRODUCTION
         self.plain = not self.production and self.up == self.down
 
@@ -438,7 +442,7 @@ class _Reader:
         ):
             if series is UNSET or series is None:
                 continue
-            self.kept[name] = msgspec.to_builtins(series)
+            self.kept[name] = msgspec.json.decode(msgspec.json.encode(series))
             pairs = [read.first(part.tariff_constraint, part.price_constraint) for part in read.price_slices(series)]
             prices = {self._pair(name, pair) for pair in pairs if pair is not None}
             if isinstance(series, wire.PriceSeries) and read.prices(series) != (None, None):

@@ -1,0 +1,42 @@
+"""The suites by name; other packages add theirs by the entry point group ``flexhub.suite``."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Final
+
+from flexhub.conformance.suite import Suite
+from flexhub.core.errors import ConfigError
+
+SUITES: Final[dict[str, str]] = {
+    "mapping": "flexhub.conformance.suites.mapping",
+}
+"""Name -> module with its ``SUITE``; imported only when asked for."""
+
+GROUP: Final = "flexhub.suite"
+
+
+def names() -> list[str]:
+    """Names of all suites, built in and installed."""
+    return sorted({*SUITES, *(point.name for point in entry_points(group=GROUP))})
+
+
+@cache
+def suite(name: str) -> Suite[Any]:
+    """The suite of this name.
+
+    Raises:
+        ConfigError: there is none, or what is installed under the name is no `Suite`.
+    """
+    if name in SUITES:
+        found: object = import_module(SUITES[name]).SUITE
+    else:
+        point = next(iter(entry_points(group=GROUP, name=name)), None)
+        if point is None:
+            raise ConfigError(f"{name!r} is not a suite; known: {', '.join(names())}", value=name)
+        found = point.load()
+    if not isinstance(found, Suite):
+        raise ConfigError(f"{name!r} does not name a flexhub.conformance.suite.Suite", value=name)
+    return found
