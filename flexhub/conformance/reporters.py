@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from html import escape
 from typing import Final
@@ -91,10 +92,10 @@ def _came(line: CaseResult) -> str:
 
 def _clean(text: str) -> str:
     """Without the characters that XML 1.0 cannot hold."""
-    return "".join(
-        c for c in text if c in "\t\n\r" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c > "\uffff"
-    )
+    return _NOT_XML.sub("", text)
 
+
+_NOT_XML: Final = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
 REPORTERS: Final[dict[str, Callable[[Report], str]]] = {"table": table, "json": to_json, "junit": junit, "html": html}
 """Name of the form -> what writes it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -33,16 +34,15 @@ def _through_everything(data: bytes) -> None:
         try:
             value = to_core(offer, context).value
         except FlexhubError as error:
-            assert findings or error.code == "loss" or "answer" in error.message, f"no finding, yet {error}"
+            if not findings and error.code != "loss":
+                pytest.fail(f"no finding, yet {error}")
             continue
         CODEC.encode(Document(offers=(to_wire(value, context).value,)))
 
 
 def _tamely(data: bytes) -> None:
-    try:
+    with contextlib.suppress(FlexhubError):
         _through_everything(data)
-    except FlexhubError:
-        pass
     convert.validate(data)
 
 
@@ -67,7 +67,7 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(p for key, item in below for p in _places(item, (*path, key)))]
 
 
-ODD = st.sampled_from(
+ODD: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, 0, -1, 1e300, -1e300, 10**30, "", "0042", "NaN", "1e999", "2026-03-14T09:00:00Z", [], {}, [[]], "\x00"]
 )
 

@@ -18,7 +18,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that breaks one `rule` (or cannot be read: `code`) at `path`; but for that, it is its accepted `twin`."""
+    """A message that breaks one `rule` (or is not read: `code`) at `path`; but for that it is its accepted `twin`."""
 
     name: str
     path: str

@@ -25,6 +25,7 @@ from flexhub.protocols.registry import protocol
 from flexhub.protocols.rules import Broken, Finding, Rule, broken
 
 PROTOCOL: Final = "flexoffer"
+ROOT: Final = "FlexOffer"
 NOW: Final = datetime(2026, 3, 14, 6, tzinfo=UTC)
 
 LAWS: Final = (
@@ -32,9 +33,7 @@ LAWS: Final = (
     Requirement("MAP-2", "codec", "decode(encode(m)) == m, for every accepted message."),
     Requirement("MAP-3", "rules", "Every accepted message breaks no rule."),
     Requirement("MAP-4", "mapping", "Every accepted message maps to the core and survives its storage as JSON."),
-    Requirement(
-        "MAP-5", "mapping", "Fields declared exact or kept come back as they were, and no bound or price is lost."
-    ),
+    Requirement("MAP-5", "mapping", "Exact and kept fields come back as they were; no bound or price is lost."),
     Requirement("MAP-6", "mapping", "Energy bounds are conserved in sum, in either sign, on the way in and back."),
     Requirement("MAP-7", "mapping", "What is written in either form breaks no rule and reads as the same offer."),
 )
@@ -59,9 +58,7 @@ class Speaker(msgspec.Struct, frozen=True, kw_only=True):
         return [
             found
             for i, offer in enumerate(document.offers)
-            for found in broken(
-                self.rules, offer, off=self.off, at=f"FlexOffer[{i}]" if document.wrapper else "FlexOffer"
-            )
+            for found in broken(self.rules, offer, off=self.off, at=f"{ROOT}[{i}]" if document.wrapper else ROOT)
         ]
 
 
@@ -221,7 +218,7 @@ def _alike(one: object, other: object) -> bool:
     if isinstance(one, tuple) and isinstance(other, tuple):
         return len(one) == len(other) and all(map(_alike, one, other))
     if isinstance(one, msgspec.Struct) and type(one) is type(other):
-        return _alike(msgspec.structs.astuple(one), msgspec.structs.astuple(other))  # type: ignore[arg-type] # as above
+        return _alike(msgspec.structs.astuple(one), msgspec.structs.astuple(other))
     return one == other
 
 
