@@ -19,7 +19,7 @@ import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import uvloop
 
@@ -49,9 +49,10 @@ def serve(path: str) -> None:
         async with wiring.running(config.load(path)) as hub:
             token = await hub.hub.add_token("ann", Role.PROSUMER)
             print(json.dumps({"host": hub.host, "port": hub.port, "token": token}), flush=True)
+            begun = time.process_time()
             await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-            stats = hub.hub.stats
-            print(json.dumps({"messages": stats.messages, "mean_batch": stats.mean_batch}), flush=True)
+            stats, cpu = hub.hub.stats, time.process_time() - begun
+            print(json.dumps({"messages": stats.messages, "mean_batch": stats.mean_batch, "cpu_s": cpu}), flush=True)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
@@ -88,8 +89,7 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._next()
 
     def _next(self) -> None:
@@ -172,9 +172,8 @@ def measure(seconds: float, connections: int) -> dict[str, Any]:
         path = Path(folder, "hub.toml")
         path.write_text(CONFIG.format(folder=folder))
         command = [sys.executable, "-m", "benchmarks.intake", "--serve", str(path)]
-        hub = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ours
-        assert hub.stdout is not None
-        address = json.loads(hub.stdout.readline())
+        hub = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        address = json.loads(cast("TextIO", hub.stdout).readline())
         offers = bodies(int(seconds * 8000), datetime.now(UTC))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             begun = time.perf_counter()
@@ -183,6 +182,7 @@ def measure(seconds: float, connections: int) -> dict[str, Any]:
         out, _ = hub.communicate("")
     if load.wrong:
         raise SystemExit(f"{len(load.wrong)} wrong answers, the first: {load.wrong[0].decode()}")
+    stats = json.loads(out)
     latencies = sorted(load.latencies)
     return {
         "what": "durable flex-offer intake over HTTP",
@@ -191,7 +191,8 @@ def measure(seconds: float, connections: int) -> dict[str, Any]:
         "p99_ms": round(latencies[int(len(latencies) * 0.99)] * 1000, 1),
         "offers": len(latencies),
         "connections": connections,
-        "mean_batch": round(json.loads(out)["mean_batch"], 1),
+        "mean_batch": round(stats["mean_batch"], 1),
+        "hub_cpu_us": round(stats["cpu_s"] / len(latencies) * 1e6),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
     }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
@@ -33,6 +34,10 @@ BODY_S: Final = 10.0
 """How long a body may take to come."""
 
 JSON_HEADERS: Final = {"Content-Type": "application/json"}
+_PROCESS: Final = uuid.uuid4().hex
+_COUNTER: Final = itertools.count()
+"""Fresh message ids: one random part per process, since reading randomness lets go of the interpreter's lock."""
+
 NOBODY: Final = Bearer("nobody", Role.PROSUMER)
 
 SERVER_OPTIONS: Final[dict[str, Any]] = {
@@ -43,6 +48,7 @@ SERVER_OPTIONS: Final[dict[str, Any]] = {
     "max_field_size": 8190,
     "shutdown_timeout": 2.0,
     "handler_cancellation": True,
+    "auto_decompress": False,
 }
 """For the runner. Handlers of clients that have gone are stopped; what was handed to the hub is worked all the same."""
 
@@ -164,6 +170,8 @@ async def read_body(request: web.Request) -> bytes:
         raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "allowed: application/json", path="header/Content-Type")
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "no encodings", path="header/Content-Encoding")
+    if request.content.is_eof():
+        return await request.read()
     try:
         async with asyncio.timeout(BODY_S):
             return await request.read()
@@ -181,7 +189,7 @@ def message_id(request: web.Request) -> str:
     """
     key = request.headers.get("Idempotency-Key")
     if key is None:
-        return uuid.uuid4().hex
+        return f"{_PROCESS}-{next(_COUNTER)}"
     try:
         msgspec.convert(key, Id)
     except msgspec.ValidationError as error:

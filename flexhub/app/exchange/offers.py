@@ -30,6 +30,9 @@ from flexhub.engines.slots import ManagerEngine
 _NAMESPACE: Final = uuid.UUID("5b8a8b0e-6f0c-5f0a-9f6e-1f1e8d9f2c11")
 _NULL: Final = b"null"
 
+DEEPEST: Final = 32
+"""How deep unknown fields may be nested."""
+
 
 def new_id(peer: str, message_id: str) -> str:
     """The id of what a message creates: the same for the same message, so that a repeat creates nothing."""
@@ -43,17 +46,43 @@ def read_offer(body: bytes, peer: str, message_id: str, default_id: str | None =
         MalformedError, InvalidError: as `core.documents.decode`.
     """
     try:
-        return decode(FlexOffer, body)
+        return _shallow(decode(FlexOffer, body))
     except InvalidError:
         try:
             fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             fields = {}
         given = {"id": default_id or new_id(peer, message_id), "issuer": peer}
         missing = {name: value for name, value in given.items() if bytes(fields.get(name, _NULL)) == _NULL}
         if not fields or not missing:
             raise
-    return decode(FlexOffer, encode({**fields, **missing}))
+    return _shallow(decode(FlexOffer, encode({**fields, **missing})))
+
+
+def _shallow(offer: FlexOffer) -> FlexOffer:
+    """The offer, if what it carries for others is not nested so deep that somebody fails on it.
+
+    Raises:
+        InvalidError: extras are nested deeper than `DEEPEST`.
+    """
+    if offer.extras and _depth(offer.extras) > DEEPEST:
+        raise InvalidError(f"nested deeper than {DEEPEST}", path="FlexOffer/extras")
+    for i, profile in enumerate(offer.profiles):
+        for j, piece in enumerate(profile.slices):
+            if piece.extras and _depth(piece.extras) > DEEPEST:
+                path = f"FlexOffer/profiles[{i}]/slices[{j}]/extras"
+                raise InvalidError(f"nested deeper than {DEEPEST}", path=path)
+    return offer
+
+
+def _depth(value: object) -> int:
+    """Levels of nesting, without recursion; looks no deeper than it must."""
+    level, depth = [value], 0
+    while level and depth <= DEEPEST:
+        inside = [v for v in level if isinstance(v, dict | list)]
+        level = [x for v in inside for x in (v.values() if isinstance(v, dict) else v)]
+        depth += bool(inside)
+    return depth
 
 
 def change(offer: FlexOffer, events: Iterable[lifecycle.AnyEvent], now: datetime) -> tuple[FlexOffer, list[Effect]]:
