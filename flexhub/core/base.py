@@ -11,8 +11,10 @@ import msgspec
 
 from flexhub.core.errors import InvalidError
 
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x20/?#\x7f]+$")]
-"""An identifier: 1 to 128 characters, no spaces, controls, '/', '?' or '#', so that it can stand in a URL."""
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x20/?#\x7f]+$(?!\n)")]
+"""An identifier: 1 to 128 characters, no spaces, controls, '/', '?' or '#', so that it can stand in a URL.
+
+The look-ahead is there since ``$`` also matches before a final newline."""
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """An instant with a time zone; held in UTC."""

@@ -35,12 +35,13 @@ _encoder: Final = msgspec.json.Encoder()
 
 def explain(kind: type, error: msgspec.DecodeError) -> FlexhubError:
     """Our error for one of msgspec's: with our path, and the clause where a check of ours was broken."""
+    name = getattr(kind, "__name__", "document")  # a union has none
     if not isinstance(error, msgspec.ValidationError):
-        return MalformedError(f"not JSON: {error}", path=kind.__name__, clause="RFC 8259")
+        return MalformedError(f"not JSON: {error}", path=name, clause="RFC 8259")
     text = str(error)
     where = _WHERE.search(text)
     path = where["path"].lstrip("$").replace(".", "/") if where else ""
-    path = f"{kind.__name__}{path if path.startswith(('/', '[')) or not path else '/' + path}"
+    path = f"{name}{path if path.startswith(('/', '[')) or not path else '/' + path}"
     cause = error.__cause__
     if isinstance(cause, InvalidError):
         inner = f"{path}/{cause.path}" if cause.path else path
@@ -60,7 +61,9 @@ def decode(kind: type[T], data: bytes | str) -> T:
     except msgspec.DecodeError as error:
         raise explain(kind, error) from error
     except (UnicodeDecodeError, RecursionError) as error:
-        raise MalformedError(f"not JSON: {error}", path=kind.__name__, clause="RFC 8259") from error
+        raise MalformedError(
+            f"not JSON: {error}", path=getattr(kind, "__name__", "document"), clause="RFC 8259"
+        ) from error
     return value
 
 
@@ -73,11 +76,16 @@ def upcast(kind: type[T], version: int, data: bytes) -> T:
     """Read a stored document of an older version.
 
     Raises:
-        InvalidError: no upcaster leads from that version to today's.
+        MalformedError: not JSON.
+        InvalidError: no upcaster leads from that version to today's, or the document is of a later version.
     """
     if version == VERSION:
         return decode(kind, data)
-    document: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
+    if version > VERSION:
+        raise InvalidError(
+            f"version {version} is later than {VERSION}, the latest known", path=kind.__name__, value=str(version)
+        )
+    document: dict[str, Any] = decode(dict, data)
     for at in range(version, VERSION):
         step = UPCASTERS.get((kind.__name__, at))
         if step is None:

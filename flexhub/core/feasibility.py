@@ -25,8 +25,11 @@ BIG_KWH: Final = 1e9
 """Energies beyond this (a thousand GWh in one slice) are not looked for where a polygon leaves them open."""
 EPS_KWH: Final = 1e-9
 """Slack for rounding, far under the judge's tolerance."""
-MOST_PIECES: Final = 4096
-"""So many intervals at most are followed; more are thinned out."""
+MOST_CASES: Final = 4096
+"""So many combinations of an interval, an option and (twice) the rows of a polygon at most are followed for one slice.
+
+More are thinned out, so that no offer, however odd, takes longer than a few seconds.
+"""
 
 Interval = tuple[float, float]
 
@@ -58,15 +61,28 @@ def decides(offer: FlexOffer) -> bool:
     """Whether None from `feasible_schedule` proves that the offer is infeasible.
 
     It does for every kind of bound but total cost, where only the default schedule is tried besides, and except where
-    alternatives (ranges, amounts, parts of an uncertainty) multiply to more than `MOST_PIECES` cases.
+    alternatives (ranges, amounts, parts of an uncertainty) multiply to more than about `MOST_CASES`.
     Profiles with a polytope are decided by the solver, within its time limit.
     """
     if offer.total_cost_eur is not None:
         return False
-    return all(
-        profile.polytope is not None or math.prod(len(_options(s)) or 1 for s in profile.slices) <= MOST_PIECES
-        for profile in offer.profiles
-    )
+    return all(profile.polytope is not None or _few(profile) for profile in offer.profiles)
+
+
+def _few(profile: Profile) -> bool:
+    """Whether the intervals can never be so many that they are thinned out."""
+    pieces = 1
+    for piece in profile.slices:
+        options = len(_options(piece))
+        if pieces > 1 and pieces > _most(piece, options):
+            return False
+        pieces *= options or 1
+    return True
+
+
+def _most(piece: Slice, options: int) -> int:
+    """Number of intervals that are followed into this slice."""
+    return max(1, MOST_CASES // (max(1, options) * max(1, len(piece.polygon)) ** 2))
 
 
 def _timing(offer: FlexOffer, profile: Profile, now: datetime) -> tuple[datetime, list[int]] | None:
@@ -116,9 +132,11 @@ def _energies(profile: Profile) -> list[float] | None:
         return _plain_energies(profile)
     reached: list[list[Interval]] = [[(0.0, 0.0)]]
     for piece in profile.slices:
+        options = _options(piece)
+        reached[-1] = _thin(reached[-1], _most(piece, len(options)))
         images = (
             image
-            for option in _options(piece)
+            for option in options
             for interval in reached[-1]
             if (image := _image(interval, option, piece.polygon)) is not None
         )
@@ -257,17 +275,21 @@ def _within(intervals: Iterable[Interval], bounds: EnergyRange | None) -> list[I
 
 
 def _union(intervals: list[Interval]) -> list[Interval]:
-    """The same set as few intervals, rising; thinned out evenly where they are too many."""
+    """The same set as few intervals, rising."""
     merged: list[Interval] = []
     for lo, hi in sorted(intervals):
         if merged and lo <= merged[-1][1] + EPS_KWH:
             merged[-1] = (merged[-1][0], max(merged[-1][1], hi))
         else:
             merged.append((lo, hi))
-    if len(merged) > MOST_PIECES:
-        step = len(merged) / MOST_PIECES
-        merged = [merged[int(i * step)] for i in range(MOST_PIECES)]
     return merged
+
+
+def _thin(intervals: list[Interval], most: int) -> list[Interval]:
+    """At most so many of them, spread evenly."""
+    if len(intervals) <= most:
+        return intervals
+    return [intervals[i * len(intervals) // most] for i in range(most)]
 
 
 def _middle(interval: Interval) -> float:

@@ -20,7 +20,7 @@ import msgspec
 from flexhub.core.base import Id, Instant, Model, ResolutionS, Seconds, Slots, finite, in_utc
 from flexhub.core.errors import InvalidError
 from flexhub.core.price import Price
-from flexhub.core.timegrid import QUARTER_HOUR_S, ceil_to_grid
+from flexhub.core.timegrid import QUARTER_HOUR_S, ceil_to_grid, on_grid
 from flexhub.core.units import TOLERANCE_KWH
 
 _INF = math.inf
@@ -172,7 +172,7 @@ class Slice(Model, frozen=True, kw_only=True, gc=False):
     min_duration: Slots = 1
     max_duration: Slots = 1
     price: Price | None = None
-    polygon: tuple[HalfPlane, ...] = ()
+    polygon: Annotated[tuple[HalfPlane, ...], msgspec.Meta(max_length=64)] = ()
     uncertainty: Uncertainty | None = None
     extras: dict[str, Any] = {}
 
@@ -339,16 +339,21 @@ class Schedule(Model, frozen=True, kw_only=True):
     """What is to happen: a start and one energy per slice.
 
     `profile` names the profile taken, by its index; None leaves it to be recognised. `update` counts re-assignments.
+
+    Raises:
+        InvalidError: no slices.
     """
 
     start: Instant
-    slices: tuple[ScheduleSlice, ...]
-    id: str = "0"
+    slices: Annotated[tuple[ScheduleSlice, ...], msgspec.Meta(min_length=1, max_length=35_136)]
+    id: Text = "0"
     update: Annotated[int, msgspec.Meta(ge=0)] = 0
     profile: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
     def __post_init__(self) -> None:
         in_utc(self, ("start",))
+        if not self.slices:
+            raise InvalidError("a schedule needs slices", path="slices", clause="V1 scheduleSlices")
 
     def energy_kwh(self) -> float:
         """Energy of all slices."""
@@ -406,6 +411,23 @@ class FlexOffer(Model, frozen=True, kw_only=True):
         in_utc(self, INSTANTS)
         self._check_deadlines()
         self._check_window()
+        if self.default_schedule is not None:
+            self._check_default(self.default_schedule)
+
+    def _check_default(self, default: Schedule) -> None:
+        # Whether it keeps the bounds is for the judge: a baseline may lie outside of what is offered.
+        if not on_grid(default.start, self.resolution_s):
+            raise InvalidError(
+                f"{default.start.isoformat()} is not the start of a slot of {self.resolution_s} s",
+                path="default_schedule/start",
+                clause="V1 numSecondsPerInterval",
+            )
+        if default.profile is not None and self.profiles and default.profile >= len(self.profiles):
+            raise InvalidError(
+                f"there is no profile {default.profile}; the offer has {len(self.profiles)}",
+                path="default_schedule/profile",
+                value=str(default.profile),
+            )
 
     def _check_deadlines(self) -> None:
         accept, assign = self.accept_before, self.assign_before

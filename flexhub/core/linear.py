@@ -22,7 +22,7 @@ def energies(profile: Profile, options: Sequence[Sequence[tuple[float, float]]],
     """
     if not all(options):
         return None
-    solver = highspy.Highs()  # type: ignore[no-untyped-call] # its constructor has no annotations
+    solver = highspy.Highs()  # type: ignore[no-untyped-call]  # its constructor has no annotations
     solver.setOptionValue("output_flag", False)
     solver.setOptionValue("time_limit", TIME_LIMIT_S)
     solver.setOptionValue("primal_feasibility_tolerance", 1e-9)

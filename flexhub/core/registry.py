@@ -7,9 +7,9 @@ from typing import Annotated
 
 import msgspec
 
-from flexhub.core.base import Id, Model
+from flexhub.core.base import Id, Model, finite
 
-Ean = Annotated[str, msgspec.Meta(pattern=r"^(ean\.)?\d{12,34}$")]
+Ean = Annotated[str, msgspec.Meta(pattern=r"^(ean\.)?[0-9]{12,34}$(?!\n)")]
 """A connection's EAN: 12 to 34 digits, as in USEF entity addresses."""
 
 
@@ -29,7 +29,7 @@ class Party(Model, frozen=True, kw_only=True):
 
     id: Id
     name: str
-    roles: tuple[Role, ...]
+    roles: Annotated[tuple[Role, ...], msgspec.Meta(min_length=1)]
     domain: str | None = None
 
 
@@ -53,3 +53,6 @@ class Resource(Model, frozen=True, kw_only=True):
     max_production_kw: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     ven_id: str | None = None
     contract: Id | None = None
+
+    def __post_init__(self) -> None:
+        finite(self, ("max_consumption_kw", "max_production_kw"))

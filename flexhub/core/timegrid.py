@@ -67,9 +67,16 @@ class TimeGrid(msgspec.Struct, frozen=True, kw_only=True):
         return first.astimezone(UTC), last.astimezone(UTC)
 
     def slots_in_day(self, local_day: date) -> int:
-        """Number of slots of the local day (92, 96 or 100 at 15 minutes)."""
+        """Number of slots of the local day (92, 96 or 100 at 15 minutes).
+
+        Raises:
+            InvalidError: the day is no whole number of slots, as where clocks move by half an hour.
+        """
         first, last = self.day(local_day)
-        return int((last - first).total_seconds()) // self.resolution_s
+        count, rest = divmod(int((last - first).total_seconds()), self.resolution_s)
+        if rest:
+            raise InvalidError(f"{local_day} in {self.zone} is {count} slots and {rest} s", value=str(local_day))
+        return count
 
     def slots(self, local_day: date) -> list[datetime]:
         """First instant of every slot of the local day, in UTC."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
@@ -16,7 +16,7 @@ from flexhub.core.flexoffer import FlexOffer, Schedule
 from flexhub.core.timegrid import QUARTER_HOUR_S, on_grid
 from flexhub.core.units import money
 
-Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
+Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$", max_length=3)]
 """ISO 4217."""
 
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
@@ -142,11 +142,19 @@ class Member(Model, frozen=True, gc=False):
 
 
 class Aggregate(Model, frozen=True, kw_only=True):
-    """A flex-offer that stands for many, and how they were aligned in it."""
+    """A flex-offer that stands for many, and how they were aligned in it.
+
+    Raises:
+        InvalidError: a member twice.
+    """
 
     offer: FlexOffer
     members: Annotated[tuple[Member, ...], msgspec.Meta(min_length=1)]
     method: str
+
+    def __post_init__(self) -> None:
+        if len({member.offer for member in self.members}) != len(self.members):
+            raise InvalidError("a member stands twice", path="members")
 
 
 class Side(enum.StrEnum):
@@ -176,6 +184,7 @@ class Bid(Model, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         in_utc(self, ("start",))
+        _on_grid(self.start, self.resolution_s)
         finite(self, ("quantity_kwh", "price_eur_per_kwh"))
 
 
@@ -193,6 +202,8 @@ class Trade(Model, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         in_utc(self, ("start",))
+        _on_grid(self.start, self.resolution_s)
+        finite(self, ("quantity_kwh", "price_eur_per_kwh"))
 
 
 class Scope(enum.StrEnum):
@@ -232,12 +243,17 @@ class Contract(Model, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         in_utc(self, ("valid_from", "valid_until"))
+        finite(self, TERMS)
         if self.valid_until is not None and self.valid_until <= self.valid_from:
             raise InvalidError("valid_until is not after valid_from", path="valid_until")
 
     def covers(self, instant: datetime) -> bool:
         """Whether the contract is in force."""
         return self.valid_from <= instant and (self.valid_until is None or instant < self.valid_until)
+
+
+TERMS = tuple(name for name in Contract.__struct_fields__ if name.endswith(("_eur", "_eur_per_kwh", "_kwh")))
+"""The contract's numbers."""
 
 
 class Basis(enum.StrEnum):
@@ -267,6 +283,11 @@ class BillLine(Model, frozen=True, kw_only=True):
     verdict: Verdict = Verdict.PAID
     offer: Id | None = None
 
+    def __post_init__(self) -> None:
+        finite(self, ("quantity", "unit_price_eur"))
+        if not self.amount.is_finite():
+            raise InvalidError(f"{self.amount} is not an amount of money", path="amount", value=str(self.amount))
+
 
 class Bill(Model, frozen=True, kw_only=True):
     """What a prosumer earned in a period. Each line is rounded to the cent; totals add rounded lines."""
@@ -281,6 +302,8 @@ class Bill(Model, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         in_utc(self, ("start", "end"))
+        if self.end <= self.start:
+            raise InvalidError(f"{self.end:%FT%TZ} is not after start", path="end", value=f"{self.end:%FT%TZ}")
 
     def total(self, basis: Basis) -> Decimal:
         """Sum of the paid lines with this basis."""
@@ -308,7 +331,7 @@ class GridModel(Model, frozen=True, kw_only=True):
     """Congestion points and the lines between them.
 
     Raises:
-        InvalidError: a line that ends nowhere, or an id twice.
+        InvalidError: a line that ends nowhere or where it begins, or an id twice.
     """
 
     points: tuple[CongestionPoint, ...]
@@ -317,13 +340,10 @@ class GridModel(Model, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         known = {p.id for p in self.points}
         if len(known) != len(self.points) or len({x.id for x in self.lines}) != len(self.lines):
-            raise InvalidError("an id stands twice", path="GridModel")
+            raise InvalidError("an id stands twice", path="points" if len(known) != len(self.points) else "lines")
         for i, line in enumerate(self.lines):
+            if line.source == line.sink:
+                raise InvalidError(f"{line.source!r} is both ends", path=f"lines[{i}]", value=line.source)
             for end in (line.source, line.sink):
                 if end not in known:
                     raise InvalidError(f"{end!r} is not a congestion point", path=f"lines[{i}]", value=end)
-
-
-def slot_start(start: datetime, resolution_s: int, slot: int) -> datetime:
-    """First instant of a slot counted from `start`."""
-    return start + timedelta(seconds=slot * resolution_s)

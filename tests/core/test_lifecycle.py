@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import get_args
 
@@ -12,7 +11,7 @@ import pytest
 from flexhub.core import documents
 from flexhub.core.effects import Notify, SetTimer
 from flexhub.core.errors import ExpiredError, FlexhubError, IllegalTransitionError, InvalidError
-from flexhub.core.flexoffer import EnergyRange, FlexOffer, Profile, Schedule, Slice, State
+from flexhub.core.flexoffer import EnergyRange, FlexOffer, Profile, Slice, State
 from flexhub.core.lifecycle import (
     FINAL,
     TRANSITIONS,
@@ -266,17 +265,16 @@ def test_implicit_time_flexibility_is_assigned_from_now_on() -> None:
     implicit = moved(
         accept_before=None, assign_before=None, start_after=None, start_before=None, start_before_duration_s=1800
     )
-    schedule: Callable[[datetime], Schedule] = lambda start: plan(1, 1, start=start)  # noqa: E731 - one line says it
     accepted = at(State.ACCEPTED, implicit)
-    assert step(accepted, Assigned(schedule=schedule(NOW + 2 * QUARTER)), NOW)[0].state is State.ASSIGNED
+    assert step(accepted, Assigned(schedule=plan(1, 1, start=NOW + 2 * QUARTER)), NOW)[0].state is State.ASSIGNED
     for start in (NOW - QUARTER, NOW + 3 * QUARTER):
         with pytest.raises(FlexhubError):
-            step(accepted, Assigned(schedule=schedule(start)), NOW)
+            step(accepted, Assigned(schedule=plan(1, 1, start=start)), NOW)
 
 
 def test_events_survive_json() -> None:
     for event in EVENTS.values():
-        assert documents.decode(AnyEvent, documents.encode(event)) == event  # type: ignore[arg-type] # a union
+        assert documents.decode(AnyEvent, documents.encode(event)) == event  # type: ignore[arg-type]  # a union
 
 
 def test_the_diagram_shows_every_transition_once() -> None:
