@@ -27,6 +27,7 @@ from flexhub.core.judge import violations
 from flexhub.core.price import Price
 from flexhub.core.timeseries import SeriesKind, TimeSeries
 from flexhub.core.trading import Contract, Disposition, FlexRequest, Reference, RequestInterval
+from flexhub.engines.reference import planning
 from flexhub.engines.reference.generator import ChargingSession, EvGenerator
 from flexhub.engines.reference.manager import ReferenceManager
 from flexhub.engines.slots import Plan, Portfolio
@@ -314,3 +315,17 @@ def test_every_car_gets_its_energy(stays: list[tuple[float, float, float]]) -> N
     wanted = {o.id: o.default_schedule.energy_kwh() for o in offers if o.default_schedule is not None}
     for assignment in plan.assignments:
         assert assignment.schedule.energy_kwh() == pytest.approx(wanted[assignment.offer], abs=1e-9)
+
+
+def test_large_plans_are_as_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    cars = tuple(charging(f"o{i}", 60, 120, 3 + i % 4) for i in range(12))
+    asks = request(
+        *(RequestInterval(slot=i, hi_kwh=hi) for i, hi in ((4, 5), (5, 9), (6, 4))), reference=Reference.ABSOLUTE
+    )
+    portfolio = Portfolio(now=T0, offers=cars, requests=(asks,))
+    small = MANAGER.plan(portfolio)
+    monkeypatch.setattr(planning, "LARGE", 0)  # every plan counts as large now: the interior point method
+    large = MANAGER.plan(portfolio)
+    check(portfolio, large)
+    assert large.unserved_kwh == pytest.approx(small.unserved_kwh, abs=1e-6)
+    assert load(large).max() == pytest.approx(load(small).max(), abs=1e-6)
