@@ -49,11 +49,16 @@ from flexhub.engines.slots import Acceptance, Account, Assignment, Plan, Portfol
 WEIGHTS: Final = Weights(shift=1e-4, peak=1e-2)
 """Among plans of equal cost: no new peak, then little change. A kWh of peak is worth moving up to 100 kWh."""
 
+FLAT: Final = WEIGHTS._replace(height=2e-2)
+"""Among plans of equal cost: an even load, whatever has to be moved for it. A step up is worth more than a move."""
+
 
 class ReferenceManager:
     """A `ManagerEngine` that bids as `party`.
 
-    Plans have slots of `resolution_s`; offers may use multiples of it, and start up to `horizon` ahead.
+    Plans have slots of `resolution_s`; offers may use multiples of it, and start up to `horizon` ahead. `weights`
+    choose among plans of equal cost: as little change as possible, or an even load (`FLAT`), which suits offers that
+    come while earlier ones are being carried out.
     """
 
     name = "reference"
@@ -65,7 +70,9 @@ class ReferenceManager:
         horizon: timedelta = timedelta(days=7),
         tolerances: Mapping[Dimension, float] = DEFAULT,
         party: str = "aggregator",
+        weights: Weights = WEIGHTS,
     ) -> None:
+        self.weights = weights
         self.party = party
         self.resolution_s = resolution_s
         self.horizon = horizon
@@ -141,7 +148,7 @@ class ReferenceManager:
         if not units:
             return Plan(refusals=tuple(refusals), unserved_kwh=stage.unserved_kwh(stage.slots.fixed))
         start_of = _choose_starts(units, stage)
-        program = planning.build(list(zip(units, start_of, strict=True)), stage.slots, stage.origin, WEIGHTS)
+        program = planning.build(list(zip(units, start_of, strict=True)), stage.slots, stage.origin, self.weights)
         values = planning.solve(program)
         if values is None:
             # Rows of one offer concern no other, and each offer's own rows were found feasible, or are by its type.
@@ -149,7 +156,7 @@ class ReferenceManager:
         load = stage.slots.fixed.copy()
         schedules, assignments = [], []
         for aggregate, unit, start, wish in zip(
-            aggregates, units, start_of, planning.read(units, values, WEIGHTS), strict=True
+            aggregates, units, start_of, planning.read(units, values, self.weights), strict=True
         ):
             energy = _rounded(unit, wish)
             schedule = _schedule(unit, start, energy, self.resolution_s)

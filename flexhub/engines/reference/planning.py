@@ -23,10 +23,10 @@ from flexhub.core.price import Price
 
 Ints = NDArray[np.int64]
 
-LARGE: Final = 10_000
-"""Columns from which the interior point method is faster than the simplex method."""
+STEPS: Final = 24
+"""Into how many steps of rising cost a slot's height is cut, where valleys are to be filled."""
 
-FREE: Final = Price(slopes_eur_per_kwh=(0.0,))
+FREE = Price(slopes_eur_per_kwh=(0.0,))
 
 
 class Slots(NamedTuple):
@@ -41,13 +41,20 @@ class Slots(NamedTuple):
     price: Floats
     fixed: Floats
     peak: float
+    top: float
 
 
 class Weights(NamedTuple):
-    """Tie-breaks, EUR/kWh: distance from the default schedules; height of the highest slot above the wanted peak."""
+    """Tie-breaks, EUR/kWh: distance from the default schedules; height of the highest slot above the wanted peak.
+
+    With `height`, every slot's load costs a little as well: from 0 at no load to `height` at the baseline's highest
+    slot, rising in steps. A convex cost of height fills valleys before it adds to hills, which leaves most room for
+    what is not known yet.
+    """
 
     shift: float
     peak: float
+    height: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -157,7 +164,8 @@ class Program(NamedTuple):
 def build(placed: Sequence[tuple[Unit, int]], slots: Slots, origin: int, weights: Weights) -> Program:
     """The program of the module's docstring, for units with their starts and the slots from `origin` on.
 
-    Columns: all segments, unit by unit; then inside, above and below the wanted bounds for each slot; then the peak.
+    Columns: all segments, unit by unit; then inside, above and below the wanted bounds for each slot; then the peak;
+    then the steps of each slot's height, where that has a cost.
     """
     t = len(slots.fixed)
     fixed = slots.fixed.copy()
@@ -187,25 +195,50 @@ def build(placed: Sequence[tuple[Unit, int]], slots: Slots, origin: int, weights
         columns += len(at)
     each, base = np.arange(t), columns
     inside, above, below, peak = base + each, base + t + each, base + 2 * t + each, np.full(t, base + 3 * t)
-    one = np.ones(t)
-    for row, sign in ((each, -1.0), (t + each, -1.0)):
-        triplets += [(row, inside, sign * one), (row, above, sign * one), (row, below, -sign * one)]
+    one, nothing = np.ones(t), np.zeros(t)
+    for row in (each, t + each):
+        triplets += [(row, inside, -one), (row, above, -one), (row, below, one)]
     triplets.append((t + each, peak, one))
+    steps = _steps(t, slots.top, weights)
+    if weights.height:
+        # The load once more: inside + above - below is the sum of its steps.
+        triplets += [(rows + each, inside, one), (rows + each, above, one), (rows + each, below, -one)]
+        at = base + 3 * t + 1 + np.arange(len(steps.cost))
+        triplets.append((rows + np.repeat(each, STEPS), at, -np.ones(len(at))))
+        lower.append(nothing)
+        upper.append(nothing)
     row, col, value = (np.concatenate(part) for part in zip(*triplets, strict=True))
     order = np.lexsort((col, row))
-    infinite, nothing = np.full(t, np.inf), np.zeros(t)
+    infinite = np.full(t, np.inf)
     return Program(
         cost=np.concatenate(
-            [*costs, slots.price, slots.price + slots.penalty, slots.penalty - slots.price, [weights.peak]]
+            [*costs, slots.price, slots.price + slots.penalty, slots.penalty - slots.price, [weights.peak], steps.cost]
         ),
-        col_lower=np.concatenate([np.zeros(base), slots.lo, nothing, nothing, [slots.peak]]),
-        col_upper=np.concatenate([*widths, slots.hi, infinite, infinite, [np.inf]]),
+        col_lower=np.concatenate([np.zeros(base), slots.lo, nothing, nothing, [slots.peak], steps.lower]),
+        col_upper=np.concatenate([*widths, slots.hi, infinite, infinite, [np.inf], steps.upper]),
         row_lower=np.concatenate([-fixed, nothing, *lower]),
         row_upper=np.concatenate([-fixed, infinite, *upper]),
         row=row[order],
         col=col[order],
         value=value[order],
     )
+
+
+class Steps(NamedTuple):
+    """Columns of the slots' heights, slot by slot: cost and bounds, float64[t * STEPS], or none at all."""
+
+    cost: Floats
+    lower: Floats
+    upper: Floats
+
+
+def _steps(t: int, top_kwh: float, weights: Weights) -> Steps:
+    """The lowest step takes what is below 0, too, and the highest what is above the top."""
+    count = STEPS if weights.height else 0
+    cost = np.tile(weights.height * np.arange(count) / max(1, STEPS - 1), t)
+    lower, upper = np.zeros((t, count)), np.full((t, count), top_kwh / STEPS)
+    lower[:, :1], upper[:, -1:] = -np.inf, np.inf
+    return Steps(cost, lower.ravel(), upper.ravel())
 
 
 def solve(program: Program) -> Floats | None:
@@ -239,13 +272,7 @@ def solve(program: Program) -> Floats | None:
         program.value,
         np.zeros(n_col, dtype=np.int32),  # all continuous
     )
-    # Many cars with equal bounds make the simplex method stall: 96,000 slices take it 22 s, the interior point 2.4 s.
-    solver.setOptionValue("solver", "ipm" if n_col > LARGE else "simplex")
     solver.run()
-    decided = (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kInfeasible)
-    if n_col > LARGE and solver.getModelStatus() not in decided:
-        solver.setOptionValue("solver", "simplex")
-        solver.run()
     status = solver.getModelStatus()
     if status == highspy.HighsModelStatus.kOptimal:
         return np.array(solver.getSolution().col_value, dtype=np.float64)

@@ -148,4 +148,5 @@ def _ask(origin: int, requests: Iterable[FlexRequest], baseline: Floats, fixed: 
     lo = np.minimum(lo, hi)  # where requests contradict each other, the upper bound protects the grid
     # What moves should not pile up elsewhere: above the peak that the bounds leave of the baseline, height costs.
     peak = float(np.clip(baseline, lo, hi).max(initial=0.0))
-    return Stage(origin, baseline, asked_lo, asked_hi, Slots(lo, hi, penalty, price, fixed, peak))
+    top = float(baseline.max(initial=0.0))
+    return Stage(origin, baseline, asked_lo, asked_hi, Slots(lo, hi, penalty, price, fixed, peak, top))

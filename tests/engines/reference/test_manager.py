@@ -27,9 +27,8 @@ from flexhub.core.judge import violations
 from flexhub.core.price import Price
 from flexhub.core.timeseries import SeriesKind, TimeSeries
 from flexhub.core.trading import Contract, Disposition, FlexRequest, Reference, RequestInterval
-from flexhub.engines.reference import planning
 from flexhub.engines.reference.generator import ChargingSession, EvGenerator
-from flexhub.engines.reference.manager import ReferenceManager
+from flexhub.engines.reference.manager import FLAT, ReferenceManager
 from flexhub.engines.slots import Plan, Portfolio
 
 T0 = datetime(2026, 1, 10, tzinfo=UTC)
@@ -317,15 +316,12 @@ def test_every_car_gets_its_energy(stays: list[tuple[float, float, float]]) -> N
         assert assignment.schedule.energy_kwh() == pytest.approx(wanted[assignment.offer], abs=1e-9)
 
 
-def test_large_plans_are_as_good(monkeypatch: pytest.MonkeyPatch) -> None:
-    cars = tuple(charging(f"o{i}", 60, 120, 3 + i % 4) for i in range(12))
-    asks = request(
-        *(RequestInterval(slot=i, hi_kwh=hi) for i, hi in ((4, 5), (5, 9), (6, 4))), reference=Reference.ABSOLUTE
-    )
-    portfolio = Portfolio(now=T0, offers=cars, requests=(asks,))
-    small = MANAGER.plan(portfolio)
-    monkeypatch.setattr(planning, "LARGE", 0)  # every plan counts as large now: the interior point method
-    large = MANAGER.plan(portfolio)
-    check(portfolio, large)
-    assert large.unserved_kwh == pytest.approx(small.unserved_kwh, abs=1e-6)
-    assert load(large).max() == pytest.approx(load(small).max(), abs=1e-6)
+def test_an_even_load_is_chosen_where_it_is_wished_for() -> None:
+    car = charging("o", arrival=60, stay=60, kwh=4)
+    hill = TimeSeries(subject="agg", kind=SeriesKind.SCHEDULE, start=at(4), values_kwh=(2.0, 1.0, 0.0, 1.0))
+    portfolio = Portfolio(now=T0, offers=(car,), committed=hill)
+    (least,) = MANAGER.plan(portfolio).assignments
+    assert least.schedule.per_slot_kwh() == pytest.approx([2, 2, 0, 0], abs=1e-6)
+    (even,) = ReferenceManager(weights=FLAT).plan(portfolio).assignments
+    assert even.schedule.per_slot_kwh() == pytest.approx([0, 1, 2, 1], abs=0.2)
+    assert violations(car, even.schedule) == []
