@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import ssl
 import uuid
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Final, NamedTuple
 
 from aiohttp import web
@@ -24,6 +26,7 @@ from flexhub.app.exchange.market import Registration
 from flexhub.app.exchange.running import next_run
 from flexhub.app.hub.contract import Message
 from flexhub.app.hub.loop import Hub
+from flexhub.app.pages import Settings
 from flexhub.core.base import Model
 from flexhub.core.documents import encode
 from flexhub.core.errors import ConfigError
@@ -32,6 +35,8 @@ from flexhub.core.timegrid import TimeGrid
 from flexhub.core.trading import Contract
 from flexhub.engines import plugins
 from flexhub.engines.slots import ManagerEngine
+
+log = logging.getLogger(__name__)
 
 CONFIG: Final = "flexhub:config"
 """The peer that messages of the configuration come from."""
@@ -77,13 +82,17 @@ def assemble(config: Config, store: Store, clock: Callable[[], datetime], engine
     decided = handlers.build(
         engine, plan_every=config.plan.every, settle_every=config.settle.every, grace=config.settle.grace
     )
-    askers = portfolio.build(engine, TimeGrid(zone=config.hub.zone))
-    return Hub(store, decided, askers, clock, new_id, max_batch=config.store.max_batch)
+    return Hub(store, decided, portfolio.build(engine, TimeGrid(zone=config.hub.zone)), clock, new_id)
 
 
 @asynccontextmanager
 async def running(
-    config: Config, *, clock: Callable[[], datetime] = utc_now, engine: ManagerEngine | None = None, timers: bool = True
+    config: Config,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    engine: ManagerEngine | None = None,
+    timers: bool = True,
+    page: Settings | None = None,
 ) -> AsyncIterator[Running]:
     """A hub that serves for as long as the block lasts.
 
@@ -92,6 +101,7 @@ async def running(
         clock: what time it is; everything goes by it.
         engine: the manager engine, instead of the one that the configuration names.
         timers: fire timers as the clock goes; without, only `Hub.tick` does.
+        page: what the page is told, where the configuration has pages; by default the hub's name and zone.
 
     Raises:
         ConfigError: an unknown engine or store, or files that cannot be read.
@@ -107,6 +117,8 @@ async def running(
         try:
             await seed(hub, config)
             app = server.build(Service(hub, clock, config.hub.name, version("flexhub")))
+            if config.pages:
+                add_pages(app, page or Settings(name=config.hub.name, zone=config.hub.zone, version=version("flexhub")))
             runner = web.AppRunner(app, **server.SERVER_OPTIONS)
             await runner.setup()
             try:
@@ -120,6 +132,16 @@ async def running(
             await hub.stop()
     finally:
         store.close()
+
+
+def add_pages(app: web.Application, page: Settings) -> None:
+    """Serve the pages where their packages are installed (``flexhub[pages]``); REST needs none of them."""
+    if find_spec("jinja2") is None or find_spec("plotly") is None:
+        log.info("no pages: flexhub[pages] is not installed")
+        return
+    from flexhub.app.pages.site import mount  # noqa: PLC0415 - of an extra
+
+    mount(app, page)
 
 
 def arm(store: Store, config: Config, now: datetime) -> None:
