@@ -1,0 +1,178 @@
+"""The prosumer's program: many charging stations, each a participant of its own, in one process.
+
+It is told the time: it reads lines ``now <instant>`` and answers ``done <instant> <next instant>`` when everything that
+is due has been done and acknowledged by the hub; a dash stands for "nothing more to come". So a simulated day runs in
+lock step, and an installation would tell the time as it goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterable, Callable, Coroutine
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+import aiohttp
+import msgspec
+
+from flexhub.app.agent.charger import Behaviour, Charger
+from flexhub.app.agent.client import Client
+from flexhub.app.agent.offers import maker
+from flexhub.app.agent.session import Session
+from flexhub.app.agent.visit import Visit
+from flexhub.app.exchange.papers import Change
+from flexhub.core.base import Id, Model
+from flexhub.core.documents import decode
+from flexhub.core.errors import InternalError, InvalidError
+from flexhub.core.units import parse_instant
+
+NEWS_WITHIN_S: Final = 30.0
+"""How long the stream may take to tell what the hub has decided."""
+
+RECONNECT_AFTER_S: Final = 0.5
+NOTHING: Final = "-"
+
+
+class Station(Model, frozen=True, kw_only=True):
+    """A charging station: a participant, and its bearer token."""
+
+    id: Id
+    token: str
+
+
+class Config(Model, frozen=True, kw_only=True):
+    """What an agent is told at its start. Chance comes from `seed` and a session's id only."""
+
+    hub: str
+    stations: tuple[Station, ...]
+    sessions: tuple[Session, ...]
+    power_kw: Annotated[float, msgspec.Meta(gt=0)]
+    behaviour: Behaviour = Behaviour()
+    within_h: Annotated[float, msgspec.Meta(gt=0, le=168)] = 24.0
+    report_slots: Annotated[int, msgspec.Meta(ge=1, le=96)] = 4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        known = {s.id for s in self.stations}
+        for i, session in enumerate(self.sessions):
+            if session.station not in known:
+                raise InvalidError("no such station", path=f"sessions[{i}]/station", value=session.station)
+
+
+class News:
+    """What a station's stream has told of its offers so far."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._of: dict[str, Change] = {}
+        self._more = asyncio.Condition()
+        self.open = asyncio.Event()
+
+    async def listen(self) -> None:
+        """Keep listening; a connection that breaks is resumed after the last event."""
+        after: str | None = None
+        while True:
+            try:
+                async for event in self._client.stream("/flexoffer/stream", after, self.open):
+                    after = event.id or after
+                    if event.event == "flexoffer":
+                        change = decode(Change, event.data)
+                        async with self._more:
+                            self._of[change.id] = change
+                            self._more.notify_all()
+            except aiohttp.ClientError:
+                await asyncio.sleep(RECONNECT_AFTER_S)
+
+    async def wait(self, offer: str, wanted: Callable[[Change], bool]) -> Change:
+        """What is known of the offer, once it is as wanted.
+
+        Raises:
+            InternalError: it was not told in time.
+        """
+
+        def told() -> bool:
+            return offer in self._of and wanted(self._of[offer])
+
+        try:
+            async with asyncio.timeout(NEWS_WITHIN_S), self._more:
+                await self._more.wait_for(told)
+        except TimeoutError:
+            raise InternalError(f"no news of {offer} within {NEWS_WITHIN_S} s; known: {self._of.get(offer)}") from None
+        return self._of[offer]
+
+
+class Program:
+    """The stations of one process. `start` before `at`, `stop` at the end."""
+
+    def __init__(self, config: Config, http: aiohttp.ClientSession) -> None:
+        clients = {s.id: Client(http, config.hub, s.token) for s in config.stations}
+        self._news = {name: News(client) for name, client in clients.items()}
+        self._visits = [
+            Visit(
+                Charger(session, config.power_kw, config.behaviour, random.Random(f"{config.seed}/{session.id}")),  # noqa: S311 - a simulation, nothing secret
+                maker(session, config.power_kw, config.within_h),
+                clients[session.station],
+                self._news[session.station].wait,
+                config.report_slots,
+            )
+            for session in config.sessions
+        ]
+        self._listening: list[asyncio.Task[None]] = []
+
+    @property
+    def next(self) -> datetime | None:
+        """When something is due next."""
+        return min((v.next for v in self._visits if v.next is not None), default=None)
+
+    async def start(self) -> None:
+        """Open the stations' streams."""
+        self._listening = [asyncio.create_task(news.listen()) for news in self._news.values()]
+        await self._unless_deaf([news.open.wait() for news in self._news.values()])
+
+    async def at(self, now: datetime) -> None:
+        """Do what is due by now."""
+        await self._unless_deaf([v.at(now) for v in self._visits if v.next is not None and v.next <= now])
+
+    async def stop(self) -> None:
+        """Close the streams."""
+        for task in self._listening:
+            task.cancel()
+        await asyncio.gather(*self._listening, return_exceptions=True)
+
+    async def _unless_deaf(self, what: list[Coroutine[Any, Any, Any]]) -> None:
+        """All of `what`, but fail at once when a stream does: nothing would ever be heard on it."""
+        work: asyncio.Future[Any] = asyncio.gather(*what)
+        waiting: list[asyncio.Future[Any]] = [work, *self._listening]
+        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            await task
+        await work
+
+
+def _word(instant: datetime | None) -> str:
+    return NOTHING if instant is None else instant.isoformat()
+
+
+async def converse(lines: AsyncIterable[str], say: Callable[[str], None]) -> None:
+    """Run an agent: its configuration as the first line, then the time, until the lines end.
+
+    Raises:
+        InvalidError: a line that is no instant.
+        FlexhubError: what the hub refused, or could not be reached for.
+    """
+    reader = aiter(lines)
+    config = decode(Config, await anext(reader))
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+        program = Program(config, http)
+        try:
+            await program.start()
+            say(f"ready {_word(program.next)}")
+            async for line in reader:
+                word, _, text = line.strip().partition(" ")
+                if word != "now":
+                    raise InvalidError(f"{word!r} is not 'now'", path="stdin", value=line.strip())
+                await program.at(parse_instant(text))
+                say(f"done {text} {_word(program.next)}")
+        finally:
+            await program.stop()
