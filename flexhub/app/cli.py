@@ -20,13 +20,12 @@ from flexhub.core.errors import ConfigError, FlexhubError
 COMMANDS: Final[dict[str, str]] = {
     # command       what it does, in the words of `flexhub --help`; its module is flexhub.app.commands.<command>
     "run":          "Run a hub until it is interrupted.",
+    "demo":         "Play a day of electric-vehicle charging, from flex-offers to bills.",
     "check":        "Validate a configuration.",
     "keys":         "Make, list and revoke the tokens of participants.",
     "db":           "Look after the store's tables.",
     "convert":      "Write a message as another; every loss is told.",
     "validate":     "Name every rule that a message breaks.",
-    "conformance":  "Judge an endpoint, ours or anyone's, by a suite.",
-    "plugins":      "List the engines that are installed.",
     "show":         "Print a flex-offer as a readable table.",
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ from flexhub.app.agent.session import Session
 from flexhub.core.timegrid import QUARTER_HOUR_S, TimeGrid
 from flexhub.core.trading import Disposition, FlexRequest, Reference, RequestInterval
 
-PEAK_SHARE: Final = 0.7
+PEAK_SHARE: Final = 0.5
 """A slot is one of the peak hours where the usual load is above this share of its highest."""
 
 CUT: Final = 0.4
@@ -71,7 +71,7 @@ def request(  # noqa: PLR0913 - who asks whom, about what, from when on
         issuer: the grid operator.
         recipient: the aggregator.
         congestion_point: where the site is connected.
-        start: the first slot of the local day; the request is made, and expires, relative to it.
+        start: the first slot of the local day; the request is made eight hours before.
     """
     limit_kwh = round((1 - CUT) * usual.peak_kwh, 3)
     busy = PEAK_SHARE * max(usual.load_kwh)
@@ -81,7 +81,8 @@ def request(  # noqa: PLR0913 - who asks whom, about what, from when on
         recipient=recipient,
         congestion_point=congestion_point,
         created=start - timedelta(hours=8),
-        expires=start,
+        # A plan may use the request for as long as some of its slots are to come.
+        expires=start + timedelta(seconds=len(usual.load_kwh) * QUARTER_HOUR_S),
         start=start,
         reference=Reference.ABSOLUTE,
         intervals=tuple(

@@ -1,0 +1,212 @@
+"""`flexhub demo`: a day of electric-vehicle charging, from flex-offers to bills."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import tempfile
+from datetime import date, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Final, NamedTuple, Self
+from zoneinfo import ZoneInfo
+
+import typer
+
+from flexhub.app import terminal
+from flexhub.app.agent.charger import Behaviour
+from flexhub.app.config import Config, HubSection, PlanSection, SettleSection, StoreSection, host_port
+from flexhub.app.demo.day import AGGREGATOR, Clock, Day, papers
+from flexhub.app.demo.expecting import Expected, ExpectingManager
+from flexhub.app.demo.processes import AgentProcess
+from flexhub.app.demo.results import Result, dump
+from flexhub.app.demo.scene import POWER_KW, Scene, set_scene
+from flexhub.app.pages import Settings
+from flexhub.app.wiring import running
+from flexhub.core.errors import ConfigError
+from flexhub.core.flexoffer import FlexOffer
+from flexhub.core.registry import Role
+from flexhub.core.units import parse_quantity
+from flexhub.engines.reference.manager import FLAT, ReferenceManager
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+LISTEN: Final = "127.0.0.1:8080"
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+
+
+@app.command(
+    epilog=terminal.example(
+        "flexhub demo",
+        "flexhub demo --sessions caltech.csv.gz --day 2019-06-14 --exit --json",
+        "flexhub demo --dump out",
+    )
+)
+def demo(  # noqa: PLR0913 - options
+    *,
+    sessions: Annotated[
+        Path | None,
+        typer.Option(help="Sessions, CSV with the columns of ACN-Data; without: a built-in table."),
+    ] = None,
+    day: Annotated[str | None, typer.Option(help="Local day, as 2019-06-14; without: the busiest of the file.")] = None,
+    dump_to: Annotated[Path | None, typer.Option("--dump", help="Folder for the documents, as JSON lines.")] = None,
+    leave: Annotated[bool, typer.Option("--exit", help="Leave after the day; without, the page stays up.")] = False,
+    as_json: terminal.AsJson = False,
+    zone: Annotated[str, typer.Option(help="Time zone of the site.")] = "America/Los_Angeles",
+    power: Annotated[str, typer.Option(help="Power of a charger.")] = f"{POWER_KW} kW",
+    seed: Annotated[int, typer.Option(help="Seed of all chance: the same seed plays the same day.")] = 1,
+    agents: Annotated[int, typer.Option(min=1, max=16, help="Number of agent processes.")] = 2,
+    store: Annotated[
+        str | None, typer.Option(help="Store to keep the day in, as sqlite:///demo.db; without: a temporary one.")
+    ] = None,
+    listen: Annotated[
+        str | None, typer.Option(help=f"Loopback address to serve on; {LISTEN}, with --exit any free port.")
+    ] = None,
+) -> None:
+    """Play a day at a charging site: real sessions become flex-offers, are planned, carried out, metered and billed.
+
+    The hub, its store and the agents are real and speak REST to each other; chargers, meters and time are simulated.
+    Exits with 1 if a schedule breaks its offer's bounds, a session gets less than it is due, or the peak doesn't fall.
+    """
+    address = listen or ("127.0.0.1:0" if leave else LISTEN)
+    if host_port(address)[0] not in LOOPBACK:
+        raise typer.BadParameter(f"{address} is not a loopback address", param_hint="--listen")
+    scene = set_scene(sessions, _day(day), zone, seed, parse_quantity(power, "power"))
+
+    import uvloop  # noqa: PLC0415 - not on every platform, and only where a hub runs
+
+    with Bar(ZoneInfo(scene.zone)) as bar, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        result = runner.run(_play(scene, Wishes(address, store, seed, agents, dump_to, leave, as_json), bar))
+    if result.violations or result.sessions_short or result.peak_after_kw >= result.peak_before_kw:
+        raise typer.Exit(1)
+
+
+class Wishes(NamedTuple):
+    """How to play: where to serve and to keep, chance, agents, where to dump, and what to do at the end."""
+
+    listen: str
+    store: str | None
+    seed: int
+    agents: int
+    dump: Path | None
+    leave: bool
+    as_json: bool
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a date such as 2019-06-14", param_hint="--day") from None
+
+
+async def _play(scene: Scene, wishes: Wishes, bar: Bar) -> Result:
+    clock = Clock(scene.start - timedelta(hours=9))
+    page = Settings(name=f"{scene.site}, demo", zone=scene.zone, version=version("flexhub"), day=scene.day)
+    engine = ExpectingManager(ReferenceManager(party=AGGREGATOR, weights=FLAT), Expected(scene))
+    # Started first, so that they load while the hub does.
+    agents = [await AgentProcess.start() for _ in range(wishes.agents)]
+    with tempfile.TemporaryDirectory(prefix="flexhub-demo-") as folder:
+        config = Config(
+            hub=HubSection(name=AGGREGATOR, listen=wishes.listen, zone=scene.zone),
+            store=StoreSection(url=wishes.store or f"sqlite:///{folder}/demo.db"),
+            plan=PlanSection(every=None),
+            settle=SettleSection(every=None),
+        )
+        try:
+            async with running(config, clock=clock, engine=engine, timers=False, page=page) as hub:
+                if (await hub.hub.documents(FlexOffer, limit=1)).items:
+                    raise ConfigError("holds flex-offers already; the demo needs a store of its own", path="--store")
+                page.guest = await hub.hub.add_token(AGGREGATOR, Role.AGGREGATOR)
+                if not wishes.leave:
+                    typer.echo(f"The page is at {hub.url}", err=True)
+                day = Day(scene, hub.hub, hub.url, clock, seed=wishes.seed, behaviour=Behaviour())
+                result = await day.play(agents, bar.show)
+                for agent in agents:
+                    await agent.stop()
+                bar.end()
+                if wishes.dump is not None:
+                    dump(await papers(hub.hub), wishes.dump)
+                _tell(result, as_json=wishes.as_json)
+                if not wishes.leave:
+                    typer.echo(f"\nThe hub stays up: {hub.url} (Ctrl-C ends it)", err=wishes.as_json)
+                    await _interrupted()
+                return result
+        finally:
+            for agent in agents:
+                await agent.stop()
+
+
+async def _interrupted() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, stop.set)
+    await stop.wait()
+
+
+class Bar:
+    """Progress on stderr: a bar on a terminal, a line every few simulated hours elsewhere."""
+
+    EVERY: Final = timedelta(hours=6)
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        from rich.console import Console  # noqa: PLC0415 - rich is slow to import, and --help needs none of it
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - as above
+
+        self._zone = zone
+        self._told: datetime | None = None
+        console = Console(stderr=True)
+        self._live = console.is_terminal
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True
+        )
+        self._task = self._bar.add_task("setting the scene", total=1.0)
+
+    def __enter__(self) -> Self:
+        """Show the bar."""
+        if self._live:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take it away."""
+        self.end()
+
+    def show(self, now: datetime, share: float) -> None:
+        """The simulated time, and how much of the day is over."""
+        text = now.astimezone(self._zone).strftime("%a %d %b, %H:%M")
+        if self._live:
+            self._bar.update(self._task, description=text, completed=share)
+        elif self._told is None or now - self._told >= self.EVERY:
+            self._told = now
+            typer.echo(f"{text}  {share:4.0%}", err=True)
+
+    def end(self) -> None:
+        """Take it away; more than once does no harm."""
+        if self._live:
+            self._bar.stop()
+
+
+def _tell(result: Result, *, as_json: bool) -> None:
+    if as_json:
+        terminal.json_line(result)
+        return
+    rows = [
+        ("flex-offers", f"{result.offers}, of {result.stations} stations"),
+        ("accepted / rejected", f"{result.accepted} / {result.rejected}"),
+        ("assigned / settled", f"{result.assigned} / {result.settled}"),
+        ("schedules that break a bound", str(result.violations)),
+        ("energy due / metered", f"{result.requested_kwh:.1f} / {result.delivered_kwh:.1f} kWh"),
+        ("sessions that fell short", str(result.sessions_short)),
+        ("peak if all charge at once", f"{result.peak_before_kw:.1f} kW"),
+        ("peak as metered", f"{result.peak_after_kw:.1f} kW ({-result.peak_cut:+.0%})"),
+        ("limit in the peak hours", f"{result.limit_kw:.1f} kW"),
+        ("above it, before / after", f"{result.over_limit_before_kwh:.1f} / {result.over_limit_after_kwh:.1f} kWh"),
+        ("readings, estimated", f"{result.readings}, {result.readings_estimated}"),
+        ("paid to prosumers", f"{result.billed_eur:.2f} EUR ({result.unpaid_offers} offers not kept, not paid)"),
+        ("messages, wall time", f"{result.messages}, {result.seconds:.1f} s"),
+    ]
+    terminal.table(("", ""), rows, title=f"{result.site}, {result.day:%A %d %B %Y}")
+    for note in result.notes:
+        typer.echo(f"note: {note}")

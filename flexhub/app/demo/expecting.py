@@ -1,0 +1,96 @@
+"""A manager that expects what usually comes later: it plans around cars that have not arrived yet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from flexhub.app.demo.scene import Scene
+from flexhub.core.flexoffer import FlexOffer, Schedule
+from flexhub.core.timegrid import QUARTER_HOUR_S, TimeGrid, instant_of, slot_of
+from flexhub.core.timeseries import SeriesKind, TimeSeries
+from flexhub.core.trading import Aggregate, Bid, Bill, Contract
+from flexhub.engines.slots import Acceptance, Account, Assignment, ManagerEngine, Plan, Portfolio
+
+
+class Expected:
+    """Load of arrivals that are still to come, the mean of earlier like days.
+
+    A car that is to come is counted with its energy spread evenly over its stay: it will be planned, too, so it will
+    not charge at once.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        grid = TimeGrid(zone=scene.zone)
+        self._parts: list[tuple[float, int, int, float]] = []
+        for day, sessions in scene.like:
+            # A like day's clock is laid over the day shown, local hour over local hour.
+            shift_s = (scene.start - grid.day(day)[0]).total_seconds()
+            for session in sessions:
+                arrival = session.arrival.timestamp() + shift_s
+                departure = session.departure.timestamp() + shift_s
+                first = math.ceil(arrival / QUARTER_HOUR_S)
+                slots = max(1, math.floor(departure / QUARTER_HOUR_S) - first)
+                share = session.due_kwh(scene.power_kw) / slots / len(scene.like)
+                self._parts.append((arrival, first, slots, share))
+
+    def later_than(self, now: datetime) -> dict[int, float]:
+        """Expected energy per slot (counted from the epoch) of cars that arrive after `now`, kWh."""
+        load: dict[int, float] = {}
+        for arrival, first, slots, share in self._parts:
+            if arrival > now.timestamp():
+                for slot in range(first, first + slots):
+                    load[slot] = load.get(slot, 0.0) + share
+        return load
+
+
+class ExpectingManager:
+    """A `ManagerEngine` that plans as another one does, with the expected load beside what is committed."""
+
+    def __init__(self, engine: ManagerEngine, expected: Expected) -> None:
+        self.name = engine.name
+        self._engine = engine
+        self._expected = expected
+
+    def plan(self, portfolio: Portfolio) -> Plan:
+        """The plan of the engine behind, which is told what is expected as if it were committed."""
+        expected = self._expected.later_than(portfolio.now)
+        committed = portfolio.committed
+        load = dict(expected)
+        if committed is not None:
+            first = slot_of(committed.start, committed.resolution_s)
+            for i, value in enumerate(committed.values_kwh):
+                load[first + i] = load.get(first + i, 0.0) + (value or 0.0)
+        if not load:
+            return self._engine.plan(portfolio)
+        first, last = min(load), max(load)
+        series = TimeSeries(
+            subject="expected" if committed is None else committed.subject,
+            kind=SeriesKind.SCHEDULE,
+            start=instant_of(first, QUARTER_HOUR_S),
+            values_kwh=tuple(load.get(slot, 0.0) for slot in range(first, last + 1)),
+        )
+        return self._engine.plan(msgspec.structs.replace(portfolio, committed=series))
+
+    def accept(self, offer: FlexOffer, contract: Contract, now: datetime) -> Acceptance:
+        """As the engine behind."""
+        return self._engine.accept(offer, contract, now)
+
+    def aggregate(self, offers: Sequence[FlexOffer]) -> list[Aggregate]:
+        """As the engine behind."""
+        return self._engine.aggregate(offers)
+
+    def disaggregate(self, aggregate: Aggregate, members: Sequence[FlexOffer], schedule: Schedule) -> list[Assignment]:
+        """As the engine behind."""
+        return self._engine.disaggregate(aggregate, members, schedule)
+
+    def bid(self, portfolio: Portfolio) -> list[Bid]:
+        """As the engine behind."""
+        return self._engine.bid(portfolio)
+
+    def settle(self, account: Account, bill_id: str) -> Bill:
+        """As the engine behind."""
+        return self._engine.settle(account, bill_id)

@@ -1,0 +1,209 @@
+"""What a day came to: figures that follow from the documents which went through the hub, and from nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from flexhub.app.agent.session import Session
+from flexhub.core import documents
+from flexhub.core.flexoffer import FlexOffer, Schedule, State
+from flexhub.core.judge import violations
+from flexhub.core.timegrid import QUARTER_HOUR_S, slot_of
+from flexhub.core.timeseries import Measurement, Quality
+from flexhub.core.trading import Basis, Bill, Contract, Disposition, FlexRequest, Verdict
+from flexhub.engines.slots import Assignment
+
+SHORT_KWH: Final = 0.01
+"""A session is short when it lacks more than this: ten times the resolution of a meter."""
+
+KW_PER_KWH: Final = 3600 / QUARTER_HOUR_S
+"""Mean power of a quarter-hour from its energy."""
+
+
+class Papers(msgspec.Struct, frozen=True, kw_only=True):
+    """All documents of a day, as the hub holds them."""
+
+    offers: tuple[FlexOffer, ...]
+    measurements: tuple[Measurement, ...]
+    bills: tuple[Bill, ...]
+    contracts: tuple[Contract, ...]
+    requests: tuple[FlexRequest, ...]
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of a day.
+
+    `accepted` are offers that were accepted, whatever came later; `assigned` those with a schedule. `requested_kwh` is
+    what sessions asked for, or what their stay allows if that is less; `sessions_short` got less. `peak_before_kw` is
+    the highest quarter-hour if every car charges at once, `peak_after_kw` the highest that was metered.
+    `over_limit_before_kwh` and `over_limit_after_kwh` are energies above the limit in the hours it was requested for.
+    """
+
+    site: str
+    day: date
+    zone: str
+    stations: int
+    offers: int
+    accepted: int
+    rejected: int
+    assigned: int
+    expired: int
+    settled: int
+    violations: int
+    sessions_short: int
+    requested_kwh: float
+    delivered_kwh: float
+    peak_before_kw: float
+    peak_after_kw: float
+    peak_cut: float
+    limit_kw: float
+    over_limit_before_kwh: float
+    over_limit_after_kwh: float
+    billed_eur: float
+    unpaid_offers: int
+    readings: int
+    readings_estimated: int
+    readings_missing: int
+    messages: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+def due_kwh(offer: FlexOffer) -> float:
+    """What the driver behind the offer is due: what was asked for, or what the stay allows if that is less.
+
+    Offers that do not tell of a driver are due what they bound their total energy to.
+    """
+    asked = offer.extras
+    if "requested_kwh" in asked:
+        session = msgspec.convert(
+            {name: asked[name] for name in ("arrival", "departure")}
+            | {"id": offer.id, "station": offer.issuer, "energy_kwh": asked["requested_kwh"]},
+            Session,
+        )
+        return session.due_kwh(float(asked["power_kw"]))
+    return sum(p.total_energy_kwh.lo_kwh for p in offer.profiles[:1] if p.total_energy_kwh is not None)
+
+
+def load_kwh(schedules: Iterable[Schedule]) -> dict[int, float]:
+    """Energy of each quarter-hour (counted from the epoch), all schedules together."""
+    load: dict[int, float] = defaultdict(float)
+    for schedule in schedules:
+        first = slot_of(schedule.start, QUARTER_HOUR_S)
+        for i, energy in enumerate(schedule.per_slot_kwh()):
+            load[first + i] += energy
+    return load
+
+
+def metered_kwh(measurements: Iterable[Measurement]) -> dict[int, float]:
+    """Measured energy of each quarter-hour; missing readings count nothing."""
+    load: dict[int, float] = defaultdict(float)
+    for measurement in measurements:
+        first = slot_of(measurement.start, QUARTER_HOUR_S)
+        for i, value in enumerate(measurement.values_kwh):
+            load[first + i] += value or 0.0
+    return load
+
+
+def before_kwh(offers: Iterable[FlexOffer]) -> dict[int, float]:
+    """Energy of each quarter-hour if every car charges at once.
+
+    That is the offers' default schedules and, in the slot of arrival, what had to be charged before an offer could
+    begin.
+    """
+    offers = list(offers)
+    load = load_kwh(o.default_schedule for o in offers if o.default_schedule is not None)
+    for offer in offers:
+        if offer.default_schedule is not None:
+            at = slot_of(offer.created, QUARTER_HOUR_S)
+            load[at] = load.get(at, 0.0) + max(0.0, due_kwh(offer) - offer.default_schedule.energy_kwh())
+    return load
+
+
+def limits_kwh(requests: Iterable[FlexRequest], kind: Disposition) -> dict[int, float]:
+    """The lowest upper bound of each quarter-hour that is `kind` in a request."""
+    limits: dict[int, float] = {}
+    for request in requests:
+        first = slot_of(request.start, QUARTER_HOUR_S)
+        for interval in request.intervals:
+            if interval.disposition is kind and interval.hi_kwh is not None:
+                at = first + interval.slot
+                limits[at] = min(limits.get(at, math.inf), interval.hi_kwh)
+    return limits
+
+
+def over(load: Mapping[int, float], limits: Mapping[int, float]) -> float:
+    """Energy above the limits, kWh."""
+    return sum(max(0.0, load.get(slot, 0.0) - limit) for slot, limit in limits.items())
+
+
+def summarise(papers: Papers, **known: Any) -> Result:  # noqa: ANN401 - fields of Result that no document holds
+    """The figures of a day's documents; `known` are the fields that stand in none of them."""
+    offers, measurements = papers.offers, papers.measurements
+    by_offer: dict[str | None, list[Measurement]] = defaultdict(list)
+    for measurement in measurements:
+        by_offer[measurement.offer].append(measurement)
+    delivered = {o.id: sum(metered_kwh(by_offer[o.id]).values()) for o in offers}
+    before, after = before_kwh(offers), metered_kwh(measurements)
+    for slot, energy in metered_kwh(by_offer[None]).items():
+        before[slot] = before.get(slot, 0.0) + energy
+    peak_before, peak_after = (KW_PER_KWH * max(load.values(), default=0.0) for load in (before, after))
+    asked = limits_kwh(papers.requests, Disposition.REQUESTED)
+    flags = Counter(m.flag(i) for m in measurements for i in range(len(m.values_kwh)))
+    verdicts: dict[str, set[Verdict]] = defaultdict(set)
+    for line in (line for bill in papers.bills for line in bill.lines if line.offer is not None):
+        verdicts[line.offer or ""].add(line.verdict)
+    return Result(
+        stations=len({o.issuer for o in offers}),
+        offers=len(offers),
+        accepted=sum(o.state is not State.REJECTED for o in offers),
+        rejected=sum(o.state is State.REJECTED for o in offers),
+        assigned=sum(o.schedule is not None for o in offers),
+        expired=sum(o.state is State.EXPIRED for o in offers),
+        settled=sum(o.state is State.SETTLED for o in offers),
+        violations=sum(len(violations(o, o.schedule)) for o in offers if o.schedule is not None),
+        sessions_short=sum(delivered[o.id] < due_kwh(o) - SHORT_KWH for o in offers),
+        requested_kwh=round(sum(map(due_kwh, offers)), 3),
+        delivered_kwh=round(sum(delivered.values()), 3),
+        peak_before_kw=round(peak_before, 3),
+        peak_after_kw=round(peak_after, 3),
+        peak_cut=round(1 - peak_after / peak_before, 4) if peak_before else 0.0,
+        limit_kw=round(KW_PER_KWH * min(asked.values(), default=0.0), 3),
+        over_limit_before_kwh=round(over(before, asked), 3),
+        over_limit_after_kwh=round(over(after, asked), 3),
+        billed_eur=float(sum((bill.total(Basis.FACTUAL) for bill in papers.bills), Decimal("0.00"))),
+        unpaid_offers=sum(Verdict.PAID not in found for found in verdicts.values()),
+        readings=sum(flags.values()),
+        readings_estimated=flags[Quality.ESTIMATED],
+        readings_missing=flags[Quality.MISSING],
+        **known,
+    )
+
+
+def dump(papers: Papers, folder: Path) -> None:
+    """Write the day's documents as JSON lines, in the forms of the core's types, so that anyone can check the figures.
+
+    ``offers.jsonl`` holds `FlexOffer`, ``schedules.jsonl`` `Assignment`, ``measurements.jsonl`` `Measurement`,
+    ``bills.jsonl`` `Bill`, ``contracts.jsonl`` `Contract` and ``requests.jsonl`` `FlexRequest`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    assigned = [Assignment(offer=o.id, schedule=o.schedule) for o in papers.offers if o.schedule is not None]
+    files: dict[str, Sequence[msgspec.Struct]] = {
+        "offers": papers.offers,
+        "schedules": assigned,
+        "measurements": papers.measurements,
+        "bills": papers.bills,
+        "contracts": papers.contracts,
+        "requests": papers.requests,
+    }
+    for name, items in files.items():
+        lines = b"".join(documents.encode(item) + b"\n" for item in items)
+        (folder / f"{name}.jsonl").write_bytes(lines)
