@@ -18,7 +18,7 @@ class Reject(NamedTuple):
     """`good` decodes; with the field at `at` set to `bad` it is refused there (or at `path`, if that is elsewhere)."""
 
     name: str
-    kind: type
+    kind: type[Any]
     good: dict[str, Any]
     at: tuple[str | int, ...]
     bad: Any
