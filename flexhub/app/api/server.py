@@ -172,6 +172,8 @@ async def read_body(request: web.Request) -> bytes:
         raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "no encodings", path="header/Content-Encoding")
     if request.content.is_eof():
         return await request.read()
+    if request.content.is_eof():  # it came with the headers: nothing to wait for
+        return await request.read()
     try:
         async with asyncio.timeout(BODY_S):
             return await request.read()
