@@ -1,0 +1,74 @@
+"""`flexhub conformance`: suites that judge our own endpoint or anyone's."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from flexhub.app import terminal
+from flexhub.conformance import registry, reporters
+from flexhub.conformance.suite import run as judge
+from flexhub.conformance.suite import self_check
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
+
+TRANSPORTS: Final[dict[str, Any]] = {}
+"""Name -> what carries a suite's messages to a target; a suite picks what it needs."""
+
+
+@app.callback()
+def conformance() -> None:
+    """Judge an endpoint, ours or anyone's, requirement by requirement."""
+
+
+@app.command("list", epilog=terminal.example("flexhub conformance list"))
+def list_(*, as_json: terminal.AsJson = False) -> None:
+    """List the suites."""
+    suites = [registry.suite(name) for name in registry.names()]
+    if as_json:
+        terminal.json_line(
+            [
+                {"suite": s.name, "title": s.title, "requirements": len(s.requirements), "cases": len(s.cases)}
+                for s in suites
+            ]
+        )
+    else:
+        terminal.table(
+            ("suite", "requirements", "cases", "what it judges"),
+            [(s.name, str(len(s.requirements)), str(len(s.cases)), s.title) for s in suites],
+        )
+
+
+@app.command(
+    epilog=terminal.example("flexhub conformance run mapping", "flexhub conformance run mapping --junit mapping.xml")
+)
+def run(  # noqa: PLR0913 - one argument per option
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="The suite; `flexhub conformance list` names them.")],
+    *,
+    target: Annotated[str | None, typer.Option(metavar="URL", help="Whom to judge; ourselves if not given.")] = None,
+    check: Annotated[
+        bool, typer.Option("--self-check", help="Judge the suite instead: does it notice each requirement?")
+    ] = False,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML, too.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page, too.")] = None,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Run a suite and print what came of each case. Exits with 1 if one failed."""
+    known = registry.suite(suite)
+    if check:
+        problems = asyncio.run(self_check(known, lambda: known.connect(None, TRANSPORTS)))
+        if as_json:
+            terminal.json_line({"suite": known.name, "problems": problems})
+        else:
+            typer.echo("\n".join(problems) or f"{known.name}: every requirement is noticed by exactly its own cases")
+        raise typer.Exit(1 if problems else 0)
+    report = asyncio.run(judge(known, known.connect(target, TRANSPORTS), target or "flexhub"))
+    typer.echo(reporters.to_json(report) if as_json else reporters.table(report), nl=False)
+    for file, text in ((junit, reporters.junit), (html, reporters.html)):
+        if file is not None:
+            file.write_text(text(report), encoding="utf-8")
+    if report.failed:
+        raise typer.Exit(1)
