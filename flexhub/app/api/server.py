@@ -179,8 +179,6 @@ async def read_body(request: web.Request, beside: str = JSON) -> bytes:
         raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"allowed: {allowed}", path="header/Content-Type")
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "no encodings", path="header/Content-Encoding")
-    if request.content.is_eof():
-        return await request.read()
     if request.content.is_eof():  # it came with the headers: nothing to wait for
         return await request.read()
     try:
