@@ -238,7 +238,7 @@ async def read_back(x: Exchange) -> str | None:
     value = await _posted(x)
     answer = await x.send("GET", f"/flexoffer/{value.id}")
     told = answer.json() if answer.status == 200 else {}
-    want = msgspec.to_builtins(value)
+    want = msgspec.json.decode(msgspec.json.encode(value))
     same = all(told.get(name) == want[name] for name in ("id", "issuer", "profiles"))
     return None if same else str(answer)
 
@@ -277,10 +277,9 @@ async def streamed(x: Exchange) -> str | None:
     value = offer(x, x.new_id())
     opened = asyncio.Event()
     headers = {"Authorization": f"Bearer {x.one.token}", "Accept": "text/event-stream"}
+    name = value.id.encode()
     hearing = asyncio.ensure_future(
-        x.http.listen(
-            "/flexoffer/stream", headers, lambda body: value.id.encode() in body.rpartition(b"\n\n")[0], opened
-        )
+        x.http.listen("/flexoffer/stream", headers, lambda body: name in body.rpartition(b"\n\n")[0], opened)
     )
     try:
         await asyncio.wait_for(opened.wait(), 10)
