@@ -37,6 +37,7 @@ def test_the_hub_passes_its_rest_suite(tmp_path: Path) -> None:
     assert report.passed + report.todo == len(rest.cases)
 
 
+@pytest.mark.timeout(300)
 def test_each_requirement_that_is_broken_turns_its_own_cases_red(tmp_path: Path) -> None:
     rest = suite("flexoffer-rest")
     with live(config(tmp_path)) as hub:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
 from flexhub.app import terminal
+from flexhub.app.suites import transports
 from flexhub.conformance import registry, reporters
+from flexhub.conformance.suite import Report, Suite, self_check
 from flexhub.conformance.suite import run as judge
-from flexhub.conformance.suite import self_check
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
-
-TRANSPORTS: Final[dict[str, Any]] = {}
-"""Name -> what carries a suite's messages to a target; a suite picks what it needs."""
 
 
 @app.callback()
@@ -43,12 +41,16 @@ def list_(*, as_json: terminal.AsJson = False) -> None:
 
 
 @app.command(
-    epilog=terminal.example("flexhub conformance run mapping", "flexhub conformance run mapping --junit mapping.xml")
+    epilog=terminal.example("flexhub conformance run mapping", "flexhub conformance run mapping --junit m.xml")
 )
 def run(  # noqa: PLR0913 - one argument per option
     suite: Annotated[str, typer.Argument(metavar="SUITE", help="The suite; `flexhub conformance list` names them.")],
     *,
     target: Annotated[str | None, typer.Option(metavar="URL", help="Whom to judge; ourselves if not given.")] = None,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="TOML: [one] and [other], each party and token of a prosumer at the target."),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--self-check", help="Judge the suite instead: does it notice each requirement?")
     ] = False,
@@ -58,17 +60,29 @@ def run(  # noqa: PLR0913 - one argument per option
 ) -> None:
     """Run a suite and print what came of each case. Exits with 1 if one failed."""
     known = registry.suite(suite)
+    if known.endpoint and (target is None) != (tokens is None):
+        raise typer.BadParameter("--target and --tokens go together", param_hint="--target")
     if check:
-        problems = asyncio.run(self_check(known, lambda: known.connect(None, TRANSPORTS)))
+        problems = asyncio.run(_self_check(known, target, tokens))
         if as_json:
             terminal.json_line({"suite": known.name, "problems": problems})
         else:
             typer.echo("\n".join(problems) or f"{known.name}: every requirement is noticed by exactly its own cases")
         raise typer.Exit(1 if problems else 0)
-    report = asyncio.run(judge(known, known.connect(target, TRANSPORTS), target or "flexhub"))
+    report = asyncio.run(_judge(known, target, tokens))
     typer.echo(reporters.to_json(report) if as_json else reporters.table(report), nl=False)
     for file, text in ((junit, reporters.junit), (html, reporters.html)):
         if file is not None:
             file.write_text(text(report), encoding="utf-8")
     if report.failed:
         raise typer.Exit(1)
+
+
+async def _judge(chosen: Suite[Any], target: str | None, tokens: Path | None) -> Report:
+    async with transports(chosen, target, tokens) as carried:
+        return await judge(chosen, chosen.connect(target, carried()), target or "flexhub")
+
+
+async def _self_check(chosen: Suite[Any], target: str | None, tokens: Path | None) -> list[str]:
+    async with transports(chosen, target, tokens) as carried:
+        return await self_check(chosen, lambda: chosen.connect(target, carried()))

@@ -48,3 +48,17 @@ def test_plugins_lists_the_reference_engines(flexhub: Program) -> None:
 
 def test_a_slot_that_is_none_is_wrong_usage(flexhub: Program) -> None:
     assert flexhub("plugins", "--slot", "banana").code == 2
+
+
+def test_an_endpoint_is_judged_without_a_target_on_a_hub_of_its_own(flexhub: Program) -> None:
+    ran = flexhub("conformance", "run", "flexoffer-rest", "--json")
+    assert ran.code == 0, ran.err
+    report = json.loads(ran.out)
+    assert report["failed"] == 0
+    assert report["passed"] + report["todo"] == len(report["cases"]) > 30
+
+
+def test_a_target_needs_tokens(flexhub: Program) -> None:
+    ran = flexhub("conformance", "run", "flexoffer-rest", "--target", "http://127.0.0.1:1")
+    assert ran.code == 2
+    assert "--tokens" in ran.err
