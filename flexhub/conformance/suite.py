@@ -24,7 +24,7 @@ class Result(enum.StrEnum):
 
     PASSED = "passed"
     FAILED = "failed"
-    LATER = "todo"
+    TODO = "todo"
     EXEMPT = "exempt"
 
 
@@ -68,8 +68,7 @@ class Mutant(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 class Suite(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """Requirements with their cases and mutants.
 
-    `connect` makes the target of an address (None: our own), with the transports that the caller hands in; a suite
-    that judges an `endpoint` needs some, one that judges the library none.
+    `connect` makes the target of an address (None: our own), with the transports that the caller hands in.
 
     Raises:
         ConfigError: an id twice, or a case, mutant or status about no requirement.
@@ -82,7 +81,6 @@ class Suite(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     mutants: tuple[Mutant[T], ...]
     connect: Callable[[str | None, Mapping[str, Any]], T]
     status: dict[str, Status] = {}
-    endpoint: bool = False
 
     def __post_init__(self) -> None:
         known = {r.id for r in self.requirements}
@@ -157,7 +155,7 @@ async def run(suite: Suite[T], target: T, name: str = "") -> Report:
         target=name or "flexhub",
         passed=count[Result.PASSED],
         failed=count[Result.FAILED],
-        todo=count[Result.LATER],
+        todo=count[Result.TODO],
         exempt=count[Result.EXEMPT],
         cases=tuple(lines),
     )

@@ -17,7 +17,7 @@ import aiohttp
 import msgspec
 
 from flexhub.app.agent.charger import Behaviour, Charger
-from flexhub.app.agent.client import Client
+from flexhub.app.agent.client import TRIES, Client
 from flexhub.app.agent.offers import maker
 from flexhub.app.agent.session import Session
 from flexhub.app.agent.visit import Visit
@@ -31,6 +31,7 @@ NEWS_WITHIN_S: Final = 30.0
 """How long the stream may take to tell what the hub has decided."""
 
 RECONNECT_AFTER_S: Final = 0.5
+BEGINNING: Final = "0"
 NOTHING: Final = "-"
 
 
@@ -70,9 +71,16 @@ class News:
         self.open = asyncio.Event()
 
     async def listen(self) -> None:
-        """Keep listening; a connection that breaks is resumed after the last event."""
+        """Keep listening; a connection that ends is resumed after the last event.
+
+        Raises:
+            InternalError: the hub could not be reached from the start.
+            FlexhubError: the hub's refusal.
+        """
         after: str | None = None
+        tries = 0
         while True:
+            tries += 1
             try:
                 async for event in self._client.stream("/flexoffer/stream", after, self.open):
                     after = event.id or after
@@ -81,8 +89,12 @@ class News:
                         async with self._more:
                             self._of[change.id] = change
                             self._more.notify_all()
-            except aiohttp.ClientError:
-                await asyncio.sleep(RECONNECT_AFTER_S)
+            except aiohttp.ClientError as error:
+                if tries >= TRIES and not self.open.is_set():
+                    raise InternalError(f"no stream: {error}") from error
+            await asyncio.sleep(RECONNECT_AFTER_S)
+            if self.open.is_set():
+                after = after or BEGINNING  # nothing was told yet, but something may have been since
 
     async def wait(self, offer: str, wanted: Callable[[Change], bool]) -> Change:
         """What is known of the offer, once it is as wanted.

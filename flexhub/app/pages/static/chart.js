@@ -12,10 +12,11 @@ export function draw(element, { series, limits, local, day }) {
     hovertemplate: "%{y:.1f} kW", ...more,
   });
   const traces = [
-    trace("Baseline", series.baseline, { color: colour("baseline"), width: 1.5 },
-      { fill: "tozeroy", fillcolor: faded(colour("baseline"), 0.18) }),
-    trace("Schedule", series.schedule, { color: colour("schedule"), width: 2 }),
-    trace("Measurement", series.measurement, { color: colour("measured"), width: 2 }),
+    // Where nobody offers, nothing would have been drawn: a gap would let the filled area slant.
+    trace("Baseline", { ...series.baseline, values_kwh: series.baseline.values_kwh.map((v) => v ?? 0) },
+      { color: colour("baseline"), width: 1.5 }, { fill: "tozeroy", fillcolor: faded(colour("baseline"), 0.18) }),
+    trace("Measurement", series.measurement, { color: colour("measured"), width: 3 }),
+    trace("Schedule", series.schedule, { color: colour("schedule"), width: 1.5 }),
   ];
   const bound = (name, points, line) => traces.push({
     name, x: points.map((p) => local(p.at)), y: points.map((p) => p.kw), type: "scatter", mode: "lines",
@@ -28,7 +29,7 @@ export function draw(element, { series, limits, local, day }) {
   const layout = {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "x unified",
     font: { family: "system-ui, sans-serif", size: narrow ? 11 : 12.5, color: colour("quiet") },
-    margin: { l: narrow ? 34 : 46, r: 8, t: 8, b: narrow ? 78 : 56 },
+    margin: { l: narrow ? 34 : 58, r: 8, t: 8, b: narrow ? 78 : 56 },
     hoverlabel: { bgcolor: colour("card"), bordercolor: colour("line"), font: { color: colour("ink") } },
     legend: { orientation: "h", x: 0, y: narrow ? -0.16 : -0.12, yanchor: "top", font: { color: colour("ink") } },
     xaxis: { ...axis, type: "date", range: day, tickformat: "%H:%M", hoverformat: "%a %H:%M", fixedrange: narrow, nticks: narrow ? 6 : 13 },

@@ -138,20 +138,21 @@ function offerRow(row) {
   badge.textContent = row.state;
   const state = cell("");
   state.append(badge);
-  const id = cell(row.id, "id");
+  const id = cell(row.id, "id minor");
   id.title = row.id;
-  const number = (value, digits) => cell(value === null ? "–" : fixed(value, digits), "number");
+  const number = (value, digits, kind = "number") => cell(value === null ? "–" : fixed(value, digits), kind);
   const day = $("day").value;
   const until = local(row.to);
-  tr.append(cell(row.station), state, cell(clock(row.from)), cell(until.slice(11) + (until.slice(0, 10) > day ? " +1" : "")),
-    number(row.energy, 2), number(row.moved, 2), number(row.paid, 2), id);
+  tr.append(cell(row.station), state, cell(clock(row.from)),
+    cell(until.slice(11) + (until.slice(0, 10) > day ? " +1" : ""), "minor"),
+    number(row.energy, 2), number(row.moved, 2, "number minor"), number(row.paid, 2), id);
   return tr;
 }
 
-function partyRow(row, tag = "td") {
+function partyRow(row) {
   const tr = document.createElement("tr");
   tr.append(cell(row.party), cell(String(row.offers), "number"), cell(fixed(row.energy, 1), "number"),
-    cell(fixed(row.factual, 2), "number"), cell(fixed(row.predicted, 2), "number"), cell(String(row.refused), "number"));
+    cell(fixed(row.factual, 2), "number"), cell(fixed(row.predicted, 2), "number minor"), cell(String(row.refused), "number minor"));
   return tr;
 }
 
@@ -217,7 +218,7 @@ async function load() {
   $("count").textContent = String(offers.length);
   $("states").textContent = states(view.offers);
   $("energy").textContent = `${fixed(sum(measurement.values_kwh.map((v) => v ?? 0)), 0)} kWh`;
-  $("asked").textContent = `of ${fixed(sum(schedule.values_kwh.map((v) => v ?? 0)), 0)} kWh scheduled`;
+  $("asked").textContent = `${fixed(sum(schedule.values_kwh.map((v) => v ?? 0)), 0)} kWh scheduled`;
   $("paid").textContent = `${fixed(Number(bills.factual_eur), 2)} EUR`;
   $("predicted").textContent = Number(bills.predicted_eur) ? `and ${fixed(Number(bills.predicted_eur), 2)} EUR predicted` : "all amounts from readings";
   list();
@@ -247,7 +248,7 @@ async function refresh(force = false) {
   busy = true;
   try {
     const health = await (await fetch("/health", { cache: "no-store" })).json();
-    $("clock").textContent = local(health.now);
+    $("clock").textContent = `· ${local(health.now)}`;
     if (!$("day").value) $("day").value = document.body.dataset.day ?? local(health.now).slice(0, 10);
     if (force || health.now !== view.seen) await load();
     view.seen = health.now;

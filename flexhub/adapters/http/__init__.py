@@ -1,1 +1,0 @@
-"""HTTP: the client side, which carries bytes and knows no meaning."""

@@ -1,0 +1,218 @@
+"""The whole chain, as a program: what it claims follows from what it dumped, checked by formulas of the tests' own."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import subprocess
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flexhub.core.flexoffer import FlexOffer, State
+from flexhub.core.judge import violations
+from flexhub.core.timeseries import Measurement, Quality
+from flexhub.core.trading import Bill, Contract, Disposition, FlexRequest
+from flexhub.engines.slots import Assignment
+from tests.app.demo.play import COMMAND, dumped, play
+
+POWER_KW = 6.656
+SLOT = timedelta(minutes=15)
+FILE = "data/acn/caltech_2020-02-01_2020-05-31.csv.gz"
+
+
+@dataclass
+class Played:
+    result: dict[str, Any]
+    offers: dict[str, FlexOffer]
+    assignments: list[Assignment]
+    measurements: list[Measurement]
+    bills: list[Bill]
+    contracts: dict[str, Contract]
+    requests: list[FlexRequest]
+
+    def metered(self) -> dict[str, float]:
+        """Energy under each offer."""
+        energy: dict[str, float] = defaultdict(float)
+        for m in self.measurements:
+            energy[m.offer or ""] += sum(v or 0.0 for v in m.values_kwh)
+        return energy
+
+
+def read(result: dict[str, Any], folder: Path) -> Played:
+    return Played(
+        result=result,
+        offers={o.id: o for o in dumped(FlexOffer, folder / "offers.jsonl")},
+        assignments=dumped(Assignment, folder / "schedules.jsonl"),
+        measurements=dumped(Measurement, folder / "measurements.jsonl"),
+        bills=dumped(Bill, folder / "bills.jsonl"),
+        contracts={c.id: c for c in dumped(Contract, folder / "contracts.jsonl")},
+        requests=dumped(FlexRequest, folder / "requests.jsonl"),
+    )
+
+
+@pytest.fixture(scope="module")
+def builtin(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    folder = tmp_path_factory.mktemp("builtin")
+    return read(play("--dump", folder), folder)
+
+
+@pytest.fixture(scope="module")
+def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Played:
+    folder = tmp_path_factory.mktemp("real")
+    return read(play("--sessions", shared / FILE, "--dump", folder), folder)
+
+
+@pytest.fixture(params=["builtin", "real"])
+def played(request: pytest.FixtureRequest) -> Played:
+    found: Played = request.getfixturevalue(request.param)
+    return found
+
+
+def test_what_the_object_claims_is_good(played: Played) -> None:
+    r = played.result
+    assert r["violations"] == r["sessions_short"] == r["rejected"] == r["expired"] == r["readings_missing"] == 0
+    assert r["offers"] == r["accepted"] == r["assigned"] == r["settled"] == len(played.offers)
+    assert r["peak_after_kw"] < 0.75 * r["peak_before_kw"]
+    assert r["delivered_kwh"] == pytest.approx(r["requested_kwh"], abs=0.1)
+    assert r["messages"] > r["offers"] * 5
+    assert 0 < r["seconds"] < 100
+
+
+def test_the_judge_finds_nothing_in_the_dump(played: Played) -> None:
+    assert len(played.assignments) == played.result["assigned"]
+    for assignment in played.assignments:
+        offer = played.offers[assignment.offer]
+        assert violations(offer, assignment.schedule) == []
+        assert assignment.schedule == offer.schedule
+        assert offer.state is State.SETTLED
+
+
+def test_the_judge_would_find_a_changed_schedule(played: Played) -> None:
+    assignment = next(a for a in played.assignments if a.schedule.energy_kwh() > 1)
+    offer = played.offers[assignment.offer]
+    assert offer.default_schedule is not None
+    late = offer.default_schedule.start + SLOT
+    assert violations(offer, type(assignment.schedule)(start=late, slices=assignment.schedule.slices))
+
+
+def test_peaks_are_those_of_the_dump(played: Played) -> None:
+    before: dict[datetime, float] = defaultdict(float)
+    after: dict[datetime, float] = defaultdict(float)
+    for offer in played.offers.values():
+        assert offer.default_schedule is not None
+        for i, energy in enumerate(offer.default_schedule.per_slot_kwh()):
+            before[offer.default_schedule.start + i * SLOT] += energy
+    for m in played.measurements:
+        for i, value in enumerate(m.values_kwh):
+            after[m.start + i * SLOT] += value or 0.0
+    assert played.result["peak_before_kw"] == pytest.approx(4 * max(before.values()), rel=0.02)
+    assert played.result["peak_after_kw"] == pytest.approx(4 * max(after.values()), abs=1e-3)
+
+
+def test_meters_are_noisy_and_lose_readings_but_add_up(played: Played) -> None:
+    flags = [m.flag(i) for m in played.measurements for i in range(len(m.values_kwh))]
+    assert flags.count(Quality.ESTIMATED) == played.result["readings_estimated"] > 0
+    assert Quality.MISSING not in flags
+    assert sum(played.metered().values()) == pytest.approx(played.result["delivered_kwh"], abs=1e-2)
+    scheduled = {
+        (o.id, o.schedule.start + i * SLOT): energy
+        for o in played.offers.values()
+        if o.schedule is not None
+        for i, energy in enumerate(o.schedule.per_slot_kwh())
+    }
+    off = [
+        abs((value or 0.0) - scheduled[m.offer or "", m.start + i * SLOT])
+        for m in played.measurements
+        for i, value in enumerate(m.values_kwh)
+        if (m.offer or "", m.start + i * SLOT) in scheduled
+    ]
+    assert sum(deviation > 1e-3 for deviation in off) > len(off) / 10
+
+
+def test_the_grid_operator_asked_for_less_at_the_peak_and_left_room_elsewhere(played: Played) -> None:
+    (request,) = played.requests
+    kinds = {i.disposition for i in request.intervals}
+    assert kinds == {Disposition.REQUESTED, Disposition.AVAILABLE}
+    assert played.result["over_limit_after_kwh"] < 0.2 * played.result["over_limit_before_kwh"]
+
+
+def cents(amount: float) -> Decimal:
+    return Decimal(repr(amount)).quantize(Decimal("0.01"), ROUND_HALF_EVEN)
+
+
+def earned(offer: FlexOffer, contract: Contract, readings: dict[datetime, float]) -> Decimal:
+    """The contract's formula, written once more: rewards per item, rounded, if the schedule was kept."""
+    schedule, default = offer.schedule, offer.default_schedule
+    assert schedule is not None
+    assert default is not None
+    planned, usual = schedule.per_slot_kwh(), default.per_slot_kwh()
+    off = sum(abs(readings[schedule.start + i * SLOT] - e) for i, e in enumerate(planned)) / len(planned)
+    if off > contract.imbalance_limit_kwh + 1e-6:
+        return Decimal(0)
+    moved = sum(abs(a - b) for a, b in zip(planned, usual, strict=True))
+    room = sum(r.hi_kwh - r.lo_kwh for s in offer.profiles[0].slices for r in s.energy_kwh)
+    return (
+        cents(room * contract.per_energy_flexibility_eur_per_kwh)
+        + cents((moved > 1e-3) * contract.per_activation_eur)
+        + cents(moved * contract.per_deviation_eur_per_kwh)
+    )
+
+
+def test_bills_follow_from_contract_schedule_and_readings(played: Played) -> None:
+    readings: dict[str, dict[datetime, float]] = defaultdict(dict)
+    for m in played.measurements:
+        for i, value in enumerate(m.values_kwh):
+            readings[m.offer or ""][m.start + i * SLOT] = value or 0.0
+    billed = Decimal(0)
+    unpaid = 0
+    for offer in played.offers.values():
+        amount = sum((x.amount for b in played.bills for x in b.lines if x.offer == offer.id), Decimal(0))
+        assert amount == earned(offer, played.contracts[offer.contract or ""], readings[offer.id])
+        billed += amount
+        unpaid += amount == 0
+    assert float(billed) == played.result["billed_eur"] > 0
+    assert unpaid == played.result["unpaid_offers"]
+
+
+def test_every_session_of_the_file_gets_what_it_asked_for_or_its_stay_allows(real: Played, shared: Path) -> None:
+    with gzip.open(shared / FILE, "rt") as file:
+        rows = [r for r in csv.DictReader(file) if r["arrival"].startswith(real.result["day"])]
+    assert len(rows) == real.result["offers"] == 46
+    metered = real.metered()
+    for row in rows:
+        stay = datetime.fromisoformat(row["departure"]) - datetime.fromisoformat(row["arrival"])
+        due = min(float(row["requested_energy (kWh)"]), POWER_KW * stay.total_seconds() / 3600)
+        assert metered[row["session_id"].replace(" ", "_")] == pytest.approx(due, abs=2e-3)
+
+
+def test_the_same_seed_plays_the_same_day(builtin: Played, tmp_path: Path) -> None:
+    again = read(play("--dump", tmp_path, "--seed", "1", "--agents", "3"), tmp_path)
+    assert again.offers == builtin.offers
+    assert {b.id: b for b in again.bills} == {b.id: b for b in builtin.bills}
+    timing = ("seconds", "messages")
+    assert {k: v for k, v in again.result.items() if k not in timing} == {
+        k: v for k, v in builtin.result.items() if k not in timing
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--day", "2019-13-01"), 2, "not a date"),
+        (("--zone", "Mars/Base"), 1, "time zone"),
+        (("--listen", "0.0.0.0:0"), 2, "loopback"),
+        (("--power", "6 kWh"), 1, "unit of power"),
+        (("--sessions", "no-such-file.csv"), 1, "no-such-file.csv"),
+    ],
+)
+def test_wrong_arguments_are_told_in_a_sentence(arguments: tuple[str, ...], code: int, words: str) -> None:
+    done = subprocess.run([*COMMAND, "--exit", *arguments], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
