@@ -1,214 +1,236 @@
-"""Durable intake over HTTP: flex-offers of 16 slices, posted by a load generator on the same machine.
+"""Durable flex-offer intake over HTTP: offers of 16 slices, each with token check, lifecycle and manager's verdict.
 
-    python -m benchmarks.intake [--seconds 5] [--connections 64]
-
-The hub is a process of its own with SQLite (synchronous=FULL), token check, lifecycle and the manager's acceptance.
-The generator keeps `connections` requests in flight and times each one.
+The whole program serves, on SQLite with synchronous=FULL, in one process; the load generator is another on the same
+cores: so many connections, each sending its next offer when the last one is answered. Beside it the same program with
+one commit per message. After the run the store is read: every acknowledged offer must be in it.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TextIO, cast
+from time import perf_counter
+from typing import NamedTuple, cast
 
+import msgspec
 import uvloop
 
+from benchmarks.figure import Figure
+from flexhub.adapters.store import open_store
 from flexhub.core.documents import encode
-from flexhub.core.flexoffer import EnergyRange, FlexOffer, Profile, Schedule, ScheduleSlice, Slice
+from flexhub.core.flexoffer import EnergyRange, FlexOffer, Profile, Slice
 from flexhub.core.registry import Role
 
+OFFERS = 12_000
+NAIVE_OFFERS = 1_500
+WARM_UP = 500
+CONNECTIONS = 64
+PROSUMERS = 50
 SLICES = 16
-CONFIG = """
-[hub]
-name = "agr"
-listen = "127.0.0.1:0"
-[store]
-url = "sqlite:///{folder}/hub.db"
-[[party]]
-id = "ann"
-roles = ["prosumer"]
-contract = {{ id = "c-ann" }}
-"""
+LONGEST_S = 120
 
 
-def serve(path: str) -> None:
-    """The hub's process: prints its address and a token, then serves until its input ends."""
-    from flexhub.app import config, wiring  # noqa: PLC0415 - the generator's process does not need them
+class Ready(msgspec.Struct):
+    """What the server says once it listens."""
 
-    async def run() -> None:
-        async with wiring.running(config.load(path)) as hub:
-            token = await hub.hub.add_token("ann", Role.PROSUMER)
-            print(json.dumps({"host": hub.host, "port": hub.port, "token": token}), flush=True)
-            begun = time.process_time()
-            await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-            stats, cpu = hub.hub.stats, time.process_time() - begun
-            print(json.dumps({"messages": stats.messages, "mean_batch": stats.mean_batch, "cpu_s": cpu}), flush=True)
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run())
+    port: int
+    tokens: list[str]
 
 
-def bodies(count: int, now: datetime) -> list[bytes]:
-    """Offers to post; they differ in id and energies."""
-    start = (now + timedelta(hours=6)).replace(minute=0, second=0, microsecond=0)
+class Load(NamedTuple):
+    """What the load generator saw: answers other than 201, and each answer's latency."""
+
+    seconds: float
+    failures: int
+    latencies_s: list[float]
+
+    @property
+    def per_second(self) -> float:
+        """Offers acknowledged per second."""
+        return len(self.latencies_s) / self.seconds
+
+    @property
+    def p99_ms(self) -> float:
+        """Latency that 99 of 100 answers keep within."""
+        ordered = sorted(self.latencies_s)
+        return ordered[int(len(ordered) * 0.99)] * 1e3
+
+
+# -- the server's process ---------------------------------------------------------------------------------------------
+
+
+async def serve(folder: Path, max_batch: int) -> None:
+    """Serve until stdin closes."""
+    from flexhub.app import config as c  # noqa: PLC0415 - the load generator doesn't need the hub
+    from flexhub.app import wiring  # noqa: PLC0415 - as above
+    from flexhub.engines.reference.manager import ReferenceManager  # noqa: PLC0415 - as above
+
+    names = [f"prosumer-{n}" for n in range(PROSUMERS)]
+    configured = c.Config(
+        hub=c.HubSection(name="aggregator", listen="127.0.0.1:0"),
+        store=c.StoreSection(url=_url(folder), max_batch=max_batch),
+        plan=c.PlanSection(every=None),
+        settle=c.SettleSection(every=None),
+        party=tuple(
+            c.PartySection(id=name, roles=(Role.PROSUMER,), contract=c.ContractSection(id=f"contract-{name}"))
+            for name in names
+        ),
+    )
+    async with wiring.running(configured, engine=ReferenceManager(party="aggregator")) as running:
+        tokens = [await running.hub.add_token(name, Role.PROSUMER) for name in names]
+        sys.stdout.write(msgspec.json.encode(Ready(running.port, tokens)).decode() + "\n")
+        sys.stdout.flush()
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        print(running.hub.stats, running.hub.stats.mean_batch, file=sys.stderr)
+
+
+def _url(folder: Path) -> str:
+    return f"sqlite:///{folder / 'hub.db'}"
+
+
+# -- the load generator -----------------------------------------------------------------------------------------------
+
+
+def requests(tokens: list[str], count: int, first: int) -> list[bytes]:
+    """So many posts of an offer of its own each, from the prosumers in turn, as bytes."""
+    now = datetime.now(UTC).replace(microsecond=0)
     made = []
-    for n in range(count):
-        hi = 1.0 + (n % 100) / 100
-        slices = tuple(Slice(energy_kwh=(EnergyRange(0.0, hi),)) for _ in range(SLICES))
-        default = Schedule(start=start, slices=tuple(ScheduleSlice(energy_kwh=hi) for _ in range(SLICES)))
+    for n in range(first, first + count):
         offer = FlexOffer(
-            id=f"o{n}",
-            issuer="ann",
+            id=f"offer-{n:08}",
+            issuer=f"prosumer-{n % PROSUMERS}",
             created=now,
-            start_after=start,
-            start_before=start + timedelta(hours=4),
-            profiles=(Profile(slices=slices, total_energy_kwh=EnergyRange(hi, SLICES * hi)),),
-            default_schedule=default,
+            accept_before=now + timedelta(hours=1),
+            start_after=now + timedelta(hours=2),
+            start_before=now + timedelta(hours=4),
+            profiles=(
+                Profile(slices=tuple(Slice(energy_kwh=(EnergyRange(0.25, 1.25 + i / 100),)) for i in range(SLICES))),
+            ),
         )
-        made.append(encode(offer))
+        body = encode(offer)
+        head = (
+            "POST /flexoffer HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Authorization: Bearer {tokens[n % PROSUMERS]}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nIdempotency-Key: {offer.id}\r\n\r\n"
+        )
+        made.append(head.encode() + body)
     return made
 
 
 class Client(asyncio.Protocol):
-    """One connection with one request in flight at a time; the least a client can do, to leave the hub the machine."""
+    """One connection: sends the next request when the last one is answered.
 
-    def __init__(self, load: Load) -> None:
-        self._load = load
-        self._buffer = b""
-        self._sent = 0.0
+    It looks no further into an answer than its status and length, so that it leaves the cores to the server.
+    """
+
+    def __init__(self, todo: Iterator[bytes], latencies: list[float]) -> None:
+        self.done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._todo = todo
+        self._latencies = latencies
+        self._failures = 0
+        self._answer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        self._transport = cast("asyncio.Transport", transport)
+        self._transport = cast("asyncio.WriteTransport", transport)
         self._next()
 
     def _next(self) -> None:
-        request = self._load.take()
+        request = next(self._todo, None)
         if request is None:
+            self.done.set_result(self._failures)
             self._transport.close()
             return
-        self._sent = time.perf_counter()
+        self._sent = perf_counter()
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
-        """Count an answer when it is whole."""
-        self._buffer += data
-        head, separator, rest = self._buffer.partition(b"\r\n\r\n")
-        if not separator:
+        """An answer, or part of one."""
+        self._answer += data
+        head, end, body = self._answer.partition(b"\r\n\r\n")
+        if not end or len(body) < int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0]):
             return
-        at = head.lower().index(b"content-length:") + 15
-        length = int(head[at:].split(b"\r\n", 1)[0])
-        if len(rest) < length:
-            return
-        self._buffer = b""
-        self._load.done(head[9:12], rest, time.perf_counter() - self._sent)
+        self._latencies.append(perf_counter() - self._sent)
+        self._failures += not self._answer.startswith(b"HTTP/1.1 201 ")
+        self._answer = b""
         self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell that this connection is over."""
-        self._load.left(exc)
+        """The server hung up too early."""
+        if not self.done.done():
+            self.done.set_exception(exc or ConnectionError("closed by the server"))
 
 
-class Load:
-    """What is to be sent, and what came back."""
-
-    def __init__(self, head: bytes, offers: list[bytes], connections: int) -> None:
-        self._head = head
-        self._offers = iter(offers)
-        self._open = connections
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.until = float("inf")
-        self.latencies: list[float] = []
-        self.wrong: list[bytes] = []
-
-    def take(self) -> bytes | None:
-        """The next request; None at the end."""
-        body = None if time.perf_counter() > self.until else next(self._offers, None)
-        return None if body is None else self._head + b"Content-Length: %d\r\n\r\n" % len(body) + body
-
-    def done(self, status: bytes, body: bytes, seconds: float) -> None:
-        """One answer."""
-        self.latencies.append(seconds)
-        if status != b"201" or b'"accepted"' not in body:
-            self.wrong.append(status + b" " + body[:300])
-
-    def left(self, exc: Exception | None) -> None:
-        """One connection ended."""
-        self._open -= 1
-        if exc is not None:
-            self.wrong.append(repr(exc).encode())
-        if self._open == 0:
-            self.over.set_result(None)
+async def load(port: int, todo: list[bytes]) -> Load:
+    """Send all, over `CONNECTIONS` connections."""
+    latencies: list[float] = []
+    loop, rest = asyncio.get_running_loop(), iter(todo)
+    begun = perf_counter()
+    made = [
+        await loop.create_connection(lambda: Client(rest, latencies), "127.0.0.1", port) for _ in range(CONNECTIONS)
+    ]
+    async with asyncio.timeout(LONGEST_S):
+        failures = await asyncio.gather(*(client.done for _, client in made))
+    return Load(perf_counter() - begun, sum(failures), latencies)
 
 
-async def generate(address: dict[str, Any], offers: list[bytes], connections: int, seconds: float) -> Load:
-    """Post for so many seconds."""
-    head = (
-        f"POST /flexoffer HTTP/1.1\r\nHost: {address['host']}\r\nAuthorization: Bearer {address['token']}\r\n"
-        "Content-Type: application/json\r\n"
-    ).encode()
-    load = Load(head, offers, connections)
-    load.until = time.perf_counter() + seconds
-    loop = asyncio.get_running_loop()
-    for _ in range(connections):
-        await loop.create_connection(lambda: Client(load), address["host"], address["port"])
-    await load.over
-    return load
+def measure(max_batch: int, count: int) -> Load:
+    """Serve from an empty store, warm up, send `count` offers, and look them up in the store.
+
+    Raises:
+        RuntimeError: an offer was refused, or acknowledged and lost.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        command = [sys.executable, "-m", "benchmarks.intake", str(folder), str(max_batch)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+            assert server.stdout is not None  # noqa: S101 - a pipe
+            ready = msgspec.json.decode(server.stdout.readline(), type=Ready)
+            uvloop.run(load(ready.port, requests(ready.tokens, WARM_UP, 0)))
+            done = uvloop.run(load(ready.port, requests(ready.tokens, count, WARM_UP)))
+            server.communicate()
+        if done.failures:
+            raise RuntimeError(f"{done.failures} of {count} offers were not answered with 201")
+        store = open_store(_url(folder))
+        stored = sum(store.document("FlexOffer", f"offer-{n:08}") is not None for n in range(WARM_UP + count))
+        store.close()
+        if stored != WARM_UP + count:
+            raise RuntimeError(f"{WARM_UP + count - stored} acknowledged offers are not in the store")
+    return done
 
 
-def measure(seconds: float, connections: int) -> dict[str, Any]:
-    """Start a hub, post to it, and return the figures."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "hub.toml")
-        path.write_text(CONFIG.format(folder=folder))
-        command = [sys.executable, "-m", "benchmarks.intake", "--serve", str(path)]
-        hub = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        address = json.loads(cast("TextIO", hub.stdout).readline())
-        offers = bodies(int(seconds * 8000), datetime.now(UTC))
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            begun = time.perf_counter()
-            load = runner.run(generate(address, offers, connections, seconds))
-            took = time.perf_counter() - begun
-        out, _ = hub.communicate("")
-    if load.wrong:
-        raise SystemExit(f"{len(load.wrong)} wrong answers, the first: {load.wrong[0].decode()}")
-    stats = json.loads(out)
-    latencies = sorted(load.latencies)
-    return {
-        "what": "durable flex-offer intake over HTTP",
-        "offers_per_s": round(len(latencies) / took),
-        "p50_ms": round(latencies[len(latencies) // 2] * 1000, 1),
-        "p99_ms": round(latencies[int(len(latencies) * 0.99)] * 1000, 1),
-        "offers": len(latencies),
-        "connections": connections,
-        "mean_batch": round(stats["mean_batch"], 1),
-        "hub_cpu_us": round(stats["cpu_s"] / len(latencies) * 1e6),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-    }
-
-
-def main() -> None:
-    """Measure, or be the hub that is measured."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--serve", help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.serve:
-        serve(args.serve)
-    else:
-        print(json.dumps(measure(args.seconds, args.connections), indent=2))
+def run() -> list[Figure]:
+    """Throughput and latency, and those of one commit per message."""
+    grouped, naive = measure(256, OFFERS), measure(1, NAIVE_OFFERS)
+    beside = "one commit per message"
+    where = f"{CONNECTIONS} connections, load generator on the same cores"
+    return [
+        Figure(
+            name="durable flex-offer intake over HTTP",
+            value=grouped.per_second,
+            unit="offers/s",
+            target=2500,
+            peer=naive.per_second,
+            peer_name=beside,
+            note=where,
+        ),
+        Figure(
+            name="durable flex-offer intake, latency p99",
+            value=grouped.p99_ms,
+            unit="ms",
+            target=100,
+            at_most=True,
+            peer=naive.p99_ms,
+            peer_name=beside,
+            note=where,
+        ),
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    uvloop.run(serve(Path(sys.argv[1]), int(sys.argv[2])))

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import enum
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, get_args, get_origin
 
 import msgspec
 import typer
 from typer.testing import CliRunner
 
 from docs.lifecycle_diagram import draw
-from flexhub.app import cli
+from flexhub.app import cli, config
+from flexhub.conformance import registry
 from flexhub.core import errors, flexoffer, lifecycle, timeseries, trading
+from flexhub.core.units import format_duration
 from flexhub.engines.slots import GROUPS
 
 HERE: Final = Path(__file__).parent
@@ -34,6 +38,11 @@ FORMS: Final[dict[str, type]] = {
 def first_paragraph(thing: object) -> str:
     """What a docstring says first, in one line."""
     return " ".join((getattr(thing, "__doc__", None) or "").strip().split("\n\n")[0].split())
+
+
+def sentence(text: str) -> str:
+    """A text with a capital letter."""
+    return text[:1].upper() + text[1:]
 
 
 def lifecycle_page() -> str:
@@ -201,6 +210,107 @@ def cli_page() -> str:
     return "\n".join(lines)
 
 
+def configuration_page() -> str:
+    """Every section and key of a hub's configuration."""
+    lines = [
+        "# Configuration",
+        "",
+        "A hub is configured in TOML. Every key has a default unless it says *required*. Durations are ISO 8601",
+        "(`PT15M`), quantities texts with a unit (`11 kW`). Environment variables go before the file:",
+        "`FLEXHUB__STORE__URL` is `url` in `[store]`. `flexhub check FILE` says line, key and what is allowed.",
+        "",
+    ]
+    sections: list[tuple[str, bool, type[msgspec.Struct]]] = [("", False, config.Config)]
+    for name, many, section in sections:
+        plain = []
+        for field in msgspec.structs.fields(section):
+            below = next((t for t in alternatives(field.type) if is_section(t)), None)
+            if below is None:
+                plain.append(f"| `{field.name}` | {type_of(field.type)} | {default_of(field)} |")
+            else:
+                sections.append((f"{name}.{field.name}".lstrip("."), is_many(field.type), below))
+        title = (f"`[[{name}]]`" if many else f"`[{name}]`") if name else "The whole"
+        lines += [f"## {title}", "", sentence(first_paragraph(section).rpartition("``: ")[2]), ""]
+        lines += [*(("| key | type | default |", "| --- | --- | --- |") if plain else ()), *plain, ""]
+    return "\n".join(lines)
+
+
+def alternatives(kind: Any) -> list[Any]:  # noqa: ANN401 - a type
+    """The members of a union or the items of a tuple; the type itself where it is neither."""
+    return [arg for arg in get_args(kind) if arg not in (Ellipsis, type(None))] or [kind]
+
+
+def is_section(kind: object) -> bool:
+    """Whether a type is a section of the configuration."""
+    return isinstance(kind, type) and issubclass(kind, config.Section)
+
+
+def is_many(kind: object) -> bool:
+    """Whether a section may stand several times."""
+    return get_origin(kind) is tuple
+
+
+def type_of(kind: Any) -> str:  # noqa: ANN401 - a type
+    """A type in the words of somebody who writes TOML."""
+    if is_many(kind):
+        return f"list of {type_of(get_args(kind)[0])}"
+    options = [one for one in alternatives(kind) if one is not type(None)]
+    kind = options[0]
+    kind = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return "one of " + ", ".join(f"`{member.value}`" for member in kind)
+    words: dict[Any, str] = {
+        config.Duration: "duration",
+        str: "text",
+        bool: "`true` or `false`",
+        int: "whole number",
+        float: "number",
+        datetime: "instant",
+        Path: "path",
+    }
+    return words.get(kind) or first_paragraph(kind).rstrip(".")
+
+
+def default_of(field: msgspec.structs.FieldInfo) -> str:
+    """A default as it would be written."""
+    if field.required:
+        return "*required*"
+    value = field.default
+    if value is None or value == ():
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, timedelta):
+        return f"`{format_duration(value)}`"
+    if isinstance(value, tuple):
+        return ", ".join(f"`{one}`" for one in value)
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`" if str(value) else "empty"
+
+
+def conformance_page() -> str:
+    """Suites, requirements and what each is judged by."""
+    lines = [
+        "# Conformance",
+        "",
+        "Suites ship with the package. `flexhub conformance run SUITE` judges flexhub itself, with `--target URL` an",
+        "endpoint of anyone's. Each requirement also has a mutant, a target made wrong in just that requirement;",
+        "`--self-check` shows that exactly the requirement's own cases notice it.",
+        "",
+    ]
+    for name in registry.names():
+        suite = registry.suite(name)
+        lines += [f"## {suite.name}", "", suite.title, ""]
+        lines += ["| requirement | clause | what | cases | state |", "| --- | --- | --- | --- | --- |"]
+        for requirement in suite.requirements:
+            cases = sum(case.requirement == requirement.id for case in suite.cases)
+            status = suite.status.get(requirement.id)
+            state = "done" if status is None else f"{status.result.value}: {status.reason}"
+            what = requirement.text.replace("|", "&#124;")
+            lines.append(f"| {requirement.id} | {requirement.clause} | {what} | {cases} | {state} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "lifecycle.md": lifecycle_page,
     "forms.md": forms_page,
@@ -208,6 +318,8 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "interpretations.md": interpretations_page,
     "slots.md": slots_page,
     "commands.md": cli_page,
+    "configuration.md": configuration_page,
+    "conformance.md": conformance_page,
 }
 """File name -> what writes its Markdown."""
 

@@ -26,6 +26,8 @@ COMMANDS: Final[dict[str, str]] = {
     "db":           "Look after the store's tables.",
     "convert":      "Write a message as another; every loss is told.",
     "validate":     "Name every rule that a message breaks.",
+    "conformance":  "Judge an endpoint, ours or anyone's, by a suite.",
+    "plugins":      "List the engines that are installed.",
     "show":         "Print a flex-offer as a readable table.",
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Annotated, Any, Final, get_args
 
 import msgspec
 
@@ -85,9 +85,10 @@ class HubSection(Section, frozen=True, kw_only=True):
 
 
 class StoreSection(Section, frozen=True, kw_only=True):
-    """``[store]``: where everything is kept."""
+    """``[store]``: where everything is kept, and how many messages share one commit at most (1: none do)."""
 
     url: str = "sqlite:///flexhub.db"
+    max_batch: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 256
 
 
 class PlanSection(Section, frozen=True, kw_only=True):

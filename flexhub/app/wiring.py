@@ -82,7 +82,8 @@ def assemble(config: Config, store: Store, clock: Callable[[], datetime], engine
     decided = handlers.build(
         engine, plan_every=config.plan.every, settle_every=config.settle.every, grace=config.settle.grace
     )
-    return Hub(store, decided, portfolio.build(engine, TimeGrid(zone=config.hub.zone)), clock, new_id)
+    askers = portfolio.build(engine, TimeGrid(zone=config.hub.zone))
+    return Hub(store, decided, askers, clock, new_id, max_batch=config.store.max_batch)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from flexhub.conformance.suite import Suite
 from flexhub.core.errors import ConfigError
 
 SUITES: Final[dict[str, str]] = {
+    "flexoffer-rest": "flexhub.conformance.suites.flexoffer_rest",
     "mapping": "flexhub.conformance.suites.mapping",
 }
 """Name -> module with its ``SUITE``; imported only when asked for."""

@@ -24,7 +24,7 @@ class Result(enum.StrEnum):
 
     PASSED = "passed"
     FAILED = "failed"
-    TODO = "todo"
+    LATER = "todo"
     EXEMPT = "exempt"
 
 
@@ -68,7 +68,8 @@ class Mutant(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 class Suite(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """Requirements with their cases and mutants.
 
-    `connect` makes the target of an address (None: our own), with the transports that the caller hands in.
+    `connect` makes the target of an address (None: our own), with the transports that the caller hands in; a suite
+    that judges an `endpoint` needs some, one that judges the library none.
 
     Raises:
         ConfigError: an id twice, or a case, mutant or status about no requirement.
@@ -81,6 +82,7 @@ class Suite(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     mutants: tuple[Mutant[T], ...]
     connect: Callable[[str | None, Mapping[str, Any]], T]
     status: dict[str, Status] = {}
+    endpoint: bool = False
 
     def __post_init__(self) -> None:
         known = {r.id for r in self.requirements}
@@ -155,7 +157,7 @@ async def run(suite: Suite[T], target: T, name: str = "") -> Report:
         target=name or "flexhub",
         passed=count[Result.PASSED],
         failed=count[Result.FAILED],
-        todo=count[Result.TODO],
+        todo=count[Result.LATER],
         exempt=count[Result.EXEMPT],
         cases=tuple(lines),
     )

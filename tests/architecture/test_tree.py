@@ -37,7 +37,7 @@ SILENCER: Final = re.compile(MARK + r"\s*(?:noqa|type:\s*ignore|pragma:)")
 BANNED: Final = {
     "a path of somebody's machine": re.compile(r"(?<![\w.~-])/(?:work|root|home|Users)/"),
     "the number of a ticket": re.compile(r"(?i)\b(?:issue|ticket|pull request|PR) ?#?\d+\b"),
-    "work left open": re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X)\b"),
+    "work left open": re.compile(r"(?:#|//|<!--|/\*).*\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X)\b"),
     "an option that names a package index": re.compile(r"--(?:extra-)?index-url|--find-links|--trusted-host"),
 }
 

@@ -41,7 +41,7 @@ class Step:
 def says(printed: str, output: list[str]) -> bool:
     """Whether a program printed what the page says, `...` standing for anything."""
     pattern = r".*".join(re.escape(part.strip()) for part in "\n".join(output).strip().split("..."))
-    return re.search(pattern, printed, re.DOTALL) is not None
+    return re.search(pattern, "\n".join(line.rstrip() for line in printed.splitlines()), re.DOTALL) is not None
 
 
 def steps(text: str) -> Iterator[Step]:

@@ -112,7 +112,7 @@ def _for_rows(text: tuple[str, str, str], rows: int) -> str:
     return f"{before}{', '.join([places] * rows)}{after}"
 
 
-_PAIRED: Final = {"journal": ("peer", "message_id"), "timer": ("subject", "event")}
+_PAIRED: Final = {"document": ("kind", "id"), "journal": ("peer", "message_id"), "timer": ("subject", "event")}
 """Table -> the columns that name a row together."""
 
 
@@ -135,7 +135,10 @@ def _chunks(keys: Iterable[Any]) -> Iterator[list[Any]]:
 
 
 def _document(row: Row[Any]) -> DocumentRow:
-    found = DocumentRow._make(row)
+    return _bounded(DocumentRow._make(row))
+
+
+def _bounded(found: DocumentRow) -> DocumentRow:
     return found._replace(
         starts=None if found.starts == UNBOUNDED_START else found.starts,
         ends=None if found.ends == UNBOUNDED_END else found.ends,
@@ -162,14 +165,10 @@ class SqlTransaction:
 
     def documents(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], DocumentRow]:
         """Documents by (kind, id), without those that are not there."""
-        by_kind: dict[str, list[str]] = {}
-        for kind, id_ in keys:
-            by_kind.setdefault(kind, []).append(id_)
+        found = self._by_pairs(schema.document, DocumentRow._fields, list(keys))
         return {
-            (kind, row.id): _document(row)
-            for kind, ids in by_kind.items()
-            for chunk in _chunks(ids)
-            for row in self._connection.execute(_DOCUMENTS, {"of_kind": kind, "ids": chunk})
+            (row[0], row[1]): _bounded(DocumentRow._make((*row[:4], instant(row[4]), instant(row[5]), *row[6:])))
+            for row in found
         }
 
     def timers(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], datetime]:

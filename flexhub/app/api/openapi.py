@@ -10,11 +10,14 @@ from typing import Any, Final
 
 import msgspec
 
+from flexhub.app.api import goflex
 from flexhub.app.api.problems import CONTENT_TYPE, Problem
 from flexhub.app.api.routes import Route
 from flexhub.core.base import Id
 
 JSON: Final = "application/json"
+GOFLEX: Final = goflex.MEDIA_TYPE
+ANY: Final = {"description": "The same in the words of V1 and GOFLEX (FlexOffer specification V1); a page is a list."}
 STREAM: Final = "text/event-stream"
 REF: Final = "#/components/schemas/{name}"
 DRAFTED: Final = ("id", "issuer")
@@ -98,6 +101,8 @@ def _operation(route: Route, by_kind: dict[str, Any]) -> Document:
     responses: dict[str, Any] = {}
     for status, kind in route.returns.items():
         content = {STREAM: {"schema": {"type": "string"}}} if kind is None else {JSON: {"schema": by_kind[repr(kind)]}}
+        if route.goflex:
+            content[GOFLEX] = {"schema": ANY}
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": content}
     for status in sorted(route.problems):
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": problem}
@@ -111,7 +116,8 @@ def _operation(route: Route, by_kind: dict[str, Any]) -> Document:
     }
     if route.body is not None:
         schema = {"$ref": REF.format(name=f"{route.body.__name__}Draft")} if route.draft else by_kind[repr(route.body)]
-        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
+        content = {JSON: {"schema": schema}} | ({GOFLEX: {"schema": ANY}} if route.goflex else {})
+        operation["requestBody"] = {"required": True, "content": content}
     if route.roles:
         operation["security"] = [{"bearer": []}]
         operation["x-roles"] = list(route.roles)

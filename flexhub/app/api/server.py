@@ -17,12 +17,13 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from flexhub.app.api import problems
-from flexhub.app.api.calls import Call, Service
+from flexhub.app.api import goflex, problems
+from flexhub.app.api.calls import Call, Reply, Service
 from flexhub.app.api.docs import page
 from flexhub.app.api.openapi import document
 from flexhub.app.api.problems import HttpError
 from flexhub.app.api.routes import ROUTES, Route
+from flexhub.app.exchange.offers import new_id
 from flexhub.app.hub.tokens import Bearer, token_hash
 from flexhub.core.base import Id
 from flexhub.core.documents import encode, explain
@@ -33,7 +34,8 @@ MAX_BODY: Final = 1 << 20
 BODY_S: Final = 10.0
 """How long a body may take to come."""
 
-JSON_HEADERS: Final = {"Content-Type": "application/json"}
+JSON: Final = "application/json"
+JSON_HEADERS: Final = {"Content-Type": JSON}
 _PROCESS: Final = uuid.uuid4().hex
 _COUNTER: Final = itertools.count()
 """Fresh message ids: one random part per process, since reading randomness lets go of the interpreter's lock."""
@@ -97,8 +99,15 @@ def _serve(service: Service, route: Route) -> Callable[[web.Request], Awaitable[
         try:
             caller = await bearer(service, request, route.roles) if route.roles else NOBODY
             args = arguments(route.args, request)
-            body = await read_body(request) if route.body is not None else b""
-            reply = await route.call(service, Call(request, caller, args, body, message_id(request)))
+            id_ = message_id(request)
+            body = await read_body(request, goflex.MEDIA_TYPE if route.goflex else JSON) if route.body else b""
+            if route.goflex and body and request.content_type == goflex.MEDIA_TYPE:
+                given_id = getattr(args, "id", None) or new_id(caller.party, id_)
+                body = goflex.read(body, issuer=caller.party, new_id=given_id, now=service.clock())
+            reply = await route.call(service, Call(request, caller, args, body, id_))
+            if route.goflex and isinstance(reply, Reply) and goflex.MEDIA_TYPE in request.headers.get("Accept", ""):
+                headers = {"Content-Type": goflex.MEDIA_TYPE} | (reply.headers or {})
+                reply = Reply(goflex.write(reply.body), reply.status, headers)
         except FlexhubError as error:
             return problems.response(error, request)
         except (asyncio.CancelledError, web.HTTPException):
@@ -152,8 +161,8 @@ def arguments(kind: type[msgspec.Struct], request: web.Request) -> msgspec.Struc
         raise InvalidError(broken.message, path=f"{where}/{name}".rstrip("/"), value=given.get(name, "")) from error
 
 
-async def read_body(request: web.Request) -> bytes:
-    """The JSON body, which must be announced with its length and type.
+async def read_body(request: web.Request, beside: str = JSON) -> bytes:
+    """The body, which must be announced with its length and type: JSON, or another type `beside` it.
 
     Raises:
         HttpError: no length, too long, too slow, or another type.
@@ -165,12 +174,12 @@ async def read_body(request: web.Request) -> bytes:
         raise HttpError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{length} bytes, allowed: {MAX_BODY}", path="header/Content-Length"
         )
-    kind = request.headers.get("Content-Type", "")
-    if kind != "application/json" and request.content_type != "application/json":
-        raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "allowed: application/json", path="header/Content-Type")
+    if request.headers.get("Content-Type") != JSON and request.content_type not in (JSON, beside):
+        allowed = ", ".join(sorted({JSON, beside}))
+        raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"allowed: {allowed}", path="header/Content-Type")
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "no encodings", path="header/Content-Encoding")
-    if request.content.is_eof():
+    if request.content.is_eof():  # it came with the headers: nothing to wait for
         return await request.read()
     try:
         async with asyncio.timeout(BODY_S):

@@ -47,7 +47,11 @@ def begin_after(call: Call) -> int | None:
 async def stream(service: Service, call: Call) -> web.StreamResponse:
     """Send what the party is told, until it leaves or the hub stops; an admin is sent what anyone is told."""
     party = None if call.caller.role is Role.ADMIN else call.party
-    notices = service.hub.notices(party, begin_after(call))
+    after = begin_after(call)
+    if after is None:
+        # Before the answer begins: what a client does once it sees the stream open is on the stream.
+        after = await service.hub.last_notice()
+    notices = service.hub.notices(party, after)
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )

@@ -17,7 +17,7 @@ from flexhub.app.hub.contract import Answer, Decision, Key, Message, Put, View
 from flexhub.core.base import Model
 from flexhub.core.documents import decode, encode
 from flexhub.core.effects import Notify
-from flexhub.core.errors import DuplicateError, ExpiredError, ForbiddenError, InvalidError, NotFoundError
+from flexhub.core.errors import DuplicateError, ExpiredError, FlexhubError, ForbiddenError, InvalidError, NotFoundError
 from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.registry import Connection, Party, Resource, Role
 from flexhub.core.timeseries import Measurement
@@ -176,11 +176,12 @@ class PostMeasurements:
         """Stored."""
         batch = self.batch(message)
         for i, measurement in enumerate(batch):
-            self._own(measurement, f"Measurement[{i}]", message.peer, view)
+            path = f"Measurement[{i}]" if len(batch) > 1 else "Measurement"
+            self._own(measurement, path, message.peer, view)
             if measurement.start > now:
                 raise InvalidError(
                     f"{measurement.start:%FT%TZ} is after {now:%FT%TZ}: not measured yet",
-                    path=f"Measurement[{i}]/start",
+                    path=f"{path}/start",
                     value=measurement.start.isoformat(),
                 )
         return Decision(
@@ -207,7 +208,11 @@ def read_batch(body: bytes) -> tuple[Measurement, ...]:
     """
     if body.lstrip()[:1] != b"[":
         return (decode(Measurement, body),)
-    batch = decode(tuple[Measurement, ...], body)
+    try:
+        batch = decode(tuple[Measurement, ...], body)
+    except FlexhubError as error:
+        path = error.path.replace("tuple", "Measurement", 1)
+        raise type(error)(error.message, path=path, value=error.value, clause=error.clause) from error
     if not 0 < len(batch) <= MAX_BATCH:
         raise InvalidError(f"{len(batch)} measurements, allowed: 1 to {MAX_BATCH}", path="Measurement")
     return batch

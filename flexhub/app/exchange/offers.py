@@ -22,6 +22,7 @@ from flexhub.core.errors import (
     InvalidError,
     NotFoundError,
 )
+from flexhub.core.feasibility import decides, feasible_schedule
 from flexhub.core.flexoffer import FlexOffer, State
 from flexhub.core.judge import violations
 from flexhub.core.trading import Contract
@@ -132,7 +133,7 @@ def check(offer: FlexOffer, now: datetime) -> None:
     Raises:
         InvalidError: it holds no flexibility.
         ExpiredError: it can no longer be accepted, assigned or started.
-        InfeasibleError: its own default schedule breaks its bounds.
+        InfeasibleError: its own default schedule breaks its bounds, or no schedule keeps them.
     """
     if offer.withdrawn:
         raise InvalidError("an offer without profiles holds no flexibility", path="FlexOffer/profiles")
@@ -149,6 +150,8 @@ def check(offer: FlexOffer, now: datetime) -> None:
             raise InfeasibleError(
                 "; ".join(str(v) for v in broken[:3]), path="FlexOffer/default_schedule", clause=broken[0].clause
             )
+    elif feasible_schedule(offer, now) is None and decides(offer):
+        raise InfeasibleError("no schedule keeps all of its bounds", path="FlexOffer/profiles")
 
 
 def own(view: View, message: Message) -> FlexOffer:

@@ -74,7 +74,7 @@ class Change(Model, frozen=True, kw_only=True):
 def span(offer: FlexOffer) -> tuple[datetime, datetime]:
     """The time an offer is about: from its earliest start to the latest end that its profiles allow."""
     earliest, latest = offer.window(offer.created)
-    slots = max((p.duration_slots()[1] for p in offer.profiles), default=0)
+    slots = max((p.span_slots(offer.resolution_s)[1] for p in offer.profiles), default=0)
     end = latest + timedelta(seconds=slots * offer.resolution_s)
     return earliest, max(earliest, min(end, offer.end_before) if offer.end_before else end)
 

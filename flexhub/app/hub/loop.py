@@ -377,6 +377,10 @@ class Hub:
 
         return await self._read(read)
 
+    async def last_notice(self) -> int:
+        """The place of the last notice so far, whoever it is for: behind it begins what comes from now on."""
+        return await self._read(self.store.last_notice)
+
     async def notices(self, party: str | None, after: int | None = None) -> AsyncIterator[NoticeRow]:
         """What a party is told (None: what anyone is), behind `after` (None: from now on); waits for more.
 

@@ -50,15 +50,19 @@ def traits(offer: FlexOffer) -> frozenset[Trait]:
     }
     for profile in offer.profiles[:1]:
         slices = profile.slices
-        gaps = any(s.amounts_kwh or len(s.energy_kwh) > 1 for s in slices)
-        polygon = any(s.polygon for s in slices)
+        gaps = polygon = uncertain = variable = False
+        for s in slices:  # once, as this is asked about every offer that comes in
+            gaps |= len(s.energy_kwh) != 1 and (len(s.energy_kwh) > 1 or bool(s.amounts_kwh))
+            polygon |= bool(s.polygon)
+            uncertain |= s.uncertainty is not None
+            variable |= s.min_duration != s.max_duration
         found |= {
             Trait.GAPS: gaps,
-            Trait.UNCERTAIN: any(s.uncertainty is not None for s in slices),
+            Trait.UNCERTAIN: uncertain,
             Trait.POLYGON: polygon,
             Trait.POLYTOPE: profile.polytope is not None,
             Trait.TWO_MODE: profile.two_mode is not None,
-            Trait.DURATION: any(s.min_duration != s.max_duration for s in slices),
+            Trait.DURATION: variable,
             Trait.SUBTOTAL: profile.subtotal_energy_kwh is not None,
             Trait.TOTAL: not (gaps or polygon) and _total_binds(profile),
         }
@@ -68,8 +72,10 @@ def traits(offer: FlexOffer) -> frozenset[Trait]:
 def _total_binds(profile: Profile) -> bool:
     """Whether the total bounds more than the slices do."""
     total = profile.total_energy_kwh
+    if total is None:
+        return False
     lo, hi = bounds(profile)
-    return total is not None and (total.lo_kwh > float(lo.sum()) or total.hi_kwh < float(hi.sum()))
+    return total.lo_kwh > float(lo.sum()) or total.hi_kwh < float(hi.sum())
 
 
 def bounds(profile: Profile) -> tuple[Floats, Floats]:

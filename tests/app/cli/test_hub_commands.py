@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from tests.app.cli.conftest import Program
+from tests.conftest import ROOT
 
 GOOD = """
 [hub]
@@ -58,6 +65,46 @@ def test_run_with_a_wrong_configuration_says_so_in_one_sentence(flexhub: Program
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith("flexhub: hub.toml:2: hub.name: ")
     assert len(ran.err.splitlines()) == 1
+
+
+def test_run_on_a_taken_port_says_so_in_one_sentence(flexhub: Program, hub_toml: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        hub_toml.write_text(GOOD.replace(":0", f":{taken.getsockname()[1]}"))
+        ran = flexhub("run", hub_toml.name)
+    assert (ran.code, ran.out) == (1, "")
+    assert "address already in use" in ran.err.lower()
+    assert len(ran.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_run_says_where_it_listens_serves_and_stops_when_told(
+    flexhub: Program, hub_toml: Path, signum: signal.Signals
+) -> None:
+    token = json.loads(flexhub("keys", "add", "anna", "--json").out)["token"]
+    hub = subprocess.Popen(
+        [sys.executable, "-m", "flexhub.app.cli", "run", hub_toml, "--json"],
+        cwd=hub_toml.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert hub.stdout is not None
+    try:
+        told = json.loads(hub.stdout.readline())
+        assert told["name"] == "agg-1"
+        assert told["url"].startswith("http://127.0.0.1:")
+        asked = urllib.request.Request(  # noqa: S310 - the hub that we started
+            f"{told['url']}/flexoffer", headers={"Authorization": f"Bearer {token}"}
+        )
+        with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310 - as above
+            assert answer.status == 200
+    finally:
+        hub.send_signal(signum)
+        _, err = hub.communicate(timeout=20)
+    assert (hub.returncode, err) == (0, "")
 
 
 @pytest.mark.usefixtures("hub_toml")

@@ -8,12 +8,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from flexhub.adapters.store import open_store
+from flexhub.app.config import Config, StoreSection
+from flexhub.app.exchange.market import Registration
 from flexhub.app.hub.contract import Answer
 from flexhub.app.hub.loop import Hub
+from flexhub.app.wiring import assemble
+from flexhub.core.documents import encode
 from flexhub.core.errors import ConfigError, DuplicateError, InternalError, InvalidError
-from tests.app.hub.shop import Box, Clock, Count, hub, message
+from flexhub.core.registry import Party, Role
+from flexhub.engines.reference.manager import ReferenceManager
+from tests.app.hub.shop import Box, Clock, Count, hub, message, url
 
 
 @asynccontextmanager
@@ -116,6 +124,19 @@ def test_messages_are_worked_in_order_and_many_share_a_commit(tmp_path: Path) ->
                 assert await items(h, f"b{last}") == tuple(n for n in sent if n.endswith(last))
             assert h.stats.messages == 600
             assert h.stats.batches <= 600 / 100
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(("max_batch", "batches"), [(1, 6), (4, 2), (256, 1)])
+def test_the_configuration_bounds_how_many_share_a_commit(tmp_path: Path, max_batch: int, batches: int) -> None:
+    async def story() -> None:
+        party = Registration(party=Party(id="p", name="p", roles=(Role.PROSUMER,)))
+        config = Config(store=StoreSection(url=url(tmp_path), max_batch=max_batch))
+        async with running(assemble(config, open_store(url(tmp_path)), Clock(), ReferenceManager())) as h:
+            put = [message("registry.put", "p", encode(party).decode(), id=str(n)) for n in range(6)]
+            await asyncio.gather(*(h.handle(msgspec.structs.replace(m, role=Role.ADMIN)) for m in put))
+            assert h.stats.batches == batches
 
     asyncio.run(story())
 

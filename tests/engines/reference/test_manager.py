@@ -27,9 +27,11 @@ from flexhub.core.judge import violations
 from flexhub.core.price import Price
 from flexhub.core.timeseries import SeriesKind, TimeSeries
 from flexhub.core.trading import Contract, Disposition, FlexRequest, Reference, RequestInterval
+from flexhub.engines.reference import planning
 from flexhub.engines.reference.generator import ChargingSession, EvGenerator
 from flexhub.engines.reference.manager import FLAT, ReferenceManager
 from flexhub.engines.slots import Plan, Portfolio
+from tests.strategies import Witnessed, witnessed
 
 T0 = datetime(2026, 1, 10, tzinfo=UTC)
 MANAGER = ReferenceManager()
@@ -325,3 +327,28 @@ def test_an_even_load_is_chosen_where_it_is_wished_for() -> None:
     (even,) = ReferenceManager(weights=FLAT).plan(portfolio).assignments
     assert even.schedule.per_slot_kwh() == pytest.approx([0, 1, 2, 1], abs=0.2)
     assert violations(car, even.schedule) == []
+
+
+def test_large_plans_are_as_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    cars = tuple(charging(f"o{i}", 60, 120, 3 + i % 4) for i in range(12))
+    asks = request(
+        *(RequestInterval(slot=i, hi_kwh=hi) for i, hi in ((4, 5), (5, 9), (6, 4))), reference=Reference.ABSOLUTE
+    )
+    portfolio = Portfolio(now=T0, offers=cars, requests=(asks,))
+    small = MANAGER.plan(portfolio)
+    monkeypatch.setattr(planning, "LARGE", 0)  # every plan counts as large now: the interior point method
+    large = MANAGER.plan(portfolio)
+    check(portfolio, large)
+    assert large.unserved_kwh == pytest.approx(small.unserved_kwh, abs=1e-6)
+    assert load(large).max() == pytest.approx(load(small).max(), abs=1e-6)
+
+
+@settings(max_examples=60)
+@given(st.lists(witnessed(), min_size=1, max_size=5, unique_by=lambda w: w.offer.id))
+def test_offers_of_every_kind_are_planned_or_refused_with_a_reason(drawn: list[Witnessed]) -> None:
+    now = min(w.now for w in drawn)
+    portfolio = Portfolio(now=now, offers=tuple(w.offer for w in drawn))
+    plan = MANAGER.plan(portfolio)
+    check(portfolio, plan)
+    assert all(r.reason for r in plan.refusals)
+    MANAGER.bid(portfolio)

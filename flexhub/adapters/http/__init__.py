@@ -1,0 +1,1 @@
+"""HTTP: the client side, which carries bytes and knows no meaning."""

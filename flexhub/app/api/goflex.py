@@ -1,0 +1,47 @@
+"""The same routes in the words of V1 and GOFLEX: bodies are mapped to core JSON on the way in, and back on the way out.
+
+The sign is GOFLEX's (positive = consumption). What the hub journals is the core's form.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from flexhub.app.api.messages import Offers
+from flexhub.core.documents import decode, encode
+from flexhub.core.errors import InvalidError
+from flexhub.core.flexoffer import FlexOffer
+from flexhub.mappings.fates import refuse_serious
+from flexhub.mappings.flexoffer import Context, to_core, to_wire
+from flexhub.protocols.flexoffer.codec import FlexOfferCodec
+from flexhub.protocols.flexoffer.messages import Document
+
+MEDIA_TYPE: Final = "application/vnd.goflex+json"
+
+_codec: Final = FlexOfferCodec()
+
+
+def read(body: bytes, *, issuer: str, new_id: str, now: datetime) -> bytes:
+    """One flex-offer as core JSON; a null id, issuer or creation time is filled in.
+
+    Raises:
+        MalformedError, InvalidError: no such message.
+        LossError: a bound or price that the core cannot hold.
+    """
+    offers = _codec.decode(body).offers
+    if len(offers) != 1:
+        raise InvalidError(f"{len(offers)} offers, allowed: 1", path="FlexOffer")
+    mapped = to_core(offers[0], Context(issuer=issuer, new_id=new_id, now=now))
+    refuse_serious(mapped.losses)
+    return encode(mapped.value)
+
+
+def write(body: bytes) -> bytes:
+    """A flex-offer, or a page of them as a list, in GOFLEX's words; the Link header leads to the next page."""
+    if body.startswith(b'{"items":'):
+        offers, wrapper = decode(Offers, body).items, "list"
+    else:
+        offers, wrapper = (decode(FlexOffer, body),), ""
+    context = Context()
+    return _codec.encode(Document(offers=tuple(to_wire(o, context).value for o in offers), wrapper=wrapper))

@@ -1,0 +1,88 @@
+"""`flexhub conformance`: suites that judge our own endpoint or anyone's."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flexhub.app import terminal
+from flexhub.app.suites import transports
+from flexhub.conformance import registry, reporters
+from flexhub.conformance.suite import Report, Suite, self_check
+from flexhub.conformance.suite import run as judge
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
+
+
+@app.callback()
+def conformance() -> None:
+    """Judge an endpoint, ours or anyone's, requirement by requirement."""
+
+
+@app.command("list", epilog=terminal.example("flexhub conformance list"))
+def list_(*, as_json: terminal.AsJson = False) -> None:
+    """List the suites."""
+    suites = [registry.suite(name) for name in registry.names()]
+    if as_json:
+        terminal.json_line(
+            [
+                {"suite": s.name, "title": s.title, "requirements": len(s.requirements), "cases": len(s.cases)}
+                for s in suites
+            ]
+        )
+    else:
+        terminal.table(
+            ("suite", "requirements", "cases", "what it judges"),
+            [(s.name, str(len(s.requirements)), str(len(s.cases)), s.title) for s in suites],
+        )
+
+
+@app.command(
+    epilog=terminal.example("flexhub conformance run mapping", "flexhub conformance run mapping --junit m.xml")
+)
+def run(  # noqa: PLR0913 - one argument per option
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="The suite; `flexhub conformance list` names them.")],
+    *,
+    target: Annotated[str | None, typer.Option(metavar="URL", help="Whom to judge; ourselves if not given.")] = None,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="TOML: [one] and [other], each party and token of a prosumer at the target."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--self-check", help="Judge the suite instead: does it notice each requirement?")
+    ] = False,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML, too.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page, too.")] = None,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Run a suite and print what came of each case. Exits with 1 if one failed."""
+    known = registry.suite(suite)
+    if known.endpoint and (target is None) != (tokens is None):
+        raise typer.BadParameter("--target and --tokens go together", param_hint="--target")
+    if check:
+        problems = asyncio.run(_self_check(known, target, tokens))
+        if as_json:
+            terminal.json_line({"suite": known.name, "problems": problems})
+        else:
+            typer.echo("\n".join(problems) or f"{known.name}: every requirement is noticed by exactly its own cases")
+        raise typer.Exit(1 if problems else 0)
+    report = asyncio.run(_judge(known, target, tokens))
+    typer.echo(reporters.to_json(report) if as_json else reporters.table(report), nl=False)
+    for file, text in ((junit, reporters.junit), (html, reporters.html)):
+        if file is not None:
+            file.write_text(text(report), encoding="utf-8")
+    if report.failed:
+        raise typer.Exit(1)
+
+
+async def _judge(chosen: Suite[Any], target: str | None, tokens: Path | None) -> Report:
+    async with transports(chosen, target, tokens) as carried:
+        return await judge(chosen, chosen.connect(target, carried()), target or "flexhub")
+
+
+async def _self_check(chosen: Suite[Any], target: str | None, tokens: Path | None) -> list[str]:
+    async with transports(chosen, target, tokens) as carried:
+        return await self_check(chosen, lambda: chosen.connect(target, carried()))
