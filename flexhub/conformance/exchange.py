@@ -75,7 +75,7 @@ class Exchange:
         self._count += 1
         return f"{self.run}-{self._count}"
 
-    async def send(
+    async def send(  # noqa: PLR0913 - what a request is made of
         self,
         method: str,
         path: str,
@@ -83,13 +83,14 @@ class Exchange:
         *,
         who: Participant | None = None,
         token: str | None = None,
+        kind: str = "application/json",
     ) -> Answer:
-        """One request of the first prosumer, or of `who`; with an explicit token ("" for none), of that."""
+        """One request of the first prosumer, or of `who`, or with this token ("" for none); `kind` is the body's type."""
         bearer = (who or self.one).token if token is None else token
         headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
         data = msgspec.json.encode(body) if isinstance(body, msgspec.Struct) else body
         if data is not None:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = kind
         return Answer(*await self.http.request(method, path, headers, data))
 
 

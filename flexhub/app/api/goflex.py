@@ -16,6 +16,8 @@ from flexhub.mappings.fates import refuse_serious
 from flexhub.mappings.flexoffer import Context, to_core, to_wire
 from flexhub.protocols.flexoffer.codec import FlexOfferCodec
 from flexhub.protocols.flexoffer.messages import Document
+from flexhub.protocols.flexoffer.rules import RULES
+from flexhub.protocols.rules import broken
 
 MEDIA_TYPE: Final = "application/vnd.goflex+json"
 
@@ -26,12 +28,17 @@ def read(body: bytes, *, issuer: str, new_id: str, now: datetime) -> bytes:
     """One flex-offer as core JSON; a null id, issuer or creation time is filled in.
 
     Raises:
-        MalformedError, InvalidError: no such message.
+        MalformedError, InvalidError: no such message, or one that breaks a rule.
         LossError: a bound or price that the core cannot hold.
     """
     offers = _codec.decode(body).offers
     if len(offers) != 1:
         raise InvalidError(f"{len(offers)} offers, allowed: 1", path="FlexOffer")
+    # What FO-01 calls mandatory is filled in here.
+    findings = broken(RULES, offers[0], off=("FO-01",))
+    if findings:
+        found = findings[0]
+        raise InvalidError(found.message, path=found.path, clause=f"{found.rule}, {found.clause}")
     mapped = to_core(offers[0], Context(issuer=issuer, new_id=new_id, now=now))
     refuse_serious(mapped.losses)
     return encode(mapped.value)

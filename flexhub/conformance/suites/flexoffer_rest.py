@@ -19,8 +19,12 @@ from flexhub.conformance.suite import Case, Mutant, Requirement, Status, Suite
 from flexhub.core.flexoffer import EnergyRange, FlexOffer, Profile, Schedule, ScheduleSlice, Slice
 from flexhub.core.timegrid import ceil_to_grid
 from flexhub.core.timeseries import Measurement
+from flexhub.mappings.flexoffer import Context, to_wire
+from flexhub.protocols.flexoffer.codec import FlexOfferCodec
+from flexhub.protocols.flexoffer.messages import Document
 
 TABLE: Final = "GOFLEX D2.1 Table 6"
+GOFLEX: Final = "application/vnd.goflex+json"
 OVERSIZED: Final = 17 << 20
 
 REQUIREMENTS: Final = (
@@ -47,6 +51,7 @@ REQUIREMENTS: Final = (
     Requirement("REST-21", "RFC 8288", "Lists are paged: no item twice, none left out."),
     Requirement("REST-22", "RFC 9457 section 3", "Refusals are problem documents with their own status."),
     Requirement("REST-23", TABLE, "A message that is refused changes nothing."),
+    Requirement("REST-24", "flexhub", "The GOFLEX form is taken, too, and judged by its rules."),
 )
 
 STATUS: Final[dict[str, Status]] = {}
@@ -366,6 +371,29 @@ async def unchanged(x: Exchange) -> str | None:
     return f"{name} is there all the same" if name in await _ids(x) else None
 
 
+def _goflex(value: FlexOffer) -> dict[str, Any]:
+    written = to_wire(value, Context()).value
+    document: dict[str, Any] = msgspec.json.decode(FlexOfferCodec().encode(Document(offers=(written,))))
+    return document
+
+
+async def goflex_form(x: Exchange) -> str | None:
+    """Taken, and there for everyone to read."""
+    value = offer(x, x.new_id())
+    answer = await x.send("POST", "/flexoffer", msgspec.json.encode(_goflex(value)), kind=GOFLEX)
+    if answer.status != 201:
+        return str(answer)
+    return _unless(await x.send("GET", f"/flexoffer/{value.id}"), 200)
+
+
+async def goflex_that_disagrees(x: Exchange) -> str | None:
+    """A time and its interval that say different things."""
+    document = _goflex(offer(x, x.new_id()))
+    document["startBeforeInterval"] += 1
+    answer = await x.send("POST", "/flexoffer", msgspec.json.encode(document), kind=GOFLEX)
+    return None if answer.status in (400, 422) and b"startBeforeInterval" in answer.body else str(answer)
+
+
 Check = Callable[[Exchange], Awaitable[str | None]]
 
 CASES: Final[tuple[tuple[str, str, Check, str, str], ...]] = (
@@ -413,6 +441,8 @@ CASES: Final[tuple[tuple[str, str, Check, str, str], ...]] = (
     ("REST-21", "pages", paged, "GET ...?limit=2 to the last page", "every offer once"),
     ("REST-22", "problem", told_as_problem, "an unknown field", "application/problem+json"),
     ("REST-23", "refused", unchanged, "an unknown field, then the list", "the offer is not there"),
+    ("REST-24", "goflex", goflex_form, "POST in the GOFLEX form", "201"),
+    ("REST-24", "goflex-twins", goflex_that_disagrees, "an interval beside another time", "4xx that names it"),
 )
 
 
@@ -540,6 +570,7 @@ _BREAKS: Final[dict[str, Callable[[Exchange], Exchange]]] = {
     "REST-21": _when(_with(next=None), method="GET", ends="limit=2", status=200),
     "REST-22": _when(_as_json, method="POST", status=422),
     "REST-23": _yielding,
+    "REST-24": _when(_status(201), method="POST", status=422, holds=b"startBeforeInterval"),
 }
 
 
