@@ -85,7 +85,7 @@ class Exchange:
         token: str | None = None,
         kind: str = "application/json",
     ) -> Answer:
-        """One request of the first prosumer, or of `who`, or with this token ("" for none); `kind` is the body's type."""
+        """One request of the first prosumer, of `who`, or with this token ("" for none); `kind` is the body's type."""
         bearer = (who or self.one).token if token is None else token
         headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
         data = msgspec.json.encode(body) if isinstance(body, msgspec.Struct) else body
