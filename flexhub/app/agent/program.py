@@ -156,10 +156,14 @@ class Program:
         """All of `what`, but fail at once when a stream does: nothing would ever be heard on it."""
         work: asyncio.Future[Any] = asyncio.gather(*what)
         waiting: list[asyncio.Future[Any]] = [work, *self._listening]
-        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            await task
-        await work
+        try:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                await task
+            await work
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
 
 
 def _word(instant: datetime | None) -> str:
