@@ -7,7 +7,8 @@ take after each slice are found going forward, as a union of intervals, and one 
 
 Each option of a slice (a range, an amount, what its uncertainty leaves) cut with its polygon is convex in (x, e), so
 its image of an interval is an interval, and the union is exact. A path from any point of R_n within the total's range
-back to 0 exists by construction.
+back to 0 exists by construction. Where each slice is one plain range, each R_t is one interval, and `Profile` has
+refused it already if it is empty.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
+from flexhub.core.algebra.shape import bounds, cumulative, settle_into, tighten
 from flexhub.core.flexoffer import EnergyRange, FlexOffer, HalfPlane, Profile, Schedule, ScheduleSlice, Slice
 from flexhub.core.judge import violations
 from flexhub.core.timegrid import ceil_to_grid, floor_to_grid, instant_of, slot_of
@@ -32,6 +34,21 @@ More are thinned out, so that no offer, however odd, takes longer than a few sec
 """
 
 Interval = tuple[float, float]
+
+
+def infeasible(offer: FlexOffer, now: datetime) -> bool:
+    """Whether it is proven that no schedule keeps all bounds of the offer at `now`.
+
+    Of offers with a plain profile (`_plain`) only the timing is looked at, since their existence proves the rest: with
+    one range in each slice, R_t is the interval ``[max(lo_t-1 + lo, floor), min(hi_t-1 + hi, ceiling)]``, and a
+    `Profile` with a sub-total or total that leaves one of them empty cannot be made. Start and end constraints are
+    exact in `_timing`, and nothing else couples times with energies but total costs and two-mode operation.
+    """
+    if offer.total_cost_eur is None:
+        for profile in offer.profiles:
+            if _plain(profile) and _timing(offer, profile, now) is not None:
+                return False
+    return feasible_schedule(offer, now) is None and decides(offer)
 
 
 def feasible_schedule(offer: FlexOffer, now: datetime) -> Schedule | None:
@@ -125,11 +142,13 @@ def _with_payback(offer: FlexOffer, profile: Profile, pieces: tuple[ScheduleSlic
 def _energies(profile: Profile) -> list[float] | None:
     """Energies of the slices that keep the profile, or None."""
     if profile.polytope is not None:
-        from flexhub.core.linear import energies  # noqa: PLC0415 - the solver is loaded only for polytopes
+        from flexhub.core import linear  # noqa: PLC0415 - the solver is loaded only for polytopes
 
-        return energies(profile, [_options(piece) for piece in profile.slices], BIG_KWH)
-    if all(len(s.energy_kwh) == 1 and not s.polygon and s.uncertainty is None for s in profile.slices):
-        return _plain_energies(profile)
+        return linear.energies(profile, [_options(piece) for piece in profile.slices], BIG_KWH)
+    if _plain(profile):
+        lo, hi = bounds(profile)
+        energies: list[float] = settle_into((lo + hi) / 2, lo, hi, tighten(lo, hi, cumulative(profile))).tolist()
+        return energies
     reached: list[list[Interval]] = [[(0.0, 0.0)]]
     for piece in profile.slices:
         options = _options(piece)
@@ -147,32 +166,14 @@ def _energies(profile: Profile) -> list[float] | None:
     return _path(profile, reached, ends)
 
 
-def _plain_energies(profile: Profile) -> list[float] | None:
-    """The same for one range in each slice: one interval throughout, five times as quick."""
-    floor, ceiling = _bounds(profile.subtotal_energy_kwh)
-    ranges = [piece.energy_kwh[0] for piece in profile.slices]
-    lo = hi = 0.0
-    reached = [(lo, hi)]
-    for bound in ranges:
-        lo, hi = max(lo + bound.lo_kwh, floor), min(hi + bound.hi_kwh, ceiling)
-        reached.append((lo, hi))
-        if lo > hi + EPS_KWH:
-            return None
-    least, most = _bounds(profile.total_energy_kwh)
-    lo, hi = max(lo, least), min(hi, most)
-    if lo > hi + EPS_KWH:
-        return None
-    y = (lo + hi) / 2
-    energies = []
-    for bound, (lo, hi) in zip(reversed(ranges), reversed(reached[:-1]), strict=True):
-        x = (max(lo, y - bound.hi_kwh) + min(hi, y - bound.lo_kwh)) / 2
-        energies.append(y - x)
-        y = x
-    return energies[::-1]
-
-
-def _bounds(bounds: EnergyRange | None) -> Interval:
-    return (-math.inf, math.inf) if bounds is None else (bounds.lo_kwh, bounds.hi_kwh)
+def _plain(profile: Profile) -> bool:
+    """Whether slices are one energy range each, with nothing beside them but a total and a sub-total."""
+    if profile.polytope is not None or profile.two_mode is not None:
+        return False
+    for piece in profile.slices:  # a loop, as this is asked about every offer that comes in
+        if len(piece.energy_kwh) != 1 or piece.polygon or piece.uncertainty is not None:
+            return False
+    return True
 
 
 def _path(profile: Profile, reached: Sequence[list[Interval]], ends: list[Interval]) -> list[float] | None:

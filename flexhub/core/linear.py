@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import highspy
 import numpy as np
 
+from flexhub.core.algebra.shape import joint_rows
 from flexhub.core.flexoffer import Profile
 
 TIME_LIMIT_S: Final = 10.0
@@ -18,7 +19,7 @@ def energies(profile: Profile, options: Sequence[Sequence[tuple[float, float]]],
     """Energies that keep the profile, one of the options [lo, hi] of each slice; None where there are none.
 
     Variables are the energies, and for each slice with alternatives a binary choice z of each, with
-    ``sum lo z <= e <= sum hi z, sum z = 1``. Every other bound is a row as it stands.
+    ``sum lo z <= e <= sum hi z, sum z = 1``. Every bound over several slices is one of `joint_rows`.
     """
     if not all(options):
         return None
@@ -32,28 +33,14 @@ def energies(profile: Profile, options: Sequence[Sequence[tuple[float, float]]],
     for i, choices in enumerate(options):
         if len(choices) > 1:
             _one_of(solver, i, choices)
-    first = np.arange(len(options), dtype=np.int32)
-    for lo, hi, coefficients in _rows(profile):
-        solver.addRow(lo, hi, len(coefficients), first[: len(coefficients)], np.array(coefficients, dtype=np.float64))
+    matrix, lower, upper = joint_rows(profile)
+    for row, least, most in zip(matrix, lower.tolist(), upper.tolist(), strict=True):
+        columns = np.flatnonzero(row)
+        solver.addRow(least, most, len(columns), columns.astype(np.int32), row[columns])
     solver.run()
     if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
         return None
     return [float(value) for value in solver.getSolution().col_value[: len(options)]]
-
-
-def _rows(profile: Profile) -> Iterator[tuple[float, float, Sequence[float]]]:
-    """(lo, hi, coefficients of the first slices) of every bound over several slices."""
-    total, subtotal = profile.total_energy_kwh, profile.subtotal_energy_kwh
-    if total is not None:
-        yield total.lo_kwh, total.hi_kwh, [1.0] * len(profile.slices)
-    for i, piece in enumerate(profile.slices):
-        if subtotal is not None:
-            yield subtotal.lo_kwh, subtotal.hi_kwh, [1.0] * (i + 1)
-        for half in piece.polygon:
-            yield -math.inf, half.c_kwh, [half.a] * i + [half.b]
-    if profile.polytope is not None:
-        for coefficients, bound in zip(profile.polytope.a, profile.polytope.b_kwh, strict=True):
-            yield -math.inf, bound, coefficients
 
 
 def _one_of(solver: highspy.Highs, i: int, choices: Sequence[tuple[float, float]]) -> None:

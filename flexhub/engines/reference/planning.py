@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from flexhub.core.algebra.shape import Floats, bounds, cumulative
+from flexhub.core.algebra.shape import Floats, joint_rows
 from flexhub.core.errors import EngineError
 from flexhub.core.flexoffer import FlexOffer, Profile
 from flexhub.core.price import Price
@@ -124,31 +124,6 @@ def _cut(unit: Unit, part: slice, price: Price | None, shift: float) -> Segments
     width = np.diff(np.clip(ends[None, :], (lo - default)[:, None], (hi - default)[:, None]), axis=1)
     piece, segment = np.nonzero(width > 0)
     return Segments(piece + part.start, width[piece, segment], cost[segment])
-
-
-def joint_rows(profile: Profile) -> tuple[Floats, Floats, Floats]:
-    """Bounds that couple slices, ``lower <= R e <= upper``: R float64[r, n], lower and upper float64[r].
-
-    Totals, sub-totals, polygons (``a x + b e <= c`` with x the sum of the slices before) and the polytope. Sub-totals
-    and polygons cost n / 2 entries a row, which a day of quarter-hours affords.
-    """
-    n = len(profile.slices)
-    running = cumulative(profile)
-    bounded = np.isfinite(running.lo) | np.isfinite(running.hi)
-    rows, lower, upper = [np.tri(n)[bounded]], [running.lo[bounded]], [running.hi[bounded]]
-    for t, piece in enumerate(profile.slices):
-        for half in piece.polygon:
-            row = np.zeros((1, n))
-            row[0, :t] = half.a
-            row[0, t] = half.b
-            rows.append(row)
-            lower.append(np.array([-np.inf]))
-            upper.append(np.array([half.c_kwh]))
-    if profile.polytope is not None:
-        rows.append(np.array(profile.polytope.a))
-        upper.append(np.array(profile.polytope.b_kwh))
-        lower.append(np.full(len(profile.polytope.b_kwh), -np.inf))
-    return np.concatenate(rows), np.concatenate(lower), np.concatenate(upper)
 
 
 class Program(NamedTuple):
@@ -299,12 +274,3 @@ def read(units: Sequence[Unit], values: Floats, weights: Weights) -> list[Floats
         energies.append(unit.lo + np.bincount(part.piece, weights=amounts, minlength=len(unit.lo)))
         column += len(part.piece)
     return energies
-
-
-def feasible(profile: Profile) -> bool:
-    """Whether some energies keep all convex bounds of the profile."""
-    matrix, lower, upper = joint_rows(profile)
-    lo, hi = bounds(profile)
-    row, col = np.nonzero(matrix)
-    program = Program(np.zeros(len(lo)), lo, hi, lower, upper, row, col, matrix[row, col])
-    return solve(program) is not None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flexhub.core.algebra.shape import Cumulative, settle_into, tighten
+from flexhub.core.algebra.shape import Cumulative, cumulative, settle_into, tighten
 from flexhub.core.errors import InvalidError
+from flexhub.core.flexoffer import EnergyRange, Profile, Slice
 
 NONE = np.inf
 
@@ -31,6 +34,26 @@ def test_tells_where_nothing_is_feasible() -> None:
     with pytest.raises(InvalidError, match="slice 0"):
         tighten(np.zeros(2), np.ones(2), only_total(2, 2.1, 3))
     tighten(np.zeros(2), np.ones(2), only_total(2, 2.0, 3))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "reached"),
+    [
+        ({"total_energy_kwh": EnergyRange(1.0, 2.0)}, [(-NONE, NONE), (-NONE, NONE), (0.999999, 2.0)]),
+        ({"total_energy_kwh": EnergyRange(0.9, 2.0)}, [(-NONE, NONE), (-NONE, NONE), (0.9, 2.0)]),
+        ({"subtotal_energy_kwh": EnergyRange(-2.0, -5e-7)}, [(-2.0, 0.0)] * 3),
+        (
+            {"subtotal_energy_kwh": EnergyRange(0.0, 0.5), "total_energy_kwh": EnergyRange(0.5000005, 2.0)},
+            [(0.0, 0.5), (0.0, 0.5), (0.5, 0.5)],
+        ),
+    ],
+)
+def test_bounds_that_the_slices_miss_by_rounding_are_widened_to_what_they_reach(
+    bounds: dict[str, Any], reached: list[tuple[float, float]]
+) -> None:
+    profile = Profile(slices=(Slice(energy_kwh=(EnergyRange(0.0, 0.333333),)),) * 3, **bounds)
+    lo, hi = cumulative(profile)
+    assert list(zip(lo.tolist(), hi.tolist(), strict=True)) == [pytest.approx(pair, abs=1e-12) for pair in reached]
 
 
 numbers = st.floats(-20, 20)

@@ -201,6 +201,17 @@ def test_shifts_a_start_out_of_the_way() -> None:
     assert plan.unserved_kwh == 0
 
 
+@pytest.mark.parametrize("kwh", [0.25, 0.333333])
+def test_a_total_that_the_slices_miss_by_rounding_spoils_no_plan(kwh: float) -> None:
+    """Four or three slices make 1 kWh, up to the sixth decimal."""
+    slices = (Slice(energy_kwh=(EnergyRange(0.0, kwh),)),) * round(1 / kwh)
+    profile = Profile(slices=slices, total_energy_kwh=EnergyRange(1.0, 1.0))
+    portfolio = Portfolio(now=T0, offers=(offer("a", profiles=(profile,), default_schedule=None), offer("b")))
+    plan = MANAGER.plan(portfolio)
+    check(portfolio, plan)
+    assert plan.refusals == ()
+
+
 def test_numbers_a_replacement() -> None:
     assigned = offer(state=State.ASSIGNED, schedule=msgspec.structs.replace(schedule(4, [2, 2, 0, 0]), update=3))
     assert MANAGER.plan(Portfolio(now=T0, offers=(assigned,))).assignments[0].schedule.update == 4
