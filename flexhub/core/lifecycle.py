@@ -177,7 +177,7 @@ def _guard(offer: FlexOffer, event: AnyEvent, now: datetime) -> None:
         if event.offer.id != offer.id or event.offer.issuer != offer.issuer:
             raise InvalidError("a revision keeps id and issuer", path="FlexOffer/id", value=event.offer.id)
         _in_time(event.offer, now)
-    elif isinstance(event, Accepted | Rejected):
+    elif isinstance(event, (Accepted, Rejected)):
         _not_after(now, offer.accept_before, "FlexOffer/accept_before")
     elif isinstance(event, Assigned):
         _may_assign(offer, event.schedule, now)

@@ -108,7 +108,9 @@ def change(offer: FlexOffer, events: Iterable[lifecycle.AnyEvent], now: datetime
 
 def decided(offer: FlexOffer, effects: Iterable[Effect], status: int = 200) -> Decision:
     """Store the offer and answer with it."""
-    return Decision(answer=Answer(status=status, body=encode(offer)), puts=(file_offer(offer),), effects=tuple(effects))
+    body = encode(offer)
+    put = msgspec.structs.replace(file_offer(offer), body=body)
+    return Decision(answer=Answer(status=status, body=body), puts=(put,), effects=tuple(effects))
 
 
 def in_force(membership: Membership | None, offer: FlexOffer, now: datetime) -> Contract:

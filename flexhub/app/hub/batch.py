@@ -265,5 +265,5 @@ def _document_row(put: Put) -> DocumentRow:
         put.starts,
         put.ends,
         documents.VERSION,
-        documents.encode(put.value),
+        documents.encode(put.value) if put.body is None else put.body,
     )

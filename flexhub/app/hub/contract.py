@@ -57,7 +57,8 @@ class Key(NamedTuple):
 class Put(msgspec.Struct, frozen=True, kw_only=True):
     """Write a document. `owner` is the party it belongs to; the rest is what it can be found by.
 
-    `starts` and `ends` span the time that it is about, `state` is a word such as a flex-offer's state.
+    `starts` and `ends` span the time that it is about, `state` is a word such as a flex-offer's state. `body` is the
+    value's JSON, where the handler has made it already.
     """
 
     key: Key
@@ -66,6 +67,7 @@ class Put(msgspec.Struct, frozen=True, kw_only=True):
     state: str = ""
     starts: datetime | None = None
     ends: datetime | None = None
+    body: bytes | None = None
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

@@ -112,7 +112,7 @@ class ReferenceManager:
             return "its assignment deadline has passed"
         if offer.schedule is not None and offer.schedule.start < now:
             return "it has started"
-        window = starts(offer, int(_durations(offer).sum()), now)
+        window = starts(offer, sum(_durations(offer)), now)
         if window.first > window.last:
             return "no start is left"
         if instant_of(window.first, offer.resolution_s) > now + self.horizon:
@@ -209,7 +209,7 @@ class ReferenceManager:
         profile = offer.profiles[0]
         factor = offer.resolution_s // self.resolution_s
         durations = _durations(offer)
-        window = starts(offer, int(durations.sum()), now)
+        window = starts(offer, sum(durations), now)
         lo, hi = bounds(profile)
         default = default_energies(offer)
         start = window.first
@@ -221,7 +221,7 @@ class ReferenceManager:
             first=window.first * factor,
             last=window.last * factor,
             step=factor,
-            slots=durations * factor,
+            slots=np.array(durations, dtype=np.int64) * factor,
             lo=lo,
             hi=hi,
             default=np.clip(0.0, lo, hi) if default is None else default,
@@ -237,15 +237,15 @@ def _solvable(profile: Profile) -> bool:
     return linear.energies(profile, spans, math.inf) is not None
 
 
-def _durations(offer: FlexOffer) -> planning.Ints:
+def _durations(offer: FlexOffer) -> list[int]:
     """Length of each slice in slots of the offer; where it varies, as in the default schedule, else the least."""
     slices = offer.profiles[0].slices
     default = offer.default_schedule
     if default is not None and matches(offer, default):
         chosen = [s.duration for s in default.slices]
         if all(s.min_duration <= d <= s.max_duration for s, d in zip(slices, chosen, strict=True)):
-            return np.array(chosen, dtype=np.int64)
-    return np.array([s.min_duration for s in slices], dtype=np.int64)
+            return chosen
+    return [s.min_duration for s in slices]
 
 
 def _choose_starts(units: Sequence[Unit], stage: Stage) -> list[int]:
