@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from flexhub.core.errors import InvalidError
 from flexhub.core.flexoffer import EnergyRange, FlexOffer, HalfPlane, Profile, Quantity, Schedule, ScheduleSlice, Slice
-from flexhub.core.timegrid import ceil_to_grid, floor_to_grid, instant_of, slot_of
+from flexhub.core.timegrid import instant_of
 from flexhub.core.units import TOLERANCE_KWH
 
 Floats = npt.NDArray[np.float64]
@@ -76,7 +76,8 @@ class FlexOfferBatch:
         slices = [piece for profile in profiles for piece in profile.slices]
         spans = [piece.span_kwh() for piece in slices]
         rows = [(at, row) for at, piece in enumerate(slices) for row in piece.polygon]
-        windows = [_starts(offer, profile, now) for offer, profile in zip(offers, profiles, strict=True)]
+        lengths = [profile.duration_slots()[0] for profile in profiles]
+        windows = [offer.start_slots(now, length) for offer, length in zip(offers, lengths, strict=True)]
         totals = [_bounds(profile.total_energy_kwh) for profile in profiles]
         subtotals = [_bounds(profile.subtotal_energy_kwh) for profile in profiles]
         counts = [len(profile.slices) for profile in profiles]
@@ -232,20 +233,6 @@ def _foreign(offer: FlexOffer, resolution_s: int) -> Iterator[tuple[str, str]]:
             yield f"{path}/uncertainty", "uncertainty"
         if piece.min_duration != piece.max_duration:
             yield f"{path}/max_duration", "variable durations"
-
-
-def _starts(offer: FlexOffer, profile: Profile, now: datetime) -> tuple[int, int]:
-    """First and last slot that the offer may start in; the first is later than the last where there is none."""
-    resolution_s = offer.resolution_s
-    earliest, latest = offer.window(now)
-    length, _ = profile.duration_slots()
-    first = slot_of(ceil_to_grid(earliest, resolution_s), resolution_s)
-    last = slot_of(latest, resolution_s)
-    if offer.end_after is not None:
-        first = max(first, slot_of(ceil_to_grid(offer.end_after, resolution_s), resolution_s) - length)
-    if offer.end_before is not None:
-        last = min(last, slot_of(floor_to_grid(offer.end_before, resolution_s), resolution_s) - length)
-    return first, last
 
 
 def _bounds(bounds: EnergyRange | None) -> tuple[float, float]:

@@ -20,7 +20,7 @@ import msgspec
 from flexhub.core.base import Id, Instant, Model, ResolutionS, Seconds, Slots, finite, in_utc
 from flexhub.core.errors import InvalidError
 from flexhub.core.price import Price
-from flexhub.core.timegrid import QUARTER_HOUR_S, ceil_to_grid, on_grid
+from flexhub.core.timegrid import QUARTER_HOUR_S, ceil_to_grid, check_on_grid, floor_to_grid, slot_of
 from flexhub.core.units import TOLERANCE_KWH
 
 _INF = math.inf
@@ -367,6 +367,14 @@ class Schedule(Model, frozen=True, kw_only=True):
         """Energy of each slot, a slice's spread evenly over its duration."""
         return [s.energy_kwh / s.duration for s in self.slices for _ in range(s.duration)]
 
+    def by_slot_kwh(self, resolution_s: int) -> dict[int, float]:
+        """The same by slot, counted in whole resolutions since the epoch."""
+        return dict(enumerate(self.per_slot_kwh(), slot_of(self.start, resolution_s)))
+
+    def end(self, resolution_s: int) -> datetime:
+        """First instant after the last slot."""
+        return self.start + timedelta(seconds=self.slots() * resolution_s)
+
 
 class FlexOffer(Model, frozen=True, kw_only=True):
     """One party's flexibility.
@@ -416,12 +424,7 @@ class FlexOffer(Model, frozen=True, kw_only=True):
 
     def _check_default(self, default: Schedule) -> None:
         # Whether it keeps the bounds is for the judge: a baseline may lie outside of what is offered.
-        if not on_grid(default.start, self.resolution_s):
-            raise InvalidError(
-                f"{default.start.isoformat()} is not the start of a slot of {self.resolution_s} s",
-                path="default_schedule/start",
-                clause="V1 numSecondsPerInterval",
-            )
+        check_on_grid(default.start, self.resolution_s, "default_schedule/start", "V1 numSecondsPerInterval")
         if default.profile is not None and self.profiles and default.profile >= len(self.profiles):
             raise InvalidError(
                 f"there is no profile {default.profile}; the offer has {len(self.profiles)}",
@@ -504,6 +507,20 @@ class FlexOffer(Model, frozen=True, kw_only=True):
         if self.start_after is not None and self.start_before is not None:
             return self.start_after, self.start_before
         return now, now + timedelta(seconds=self.start_before_duration_s or 0)
+
+    def start_slots(self, now: datetime, length: int) -> tuple[int, int]:
+        """First and last slot (since the epoch) that `length` slots may start in, so that they also end in time.
+
+        The first is later than the last where there is no such start.
+        """
+        step = self.resolution_s
+        earliest, latest = self.window(now)
+        first, last = slot_of(ceil_to_grid(earliest, step), step), slot_of(latest, step)
+        if self.end_after is not None:
+            first = max(first, slot_of(ceil_to_grid(self.end_after, step), step) - length)
+        if self.end_before is not None:
+            last = min(last, slot_of(floor_to_grid(self.end_before, step), step) - length)
+        return first, last
 
     def assign_deadline(self, now: datetime) -> datetime:
         """Until when a schedule may be assigned: as stated, or the earliest start (V1's default).

@@ -6,7 +6,7 @@ import enum
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from operator import attrgetter, mul
 
 import msgspec
@@ -121,7 +121,7 @@ def _timing(offer: FlexOffer, schedule: Schedule, now: datetime) -> Iterator[Vio
 
 
 def _ending(offer: FlexOffer, schedule: Schedule) -> Iterator[Violation]:
-    end = schedule.start + timedelta(seconds=schedule.slots() * offer.resolution_s)
+    end = schedule.end(offer.resolution_s)
     if offer.end_after is not None and end < offer.end_after:
         message = f"ends {end:%FT%TZ}, before end_after {offer.end_after:%FT%TZ}"
         excess = (offer.end_after - end).total_seconds()

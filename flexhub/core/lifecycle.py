@@ -232,7 +232,7 @@ def _timers(offer: FlexOffer, now: datetime) -> list[Effect]:
     elif offer.schedule is not None and offer.state in (State.ASSIGNED, State.CONFIRMED):
         due = offer.schedule.start
     elif offer.schedule is not None and offer.state is State.EXECUTING:
-        due = offer.schedule.start + timedelta(seconds=offer.schedule.slots() * offer.resolution_s)
+        due = offer.schedule.end(offer.resolution_s)
     return [SetTimer(subject=offer.id, event="deadline", due=due)]
 
 

@@ -13,11 +13,27 @@ from flexhub.core.units import utc
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 QUARTER_HOUR_S: Final = 900
+QUARTER_HOUR: Final = timedelta(seconds=QUARTER_HOUR_S)
 
 
 def on_grid(instant: datetime, resolution_s: int) -> bool:
     """Whether the instant is the edge of a slot; slots count from the epoch, as V1's ``...Interval`` fields do."""
     return instant.microsecond == 0 and int(instant.timestamp()) % resolution_s == 0
+
+
+def check_on_grid(instant: datetime, resolution_s: int, path: str, clause: str = "") -> None:
+    """Refuse an instant that is not the edge of a slot.
+
+    Raises:
+        InvalidError: it is not; `path` is where it stands, `clause` what demands it.
+    """
+    if not on_grid(instant, resolution_s):
+        raise InvalidError(
+            f"{instant.isoformat()} is not the start of a slot of {resolution_s} s",
+            path=path,
+            value=instant.isoformat(),
+            clause=clause,
+        )
 
 
 def floor_to_grid(instant: datetime, resolution_s: int) -> datetime:

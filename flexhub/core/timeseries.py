@@ -12,7 +12,7 @@ import msgspec
 
 from flexhub.core.base import Id, Instant, Model, ResolutionS, in_utc
 from flexhub.core.errors import InvalidError
-from flexhub.core.timegrid import QUARTER_HOUR_S, on_grid
+from flexhub.core.timegrid import QUARTER_HOUR_S, check_on_grid
 
 
 class SeriesKind(enum.StrEnum):
@@ -52,8 +52,7 @@ class TimeSeries(Model, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         in_utc(self, ("start",))
-        if not on_grid(self.start, self.resolution_s):
-            raise InvalidError(f"{self.start:%FT%TZ} is not the start of a slot of {self.resolution_s} s", path="start")
+        check_on_grid(self.start, self.resolution_s, "start")
         _check_values(self.values_kwh)
 
     def items(self) -> Iterator[tuple[datetime, float | None]]:
@@ -80,8 +79,7 @@ class Measurement(Model, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         in_utc(self, ("start",))
-        if not on_grid(self.start, self.resolution_s):
-            raise InvalidError(f"{self.start:%FT%TZ} is not the start of a slot of {self.resolution_s} s", path="start")
+        check_on_grid(self.start, self.resolution_s, "start")
         _check_values(self.values_kwh)
         if self.quality and len(self.quality) != len(self.values_kwh):
             raise InvalidError(f"{len(self.quality)} flags for {len(self.values_kwh)} readings", path="quality")

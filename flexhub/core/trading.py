@@ -13,7 +13,7 @@ import msgspec
 from flexhub.core.base import Id, Instant, Model, ResolutionS, finite, in_utc
 from flexhub.core.errors import InvalidError
 from flexhub.core.flexoffer import FlexOffer, Schedule
-from flexhub.core.timegrid import QUARTER_HOUR_S, on_grid
+from flexhub.core.timegrid import QUARTER_HOUR_S, check_on_grid
 from flexhub.core.units import money
 
 Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$", max_length=3)]
@@ -21,11 +21,6 @@ Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$", max_length=3)]
 
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 SlotIndex = Annotated[int, msgspec.Meta(ge=0, le=35_136)]
-
-
-def _on_grid(start: datetime, resolution_s: int) -> None:
-    if not on_grid(start, resolution_s):
-        raise InvalidError(f"{start:%FT%TZ} is not the start of a slot of {resolution_s} s", path="start")
 
 
 class Disposition(enum.StrEnum):
@@ -88,7 +83,7 @@ class FlexRequest(Model, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         in_utc(self, ("created", "expires", "start"))
         finite(self, ("price_eur_per_kwh",))
-        _on_grid(self.start, self.resolution_s)
+        check_on_grid(self.start, self.resolution_s, "start")
         if self.expires < self.created:
             raise InvalidError(f"{self.expires:%FT%TZ} is before created", path="expires", clause="UFTP-25")
         last = -1
@@ -121,7 +116,7 @@ class Order(Model, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         in_utc(self, ("start",))
-        _on_grid(self.start, self.resolution_s)
+        check_on_grid(self.start, self.resolution_s, "start")
         if not all(map(math.isfinite, self.deviation_kwh)):
             raise InvalidError("deviations are finite numbers", path="deviation_kwh")
 
@@ -184,7 +179,7 @@ class Bid(Model, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         in_utc(self, ("start",))
-        _on_grid(self.start, self.resolution_s)
+        check_on_grid(self.start, self.resolution_s, "start")
         finite(self, ("quantity_kwh", "price_eur_per_kwh"))
 
 
@@ -202,7 +197,7 @@ class Trade(Model, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         in_utc(self, ("start",))
-        _on_grid(self.start, self.resolution_s)
+        check_on_grid(self.start, self.resolution_s, "start")
         finite(self, ("quantity_kwh", "price_eur_per_kwh"))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -17,10 +17,9 @@ import msgspec
 from flexhub.app.agent.session import Session
 from flexhub.core.base import Model
 from flexhub.core.flexoffer import Schedule
-from flexhub.core.timegrid import QUARTER_HOUR_S, floor_to_grid, slot_of
+from flexhub.core.timegrid import QUARTER_HOUR, QUARTER_HOUR_S, floor_to_grid, slot_of
 from flexhub.core.timeseries import Measurement, Quality
 
-SLOT = timedelta(seconds=QUARTER_HOUR_S)
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -69,20 +68,19 @@ class Charger:
         """Charge as `schedule` says from now on; None: at once."""
         self._plan = None
         if schedule is not None:
-            first = slot_of(schedule.start, QUARTER_HOUR_S)
-            self._plan = {first + i: energy for i, energy in enumerate(schedule.per_slot_kwh())}
+            self._plan = schedule.by_slot_kwh(QUARTER_HOUR_S)
             self._plan_kwh = schedule.energy_kwh()
 
     def run(self, until: datetime) -> None:
         """Let all slots pass that end at or before `until`, but none after the stay."""
-        while not self.finished and self.next_slot + SLOT <= until:
+        while not self.finished and self.next_slot + QUARTER_HOUR <= until:
             self._charge(self.next_slot)
-            self.next_slot += SLOT
+            self.next_slot += QUARTER_HOUR
 
     def _charge(self, slot: datetime) -> None:
         left = self.due_kwh - self.charged_kwh
-        most = min(left, self._reach_kwh(slot, slot + SLOT))
-        least = left - self._reach_kwh(slot + SLOT, self.session.departure)
+        most = min(left, self._reach_kwh(slot, slot + QUARTER_HOUR))
+        least = left - self._reach_kwh(slot + QUARTER_HOUR, self.session.departure)
         wanted = self._wanted_kwh(slot)
         if wanted > 0 and self.behaviour.noise:
             wanted *= 1 + self._draw.gauss(0, self.behaviour.noise)
@@ -124,7 +122,7 @@ class Charger:
                 quality.append(Quality.MISSING)
         return Measurement(
             subject=self.session.station,
-            start=floor_to_grid(self.session.arrival, QUARTER_HOUR_S) + first * SLOT,
+            start=floor_to_grid(self.session.arrival, QUARTER_HOUR_S) + first * QUARTER_HOUR,
             values_kwh=tuple(values),
             quality=tuple(quality),
             offer=offer,

@@ -10,10 +10,8 @@ from flexhub.app.agent.session import Session
 from flexhub.app.agent.visit import MakeOffer
 from flexhub.core.errors import InfeasibleError
 from flexhub.core.flexoffer import FlexOffer
-from flexhub.core.timegrid import QUARTER_HOUR_S, floor_to_grid
+from flexhub.core.timegrid import QUARTER_HOUR, QUARTER_HOUR_S, floor_to_grid
 from flexhub.engines.reference.generator import ChargingSession, EvGenerator
-
-SLOT = timedelta(seconds=QUARTER_HOUR_S)
 
 
 def maker(session: Session, power_kw: float, within_h: float) -> MakeOffer:
@@ -30,8 +28,8 @@ def maker(session: Session, power_kw: float, within_h: float) -> MakeOffer:
     """
     generator = EvGenerator()
     due_kwh = session.due_kwh(power_kw)
-    longest = timedelta(hours=max(within_h, due_kwh / power_kw + SLOT.total_seconds() / 3600))
-    start = floor_to_grid(session.arrival, QUARTER_HOUR_S) + SLOT
+    longest = timedelta(hours=max(within_h, due_kwh / power_kw + QUARTER_HOUR.total_seconds() / 3600))
+    start = floor_to_grid(session.arrival, QUARTER_HOUR_S) + QUARTER_HOUR
     departure = min(session.departure, session.arrival + longest)
 
     def make(now: datetime) -> FlexOffer | None:

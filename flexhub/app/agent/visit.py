@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Final
 
-from flexhub.app.agent.charger import SLOT, Charger
+from flexhub.app.agent.charger import Charger
 from flexhub.app.agent.client import Client
 from flexhub.app.exchange.papers import Change
 from flexhub.core.flexoffer import FlexOffer, State
-from flexhub.core.timegrid import QUARTER_HOUR_S, floor_to_grid
+from flexhub.core.timegrid import QUARTER_HOUR, QUARTER_HOUR_S, floor_to_grid
 
 UNDECIDED: Final = (State.OFFERED, State.ACCEPTED)
 NOT_STARTED: Final = (State.ASSIGNED, State.CONFIRMED)
@@ -60,11 +60,11 @@ class Visit:
         if self._undecided:
             await self._learn(now)
         await self._report(now)
-        self.next = None if self._charger.finished else floor_to_grid(now, QUARTER_HOUR_S) + SLOT
+        self.next = None if self._charger.finished else floor_to_grid(now, QUARTER_HOUR_S) + QUARTER_HOUR
 
     @property
     def _first_edge(self) -> datetime:
-        return floor_to_grid(self._charger.session.arrival, QUARTER_HOUR_S) + SLOT
+        return floor_to_grid(self._charger.session.arrival, QUARTER_HOUR_S) + QUARTER_HOUR
 
     async def _plug_in(self, now: datetime) -> None:
         draft = self._make_offer(now)

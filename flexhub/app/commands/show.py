@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import typer
 
@@ -87,8 +87,7 @@ def _instant(at: datetime | None) -> str | None:
 def _summary(schedule: Schedule | None, resolution_s: int) -> str | None:
     if schedule is None:
         return None
-    end = schedule.start + timedelta(seconds=schedule.slots() * resolution_s)
-    return f"{_instant(schedule.start)} to {_instant(end)}, {schedule.energy_kwh():.3f} kWh"
+    return f"{_instant(schedule.start)} to {_instant(schedule.end(resolution_s))}, {schedule.energy_kwh():.3f} kWh"
 
 
 def _span(low: int, high: int) -> str:

@@ -36,7 +36,6 @@ T = TypeVar("T")
 
 AGGREGATOR: Final = "aggregator"
 OPERATOR: Final = "grid-operator"
-SLOT: Final = timedelta(seconds=QUARTER_HOUR_S)
 GATE: Final = timedelta(seconds=1)
 """Schedules are made this long before their first slot begins."""
 

@@ -97,9 +97,8 @@ def load_kwh(schedules: Iterable[Schedule]) -> dict[int, float]:
     """Energy of each quarter-hour (counted from the epoch), all schedules together."""
     load: dict[int, float] = defaultdict(float)
     for schedule in schedules:
-        first = slot_of(schedule.start, QUARTER_HOUR_S)
-        for i, energy in enumerate(schedule.per_slot_kwh()):
-            load[first + i] += energy
+        for slot, energy in schedule.by_slot_kwh(QUARTER_HOUR_S).items():
+            load[slot] += energy
     return load
 
 

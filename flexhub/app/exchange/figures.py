@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexhub.core.flexoffer import FlexOffer, Profile, Schedule, State
-from flexhub.core.timegrid import QUARTER_HOUR_S, ceil_to_grid, floor_to_grid, slot_of
+from flexhub.core.timegrid import QUARTER_HOUR, QUARTER_HOUR_S, ceil_to_grid, floor_to_grid, slot_of
 from flexhub.core.timeseries import Measurement, SeriesKind, TimeSeries
 from flexhub.core.trading import Basis, Bill
 from flexhub.core.units import money
@@ -58,7 +58,7 @@ def total(subject: str, kind: SeriesKind, parts: Iterable[Part], since: datetime
     Of several parts of one subject the last one counts, slot by slot: a slot is measured once.
     """
     start = floor_to_grid(since, QUARTER_HOUR_S)
-    slots = (ceil_to_grid(until, QUARTER_HOUR_S) - start) // timedelta(seconds=QUARTER_HOUR_S)
+    slots = (ceil_to_grid(until, QUARTER_HOUR_S) - start) // QUARTER_HOUR
     by_subject: dict[str, NDArray[np.float64]] = {}
     for part in parts:
         values = spread(part, start, slots, QUARTER_HOUR_S)

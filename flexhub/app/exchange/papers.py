@@ -79,11 +79,6 @@ def span(offer: FlexOffer) -> tuple[datetime, datetime]:
     return earliest, max(earliest, min(end, offer.end_before) if offer.end_before else end)
 
 
-def schedule_end(offer: FlexOffer, schedule: Schedule) -> datetime:
-    """First instant after the schedule."""
-    return schedule.start + timedelta(seconds=schedule.slots() * offer.resolution_s)
-
-
 def file_offer(offer: FlexOffer) -> Put:
     """A flex-offer, filed under its issuer."""
     starts, ends = span(offer)

@@ -13,7 +13,7 @@ import msgspec
 
 from flexhub.app.exchange.market import value_of
 from flexhub.app.exchange.offers import change
-from flexhub.app.exchange.papers import Fault, PlanRecord, file, file_bill, file_offer, schedule_end
+from flexhub.app.exchange.papers import Fault, PlanRecord, file, file_bill, file_offer
 from flexhub.app.hub.contract import Answer, Decision, Key, Message, Put, View
 from flexhub.core import lifecycle
 from flexhub.core.base import Instant, Model
@@ -156,7 +156,7 @@ class SettleResult:
                 raise NotFoundError("no such flex-offer", path="Settlement/offers", value=offer_id)
             if offer.state is not State.EXECUTED or offer.schedule is None:
                 continue
-            late = now >= schedule_end(offer, offer.schedule) + self._grace
+            late = now >= offer.schedule.end(offer.resolution_s) + self._grace
             if offer.id in final - open_ or late:
                 settled, more = change(offer, (lifecycle.Settled(),), now)
                 puts.append(file_offer(settled))

@@ -203,9 +203,3 @@ def split(aggregate: Aggregate, members: Mapping[str, FlexOffer], schedule: Sche
 def _share(part: Floats, whole: Floats) -> Floats:
     """Part / whole within [0, 1], and 0 where the whole is 0."""
     return np.clip(np.divide(part, whole, out=np.zeros_like(part), where=whole > 0), 0.0, 1.0)
-
-
-def loads(schedule: Schedule, resolution_s: int) -> Mapping[int, float]:
-    """Energy of each slot since the epoch, a slice's spread evenly over its duration."""
-    first = slot_of(schedule.start, resolution_s)
-    return {first + i: energy for i, energy in enumerate(schedule.per_slot_kwh())}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flexhub.core.errors import InvalidError
 from flexhub.core.flexoffer import FlexOffer, Profile, Quantity, Schedule
-from flexhub.core.timegrid import ceil_to_grid, floor_to_grid, on_grid, slot_of
+from flexhub.core.timegrid import ceil_to_grid, on_grid, slot_of
 from flexhub.core.units import TOLERANCE_KWH
 
 Floats = NDArray[np.float64]
@@ -94,17 +94,11 @@ class Starts(NamedTuple):
 def starts(offer: FlexOffer, durations: int, now: datetime | None = None) -> Starts:
     """Where a profile of `durations` slots in all may start; ``first > last`` where nowhere.
 
-    For a given length, end_after and end_before bound the start: start = end - length. Starts before `now` are gone.
+    As `FlexOffer.start_slots`, but starts before `now` are gone, also of explicit windows.
     """
-    step = offer.resolution_s
-    after, before = offer.window(now or offer.created)
-    first, last = slot_of(ceil_to_grid(after, step), step), slot_of(floor_to_grid(before, step), step)
-    if offer.end_after is not None:
-        first = max(first, slot_of(ceil_to_grid(offer.end_after, step), step) - durations)
-    if offer.end_before is not None:
-        last = min(last, slot_of(floor_to_grid(offer.end_before, step), step) - durations)
+    first, last = offer.start_slots(now or offer.created, durations)
     if now is not None:
-        first = max(first, slot_of(ceil_to_grid(now, step), step))
+        first = max(first, slot_of(ceil_to_grid(now, offer.resolution_s), offer.resolution_s))
     return Starts(first, last)
 
 

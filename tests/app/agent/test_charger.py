@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flexhub.app.agent.charger import SLOT, Behaviour, Charger
+from flexhub.app.agent.charger import Behaviour, Charger
 from flexhub.app.agent.session import Session
 from flexhub.core.flexoffer import Schedule, ScheduleSlice
-from flexhub.core.timegrid import QUARTER_HOUR_S, ceil_to_grid, floor_to_grid
+from flexhub.core.timegrid import QUARTER_HOUR, QUARTER_HOUR_S, ceil_to_grid, floor_to_grid
 from flexhub.core.timeseries import Measurement, Quality
 
 T0 = datetime(2019, 5, 1, 15, tzinfo=UTC)
@@ -56,7 +56,7 @@ def test_without_a_schedule_it_charges_at_once() -> None:
 
 def test_what_the_plan_cannot_bring_is_charged_before_its_first_slot() -> None:
     one = charger(session(5, 25, 99.0))
-    one.follow(plan(T0 + SLOT, 1.0))
+    one.follow(plan(T0 + QUARTER_HOUR, 1.0))
     one.run(T0 + timedelta(minutes=30))
     assert values(one.readings(0, 2, "o")) == pytest.approx([2 / 3, 1.0], abs=1e-3)
 
@@ -104,10 +104,10 @@ def test_every_session_gets_what_it_is_due(
     of = session(arrive_min, stay_min, energy_kwh)
     one = charger(of, behaviour, seed)
     first = ceil_to_grid(of.arrival, QUARTER_HOUR_S)
-    slots = max(0, (of.departure - first) // SLOT)
+    slots = max(0, (of.departure - first) // QUARTER_HOUR)
     late = min(one.due_kwh, slots * POWER_KW / 4)
     one.follow(plan(first, *[late / slots] * slots) if slots else None)
-    one.run(floor_to_grid(of.departure, QUARTER_HOUR_S) + SLOT)
+    one.run(floor_to_grid(of.departure, QUARTER_HOUR_S) + QUARTER_HOUR)
     assert one.finished
     assert one.charged_kwh == pytest.approx(one.due_kwh)
     metered = sum(values(one.readings(0, one.slots_run, "o", substitutes=True)))
