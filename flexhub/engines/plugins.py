@@ -4,6 +4,8 @@ A plugin's target is a class, or any callable, that gives an engine when called 
 
     [project.entry-points."flexhub.manager"]
     mine = "my_package.manager:MyManager"
+
+That of a protocol is the protocol itself (a `flexhub.protocols.registry.Protocol`).
 """
 
 from __future__ import annotations
@@ -96,11 +98,12 @@ def load(slot: str, name: str) -> object:
         targets = " and ".join(p.value for p in named)
         raise ConfigError(f"{targets} have the same name", path=path, value=name)
     try:
-        engine: object = named[0].load()()
+        target = named[0].load()
+        engine: object = target() if slot in CONTRACTS else target
     except Exception as error:
         raise EngineError(f"{named[0].value} cannot be used: {type(error).__name__}: {error}", path=path) from error
-    contracts = CONTRACTS.get(slot)
-    if contracts is not None and not isinstance(engine, contracts):
+    contracts = CONTRACTS.get(slot, (object,))
+    if not isinstance(engine, contracts):
         wanted = " or ".join(c.__name__ for c in contracts)
         raise EngineError(f"{named[0].value} is no {wanted}", path=path)
     return engine

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Protocol, TypeVar, runtime_checkable
 
-from flexhub.core.base import Id, Instant, Model
+from flexhub.core.base import Id, Instant, Model, ResolutionS
 from flexhub.core.flexoffer import FlexOffer, Schedule
+from flexhub.core.timegrid import QUARTER_HOUR_S
 from flexhub.core.timeseries import Measurement, TimeSeries
 from flexhub.core.trading import Aggregate, Bid, Bill, Contract, FlexRequest, Trade
 
@@ -142,7 +143,7 @@ class MarketSession(Model, frozen=True, kw_only=True):
     demand_kwh: tuple[float, ...]
     cutoff_eur_per_kwh: float
     pricing: Pricing = Pricing.UNIFORM
-    resolution_s: int = 900
+    resolution_s: ResolutionS = QUARTER_HOUR_S
 
 
 class Book(Model, frozen=True, kw_only=True):

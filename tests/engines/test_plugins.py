@@ -11,14 +11,18 @@ from flexhub.core.errors import ConfigError, EngineError
 from flexhub.engines import plugins
 from flexhub.engines.reference.manager import ReferenceManager
 from flexhub.engines.slots import GROUPS
+from flexhub.protocols.registry import GROUP, PROTOCOLS, protocol
 from tests.conftest import ROOT
 
 OURS = "flexhub.engines.reference.manager:ReferenceManager"
 
 
-def found(monkeypatch: pytest.MonkeyPatch, *points: tuple[str, str]) -> None:
+PROTOCOL = "flexhub.protocols.flexoffer.protocol:PROTOCOL"
+
+
+def found(monkeypatch: pytest.MonkeyPatch, *points: tuple[str, str], slot: str = "manager") -> None:
     """Entry points as other installed distributions would declare them."""
-    everyone = [EntryPoint(name, target, GROUPS["manager"]) for name, target in points]
+    everyone = [EntryPoint(name, target, GROUPS[slot]) for name, target in points]
     monkeypatch.setattr(plugins, "entry_points", lambda group: [p for p in everyone if p.group == group])
 
 
@@ -61,6 +65,18 @@ def test_a_broken_plugin_is_told_and_stops_no_other(monkeypatch: pytest.MonkeyPa
     with pytest.raises(EngineError, match=reason):
         plugins.load("manager", "broken")
     assert isinstance(plugins.load("manager", "another"), ReferenceManager)
+
+
+def test_a_protocol_is_an_object_and_needs_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    found(monkeypatch, ("flexoffer", PROTOCOL), ("broken", "math:nothing"), slot="protocol")
+    assert plugins.load("protocol", "flexoffer") is protocol("flexoffer")
+    assert {p.name for p in plugins.installed("protocol") if p.error} == {"broken"}
+
+
+def test_the_distribution_declares_every_protocol() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]
+    assert declared[GROUP] == {name: f"{module}:PROTOCOL" for name, module in PROTOCOLS.items()}
+    assert GROUPS["protocol"] == GROUP
 
 
 def test_says_which_names_there_are() -> None:

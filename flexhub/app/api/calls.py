@@ -14,6 +14,7 @@ from flexhub.app.exchange import figures
 from flexhub.app.exchange.market import Registration, read_batch
 from flexhub.app.exchange.offers import Decline, read_offer
 from flexhub.app.exchange.papers import UNSETTLED
+from flexhub.app.exchange.portfolio import every
 from flexhub.app.hub.contract import Message, Page
 from flexhub.app.hub.loop import Hub
 from flexhub.app.hub.tokens import Bearer
@@ -28,8 +29,6 @@ T = TypeVar("T")
 
 LONGEST: Final = timedelta(days=366)
 """Longest period that one question may ask about."""
-
-PAGE: Final = 1000
 
 
 class Service(NamedTuple):
@@ -185,24 +184,9 @@ def _today(service: Service, args: m.OptionalPeriod) -> tuple[datetime, datetime
     return _checked(since, args.to or since + day)
 
 
-async def _all(pages: Callable[[str | None], Any]) -> list[Any]:
-    found: list[Any] = []
-    after: str | None = None
-    while True:
-        page = await pages(after)
-        found += page.items
-        if page.next is None:
-            return found
-        after = page.next
-
-
 async def _offers_of(service: Service, caller: Bearer, period: tuple[datetime, datetime]) -> list[FlexOffer]:
     """All offers that the caller may see and that are about some of the period."""
-    found = await _all(
-        lambda after: service.hub.documents(
-            FlexOffer, owner=_owner(caller), overlapping=period, after=after, limit=PAGE
-        )
-    )
+    found = await every(service.hub, FlexOffer, owner=_owner(caller), overlapping=period)
     return [offer for offer in found if _sees(caller, offer)]
 
 
@@ -256,8 +240,7 @@ async def get_offer(service: Service, call: Call) -> Reply:
 async def get_requests(service: Service, call: Call) -> Reply:
     """Flex-requests: those that the caller made or got."""
     caller = call.caller
-    owner = None if caller.role in (Role.AGGREGATOR, Role.ADMIN) else caller.party
-    page = await _page(service, call.args, FlexRequest, owner=owner)
+    page = await _page(service, call.args, FlexRequest, owner=_owner(caller))
     seen = (r for r in page.items if caller.role is Role.ADMIN or caller.party in (r.issuer, r.recipient))
     return _linked(call, m.Requests(items=tuple(seen), next=page.next))
 
@@ -271,13 +254,10 @@ async def get_contracts(service: Service, call: Call) -> Reply:
 
 
 async def _bills_of(service: Service, caller: Bearer, period: tuple[datetime, datetime] | None) -> list[Bill]:
-    bills: list[Bill] = await _all(
-        lambda after: service.hub.documents(Bill, owner=_owner(caller), overlapping=period, after=after, limit=PAGE)
-    )
+    bills = await every(service.hub, Bill, owner=_owner(caller), overlapping=period)
     if caller.role is not Role.AGGREGATOR:
         return bills
-    contracts = await _all(lambda after: service.hub.documents(Contract, after=after, limit=PAGE))
-    own = {c.id for c in contracts if c.aggregator == caller.party}
+    own = {c.id for c in await every(service.hub, Contract) if c.aggregator == caller.party}
     return [bill for bill in bills if bill.contract in own]
 
 
@@ -298,11 +278,7 @@ async def get_series(service: Service, call: Call) -> Reply:
     offers = await _offers_of(service, caller, period)
     parts: list[figures.Part]
     if args.kind is SeriesKind.MEASUREMENT:
-        readings: list[Measurement] = await _all(
-            lambda after: service.hub.documents(
-                Measurement, owner=_owner(caller), overlapping=period, after=after, limit=PAGE
-            )
-        )
+        readings = await every(service.hub, Measurement, owner=_owner(caller), overlapping=period)
         if caller.role is Role.AGGREGATOR:
             # A contract lets an aggregator see what is measured under its portfolio's offers, and nothing else.
             own = {offer.id for offer in offers}

@@ -36,19 +36,6 @@ STATUS: Final[dict[str, HTTPStatus]] = {
 }
 """Error code -> HTTP status, for every code of `core.errors` (a test compares)."""
 
-HTTP_STATUS: Final = frozenset(
-    {
-        HTTPStatus.NOT_FOUND,
-        HTTPStatus.METHOD_NOT_ALLOWED,
-        HTTPStatus.NOT_ACCEPTABLE,
-        HTTPStatus.REQUEST_TIMEOUT,
-        HTTPStatus.LENGTH_REQUIRED,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    }
-)
-"""What HTTP itself refuses; its code is the phrase ("payload-too-large" is written as Python has it)."""
-
 TITLES: Final = {code: (kind.__doc__ or code).partition("\n")[0] for code, kind in BY_CODE.items()}
 
 

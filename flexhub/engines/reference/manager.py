@@ -54,7 +54,7 @@ FLAT: Final = WEIGHTS._replace(height=2e-2)
 
 
 class ReferenceManager:
-    """A `ManagerEngine` that bids as `party`.
+    """A `ManagerEngine` that bids, and issues aggregates, as `party`.
 
     Plans have slots of `resolution_s`; offers may use multiples of it, and start up to `horizon` ahead. `weights`
     choose among plans of equal cost: as little change as possible, or an even load (`FLAT`), which suits offers that
@@ -121,7 +121,7 @@ class ReferenceManager:
 
     def aggregate(self, offers: Sequence[FlexOffer]) -> list[Aggregate]:
         """Start-aligned groups of plain boxes; every other offer alone."""
-        return alignment.aggregate(offers, self.name, self.tolerances)
+        return alignment.aggregate(offers, self.party, self.tolerances)
 
     def disaggregate(self, aggregate: Aggregate, members: Sequence[FlexOffer], schedule: Schedule) -> list[Assignment]:
         """Schedules of the members, by the law of `core.algebra.alignment`."""
@@ -142,7 +142,7 @@ class ReferenceManager:
         reasons = {o.id: self._unusable(o) or self._too_late(o, now) for o in portfolio.offers}
         usable = {o.id: o for o in portfolio.offers if not reasons[o.id]}
         refusals = [Refusal(offer=i, reason=reason) for i, reason in reasons.items() if reason]
-        aggregates = alignment.aggregate(list(usable.values()), self.name, self.tolerances, now)
+        aggregates = alignment.aggregate(list(usable.values()), self.party, self.tolerances, now)
         units = [self._unit(a.offer, now) for a in aggregates]
         stage = set_stage(portfolio, units, [o for o in portfolio.offers if reasons[o.id]], self.resolution_s)
         if not units:
