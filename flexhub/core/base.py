@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -19,13 +19,21 @@ The look-ahead is there since ``$`` also matches before a final newline."""
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """An instant with a time zone; held in UTC."""
 
-Seconds = Annotated[int, msgspec.Meta(ge=0, le=31_622_400)]
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 2199
+"""Years of the instants that we hold: sums of an instant and a duration that we hold stay far from what a datetime can."""
+
+LONGEST_S: Final = 31_622_400
+
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=LONGEST_S)]
 """A length of time in whole seconds, a leap year at most."""
 
 ResolutionS = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
 """Length of one slot in seconds."""
 
-Slots = Annotated[int, msgspec.Meta(ge=1, le=35_136)]
+MOST_SLOTS: Final = 35_136
+
+Slots = Annotated[int, msgspec.Meta(ge=1, le=MOST_SLOTS)]
 """A number of slots, at least one; at most a leap year of quarter-hours."""
 
 
@@ -37,11 +45,16 @@ def in_utc(model: msgspec.Struct, fields: Iterable[str]) -> None:
     """Hold these instants of a struct under construction in UTC.
 
     Raises:
-        InvalidError: an instant without a time zone.
+        InvalidError: an instant without a time zone, or outside `FIRST_YEAR` to `LAST_YEAR`.
     """
     for name in fields:
         instant = getattr(model, name)
-        if instant is not None and instant.tzinfo is not UTC:
+        if instant is None:
+            continue
+        if not FIRST_YEAR <= instant.year <= LAST_YEAR:
+            years = f"the year {instant.year} is outside {FIRST_YEAR}..{LAST_YEAR}"
+            raise InvalidError(years, path=name, value=instant.isoformat())
+        if instant.tzinfo is not UTC:
             if instant.tzinfo is None:
                 raise InvalidError("an instant needs a time zone", path=name, value=instant.isoformat())
             msgspec.structs.force_setattr(model, name, instant.astimezone(UTC))

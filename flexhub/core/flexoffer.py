@@ -13,11 +13,12 @@ import enum
 import math
 from datetime import datetime, timedelta
 from itertools import pairwise
+from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
 
-from flexhub.core.base import Id, Instant, Model, ResolutionS, Seconds, Slots, finite, in_utc
+from flexhub.core.base import LONGEST_S, MOST_SLOTS, Id, Instant, Model, ResolutionS, Seconds, Slots, finite, in_utc
 from flexhub.core.errors import InvalidError
 from flexhub.core.price import Price
 from flexhub.core.timegrid import QUARTER_HOUR_S, ceil_to_grid, check_on_grid, floor_to_grid, slot_of
@@ -204,6 +205,9 @@ class Slice(Model, frozen=True, kw_only=True, gc=False):
         return min(r.lo_kwh for r in self.energy_kwh), max(r.hi_kwh for r in self.energy_kwh)
 
 
+_LONGEST = attrgetter("max_duration")
+
+
 class Polytope(Model, frozen=True, kw_only=True, gc=False):
     """Joint bounds ``A e <= b_kwh`` on the vector of slice energies of one profile.
 
@@ -268,7 +272,8 @@ class Profile(Model, frozen=True, kw_only=True, gc=False):
     ``subtotal_energy_kwh`` bounds the energy used up to the end of every slice (the room of a reservoir at start).
 
     Raises:
-        InvalidError: no slices, a polytope of another width, or totals that no choice of energies can meet.
+        InvalidError: no slices, more slots than a leap year of quarter-hours has, a polytope of another width, or totals
+            that no choice of energies can meet.
     """
 
     slices: Annotated[tuple[Slice, ...], msgspec.Meta(min_length=1, max_length=35_136)]
@@ -280,6 +285,9 @@ class Profile(Model, frozen=True, kw_only=True, gc=False):
     def __post_init__(self) -> None:
         if not self.slices:
             raise InvalidError("a profile needs slices", path="slices")
+        longest = sum(map(_LONGEST, self.slices))
+        if longest > MOST_SLOTS:
+            raise InvalidError(f"up to {longest} slots in all, allowed: {MOST_SLOTS}", path="slices")
         if self.polytope is not None and len(self.polytope.a[0]) != len(self.slices):
             raise InvalidError(f"{len(self.polytope.a[0])} columns for {len(self.slices)} slices", path="polytope/a")
         if self.total_energy_kwh is not None or self.subtotal_energy_kwh is not None:
@@ -474,6 +482,12 @@ class FlexOffer(Model, frozen=True, kw_only=True):
                 f"no slot starts between {after:%FT%TZ} and {before:%FT%TZ}",
                 path="start_before",
                 clause="V1 startBeforeTime",
+            )
+        elif (before - after).total_seconds() > LONGEST_S:
+            raise InvalidError(
+                f"starts from {after:%FT%TZ} to {before:%FT%TZ}, allowed: {LONGEST_S // 86_400} days",
+                path="start_before",
+                value=before.isoformat(),
             )
         if self.end_after is not None and self.end_before is not None and self.end_after > self.end_before:
             raise InvalidError(

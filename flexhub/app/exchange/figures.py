@@ -137,10 +137,15 @@ def offer_room(offer: FlexOffer, start: datetime, hours: int) -> NDArray[np.floa
     step = offer.resolution_s
     earliest, latest = offer.window(offer.created)
     first, last = slot_of(ceil_to_grid(earliest, step), step), slot_of(latest, step)
-    starts = np.arange(first, last + 1)
-    edges = (slot_of(start, 1) + HOUR_S * np.arange(hours + 1)) / step
-    high = np.full(hours, -math.inf)
-    low = np.full(hours, math.inf)
+    length = max((p.duration_slots()[1] for p in offer.profiles), default=0)
+    # Only the hours that the offer can reach are looked at; and of the starts that miss them all, one on each side.
+    begin = slot_of(start, 1)
+    reached = [min(max(-(-(slot * step - begin) // HOUR_S), 0), hours) for slot in (first, last + length)]
+    reached[0] = max(reached[0] - 1, 0)
+    edges = (begin + HOUR_S * np.arange(reached[0], reached[1] + 1)) / step
+    starts = np.arange(max(first, math.floor(edges[0]) - length - 1), min(last, math.ceil(edges[-1]) + 1) + 1)
+    high = np.full(len(edges) - 1, -math.inf)
+    low = np.full(len(edges) - 1, math.inf)
     for profile in offer.profiles:
         lo, hi = _bounds(profile)
         slots = np.arange(len(lo))
@@ -156,8 +161,10 @@ def offer_room(offer: FlexOffer, start: datetime, hours: int) -> NDArray[np.floa
             )
         high = np.maximum(high, hi_in.max(axis=0, initial=-math.inf))
         low = np.minimum(low, lo_in.min(axis=0, initial=math.inf))
-    room = high - low
-    return np.where(np.isfinite(room), np.maximum(room, 0.0), 0.0)
+    room = np.zeros(hours)
+    found = high - low
+    room[reached[0] : reached[1]] = np.where(np.isfinite(found), np.maximum(found, 0.0), 0.0)
+    return room
 
 
 def _bounds(profile: Profile) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -112,9 +112,12 @@ class ReferenceManager:
             return "its assignment deadline has passed"
         if offer.schedule is not None and offer.schedule.start < now:
             return "it has started"
-        window = starts(offer, sum(_durations(offer)), now)
+        length = sum(_durations(offer))
+        window = starts(offer, length, now)
         if window.first > window.last:
             return "no start is left"
+        if length * offer.resolution_s > self.horizon.total_seconds():
+            return f"it lasts longer than {self.horizon.days} days"
         if instant_of(window.first, offer.resolution_s) > now + self.horizon:
             return f"it starts more than {self.horizon.days} days ahead"
         return ""
@@ -210,6 +213,8 @@ class ReferenceManager:
         factor = offer.resolution_s // self.resolution_s
         durations = _durations(offer)
         window = starts(offer, sum(durations), now)
+        # A plan is no longer than its horizon, however late an offer might start.
+        window = window._replace(last=min(window.last, slot_of(now + self.horizon, offer.resolution_s)))
         lo, hi = bounds(profile)
         default = default_energies(offer)
         start = window.first
