@@ -21,7 +21,7 @@ Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 2199
-"""Years of the instants that we hold: sums of an instant and a duration that we hold stay far from what a datetime can."""
+"""Years of the instants that we hold; the sum of one and of a duration that we hold is far from a datetime's limits."""
 
 LONGEST_S: Final = 31_622_400
 
@@ -53,7 +53,7 @@ def in_utc(model: msgspec.Struct, fields: Iterable[str]) -> None:
             continue
         if not FIRST_YEAR <= instant.year <= LAST_YEAR:
             years = f"the year {instant.year} is outside {FIRST_YEAR}..{LAST_YEAR}"
-            raise InvalidError(years, path=name, value=instant.isoformat())
+            raise InvalidError(years, path=name.rstrip("_"), value=instant.isoformat())
         if instant.tzinfo is not UTC:
             if instant.tzinfo is None:
                 raise InvalidError("an instant needs a time zone", path=name, value=instant.isoformat())

@@ -59,7 +59,10 @@ class MalformedError(FlexhubError):
 
 
 class InvalidError(FlexhubError, ValueError):
-    """A field or a rule of the model is broken. A ValueError, so that msgspec reports it as a validation error."""
+    """A field or a rule of the model is broken.
+
+    A ValueError, so that msgspec reports it as a validation error.
+    """
 
     code = "invalid"
 

@@ -272,8 +272,8 @@ class Profile(Model, frozen=True, kw_only=True, gc=False):
     ``subtotal_energy_kwh`` bounds the energy used up to the end of every slice (the room of a reservoir at start).
 
     Raises:
-        InvalidError: no slices, more slots than a leap year of quarter-hours has, a polytope of another width, or totals
-            that no choice of energies can meet.
+        InvalidError: no slices, more slots than a leap year of quarter-hours has, a polytope of another width, or
+            totals that no choice of energies can meet.
     """
 
     slices: Annotated[tuple[Slice, ...], msgspec.Meta(min_length=1, max_length=35_136)]

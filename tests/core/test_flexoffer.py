@@ -108,6 +108,16 @@ REJECTS = [
     explicit("an unknown quantity", ("quantity",), "heat", "FlexOffer/quantity"),
     explicit("a label without end", ("label",), "x" * 1001, "FlexOffer/label"),
     explicit("an instant without a zone", ("created",), "2026-03-29T08:00:00", "FlexOffer/created"),
+    explicit("a year before all clocks", ("created",), "1969-12-31T23:59:59Z", "FlexOffer/created"),
+    explicit("the first year", ("created",), "0001-01-01T00:00:00+14:00", "FlexOffer/created"),
+    explicit("the last year", ("end_before",), "9999-12-31T23:59:59-14:00", "FlexOffer/end_before"),
+    explicit("starts over more than a year", ("start_before",), "2027-03-31T12:00:00Z", "FlexOffer/start_before"),
+    explicit(
+        "more slots than a year of quarter-hours",
+        ("profiles", 1, "slices"),
+        [{"energy_kwh": [RANGE]}, {"energy_kwh": [RANGE], "max_duration": 35_136}],
+        "FlexOffer/profiles[1]/slices",
+    ),
     explicit("a date that is none", ("created",), "2026-02-30T08:00:00Z", "FlexOffer/created"),
     explicit(
         "accepted before it was created",

@@ -17,7 +17,7 @@ from flexhub.app.exchange.papers import UNSETTLED
 from flexhub.app.exchange.portfolio import every
 from flexhub.app.hub.contract import Message, Page
 from flexhub.app.hub.loop import Hub
-from flexhub.app.hub.tokens import Bearer
+from flexhub.app.hub.tokens import Bearer, token_hash
 from flexhub.core.documents import decode, encode
 from flexhub.core.errors import InvalidError, NotFoundError
 from flexhub.core.flexoffer import FlexOffer
@@ -53,6 +53,12 @@ class Call(NamedTuple):
     def party(self) -> str:
         """Who calls."""
         return self.caller.party
+
+
+def presented_token(request: web.Request) -> str | None:
+    """The hash of the bearer token that a request shows; None without one (RFC 6750 section 2.1)."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token_hash(token.strip()) if scheme.lower() == "bearer" and token else None
 
 
 class Reply(NamedTuple):

@@ -6,9 +6,12 @@ The sign is GOFLEX's (positive = consumption). What the hub journals is the core
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
+
+import msgspec
 
 from flexhub.app.api.messages import Offers
+from flexhub.app.hub.contract import Reads
 from flexhub.core.documents import decode, encode
 from flexhub.core.errors import InvalidError
 from flexhub.core.flexoffer import FlexOffer
@@ -24,8 +27,15 @@ MEDIA_TYPE: Final = "application/vnd.goflex+json"
 _codec: Final = FlexOfferCodec()
 
 
-def read(body: bytes, *, issuer: str, new_id: str, now: datetime) -> bytes:
-    """One flex-offer as core JSON; a null id, issuer or creation time is filled in.
+class Read(NamedTuple):
+    """One flex-offer, and whether its creation time was filled in."""
+
+    offer: FlexOffer
+    undated: bool
+
+
+def read(body: bytes, *, issuer: str, new_id: str, now: datetime) -> Read:
+    """One flex-offer; a null id, issuer or creation time is filled in.
 
     Raises:
         MalformedError, InvalidError: no such message, or one that breaks a rule.
@@ -41,7 +51,24 @@ def read(body: bytes, *, issuer: str, new_id: str, now: datetime) -> bytes:
         raise InvalidError(found.message, path=found.path, clause=f"{found.rule}, {found.clause}")
     mapped = to_core(offers[0], Context(issuer=issuer, new_id=new_id, now=now))
     refuse_serious(mapped.losses)
-    return encode(mapped.value)
+    dates = (offers[0].creation_time, offers[0].creation_interval)
+    return Read(mapped.value, all(date in (None, msgspec.UNSET) for date in dates))
+
+
+async def read_again(body: bytes, hub: Reads, *, issuer: str, new_id: str, now: datetime) -> bytes:
+    """As `read`, as core JSON. A repeat without a creation time gets the one that was filled in at first.
+
+    So the same bytes stay the same message, and are answered as before.
+
+    Raises:
+        FlexhubError: as `read`.
+    """
+    offer, undated = read(body, issuer=issuer, new_id=new_id, now=now)
+    if undated:
+        known = await hub.get(FlexOffer, offer.id)
+        if known is not None and known.issuer == issuer:
+            offer, _ = read(body, issuer=issuer, new_id=new_id, now=known.created)
+    return encode(offer)
 
 
 def write(body: bytes) -> bytes:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from flexhub.core.base import Id, Instant
+from flexhub.core.base import Id, Instant, in_utc
 from flexhub.core.flexoffer import FlexOffer, State
 from flexhub.core.timeseries import SeriesKind, TimeSeries
 from flexhub.core.trading import Bill, Contract, FlexRequest
@@ -36,17 +36,31 @@ class Paging(Arguments, frozen=True, kw_only=True):
 
 
 class Period(Arguments, frozen=True, kw_only=True):
-    """A period [from, to)."""
+    """A period [from, to).
+
+    Raises:
+        InvalidError: a year that we do not hold.
+    """
 
     from_: Since = msgspec.field(name="from")
     to: Until
 
+    def __post_init__(self) -> None:
+        in_utc(self, ("from_", "to"))
+
 
 class OptionalPeriod(Arguments, frozen=True, kw_only=True):
-    """A period [from, to), open where not given."""
+    """A period [from, to), open where not given.
+
+    Raises:
+        InvalidError: a year that we do not hold.
+    """
 
     from_: Since | None = msgspec.field(name="from", default=None)
     to: Until | None = None
+
+    def __post_init__(self) -> None:
+        in_utc(self, ("from_", "to"))
 
 
 class History(Period, frozen=True, kw_only=True):

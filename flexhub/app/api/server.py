@@ -17,14 +17,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from flexhub.app.api import goflex, problems
-from flexhub.app.api.calls import Call, Reply, Service
+from flexhub.app.api.calls import Call, Reply, Service, presented_token
 from flexhub.app.api.docs import page
 from flexhub.app.api.messages import Arguments
 from flexhub.app.api.openapi import document
 from flexhub.app.api.problems import HttpError
 from flexhub.app.api.routes import ROUTES, Route
 from flexhub.app.exchange.offers import new_id
-from flexhub.app.hub.tokens import Bearer, token_hash
+from flexhub.app.hub.tokens import Bearer
 from flexhub.core.base import Id
 from flexhub.core.documents import encode, explain
 from flexhub.core.errors import FlexhubError, ForbiddenError, InternalError, InvalidError, UnauthorizedError
@@ -104,7 +104,8 @@ def _serve(service: Service, route: Route) -> Callable[[web.Request], Awaitable[
             body = await read_body(request, goflex.MEDIA_TYPE if route.goflex else JSON) if route.body else b""
             if route.goflex and body and request.content_type == goflex.MEDIA_TYPE:
                 given_id = getattr(args, "id", None) or new_id(caller.party, id_)
-                body = goflex.read(body, issuer=caller.party, new_id=given_id, now=service.clock())
+                now = service.clock()
+                body = await goflex.read_again(body, service.hub, issuer=caller.party, new_id=given_id, now=now)
             reply = await route.call(service, Call(request, caller, args, body, id_))
             if route.goflex and isinstance(reply, Reply) and goflex.MEDIA_TYPE in request.headers.get("Accept", ""):
                 headers = {"Content-Type": goflex.MEDIA_TYPE} | (reply.headers or {})
@@ -132,10 +133,10 @@ async def bearer(service: Service, request: web.Request, roles: tuple[Role, ...]
         UnauthorizedError: no token, or an unknown one.
         ForbiddenError: a role that may not do this.
     """
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
+    presented = presented_token(request)
+    if presented is None:
         raise UnauthorizedError("a bearer token is needed", path="header/Authorization", clause="RFC 6750")
-    found = await service.hub.find_token(token_hash(token.strip()))
+    found = await service.hub.find_token(presented)
     if found is None:
         raise UnauthorizedError("an unknown token", path="header/Authorization", clause="RFC 6750")
     if found.role not in roles:

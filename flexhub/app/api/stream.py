@@ -7,14 +7,14 @@ Comments keep idle connections open.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
 from aiohttp import web
 
 from flexhub.adapters.store.interface import NoticeRow
-from flexhub.app.api.calls import Call, Service
+from flexhub.app.api.calls import Call, Service, presented_token
 from flexhub.core.errors import InvalidError
 from flexhub.core.registry import Role
 
@@ -45,7 +45,10 @@ def begin_after(call: Call) -> int | None:
 
 
 async def stream(service: Service, call: Call) -> web.StreamResponse:
-    """Send what the party is told, until it leaves or the hub stops; an admin is sent what anyone is told."""
+    """Send what the party is told, until it leaves, its token is revoked or the hub stops.
+
+    An admin is sent what anyone is told.
+    """
     party = None if call.caller.role is Role.ADMIN else call.party
     after = begin_after(call)
     if after is None:
@@ -59,15 +62,24 @@ async def stream(service: Service, call: Call) -> web.StreamResponse:
     await response.write(b"retry: %d\n\n" % RETRY_MS)
     # A client that has gone, or reads too slowly, ends its stream; it resumes where it was.
     with suppress(ConnectionError, TimeoutError):
-        await _pump(response, notices)
+        await _pump(response, notices, lambda: _admitted(service, call))
     return response
 
 
-async def _pump(response: web.StreamResponse, notices: AsyncIterator[NoticeRow]) -> None:
+async def _admitted(service: Service, call: Call) -> bool:
+    """Whether the token still stands for the caller: a stream outlives many a token."""
+    return await service.hub.find_token(presented_token(call.request) or "") == call.caller
+
+
+async def _pump(
+    response: web.StreamResponse, notices: AsyncIterator[NoticeRow], admitted: Callable[[], Awaitable[bool]]
+) -> None:
     upcoming = asyncio.ensure_future(anext(notices, None))
     try:
         while True:
             await asyncio.wait((upcoming,), timeout=HEARTBEAT_S)
+            if not await admitted():
+                return
             data = b": still here\n\n"
             if upcoming.done():
                 row = upcoming.result()

@@ -52,10 +52,10 @@ def read_offer(body: bytes, peer: str, message_id: str, default_id: str | None =
         try:
             fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         except (msgspec.DecodeError, RecursionError):
-            fields = {}
+            fields = None
         given = {"id": default_id or new_id(peer, message_id), "issuer": peer}
-        missing = {name: value for name, value in given.items() if bytes(fields.get(name, _NULL)) == _NULL}
-        if not fields or not missing:
+        missing = {name: value for name, value in given.items() if bytes((fields or {}).get(name, _NULL)) == _NULL}
+        if fields is None or not missing:
             raise
     return _shallow(decode(FlexOffer, encode({**fields, **missing})))
 
@@ -89,6 +89,8 @@ def _depth(value: object) -> int:
 def change(offer: FlexOffer, events: Iterable[lifecycle.AnyEvent], now: datetime) -> tuple[FlexOffer, list[Effect]]:
     """The offer after these events of one decision; one notice and one timer stand for all of them.
 
+    Its recipient, in whose portfolio it is, is told what its issuer is.
+
     Raises:
         FlexhubError: as `lifecycle.step`.
     """
@@ -103,7 +105,15 @@ def change(offer: FlexOffer, events: Iterable[lifecycle.AnyEvent], now: datetime
             else:
                 last[id(effect)] = effect
     told = Change(id=offer.id, state=offer.state, state_reason=offer.state_reason, schedule=offer.schedule)
-    return offer, [msgspec.structs.replace(e, body=told) if isinstance(e, Notify) else e for e in last.values()]
+    done: list[Effect] = []
+    for effect in last.values():
+        if isinstance(effect, Notify):
+            done.append(msgspec.structs.replace(effect, body=told))
+            if offer.recipient is not None:
+                done.append(msgspec.structs.replace(effect, body=told, party=offer.recipient))
+        else:
+            done.append(effect)
+    return offer, done
 
 
 def decided(offer: FlexOffer, effects: Iterable[Effect], status: int = 200) -> Decision:

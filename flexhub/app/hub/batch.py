@@ -43,7 +43,7 @@ class BatchView:
     def __init__(self, rows: Mapping[tuple[str, str], DocumentRow]) -> None:
         self._rows = rows
         self._values: dict[Key, object] = {}
-        self.named: tuple[Key, ...] = ()
+        self.named: frozenset[Key] = frozenset()
 
     def get(self, kind: type[T], id: str) -> T | None:  # noqa: A002 - the documents' own word
         """The document, or None where there is none.
@@ -92,7 +92,7 @@ class Batch:
         known = transaction.journalled([(message.peer, message.id) for message in messages])
         due = transaction.timers([_timer(message) for message in messages if message.peer == TIMER])
         needs = [self._needs(message) for message in messages]
-        keys = {(kind.__name__, id_) for named in needs if isinstance(named, tuple) for kind, id_ in named}
+        keys = {(kind.__name__, id_) for named in needs if isinstance(named, frozenset) for kind, id_ in named}
         view = BatchView(transaction.documents(keys) if keys else {})
         answers = [
             self._answer(message, named, view, known, due) for message, named in zip(messages, needs, strict=True)
@@ -106,9 +106,9 @@ class Batch:
             earliest=min((at for at in self._timers.values() if at is not None), default=None),
         )
 
-    def _needs(self, message: Message) -> tuple[Key, ...] | Exception:
+    def _needs(self, message: Message) -> frozenset[Key] | Exception:
         try:
-            return tuple(self._handler(message.kind).needs(message))
+            return frozenset(self._handler(message.kind).needs(message))
         except Exception as error:
             # One message's failure is not the batch's.
             return _ours(error, message)
@@ -122,7 +122,7 @@ class Batch:
     def _answer(
         self,
         message: Message,
-        needs: tuple[Key, ...] | Exception,
+        needs: frozenset[Key] | Exception,
         view: BatchView,
         known: Mapping[tuple[str, str], JournalRow],
         due: Mapping[tuple[str, str], datetime],

@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from time import monotonic
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
@@ -46,6 +48,11 @@ log = logging.getLogger(__name__)
 MAX_BATCH: Final = 256
 TIMERS_AT_ONCE: Final = 1000
 PAGE: Final = 500
+TOKEN_S: Final = 3.0
+"""How long a token is taken from memory: a revoked one works no longer than that."""
+
+_UNKNOWN: Final[tuple[Bearer | None, float]] = (None, -math.inf)
+
 LONGEST_SLEEP_S: Final = 1.0
 """How late a jump of the clock is noticed at most."""
 
@@ -90,6 +97,7 @@ class Hub:
         clock: the time, as an aware instant.
         ids: fresh identifiers (of questions).
         max_batch: most messages in one commit; 1 switches group commit off.
+        monotonic: seconds that go on whatever the clock says; tokens are remembered by it.
     """
 
     def __init__(  # noqa: PLR0913 - the parts it is composed of
@@ -101,6 +109,7 @@ class Hub:
         ids: Callable[[], str],
         *,
         max_batch: int = MAX_BATCH,
+        monotonic: Callable[[], float] = monotonic,
     ) -> None:
         self.store = store
         self._askers = dict(askers)
@@ -119,7 +128,8 @@ class Hub:
         self._sooner = asyncio.Event()
         self._firing = asyncio.Lock()
         self._listeners: dict[str | None, set[asyncio.Event]] = {}
-        self._tokens: dict[str, Bearer] = {}
+        self._monotonic = monotonic
+        self._tokens: dict[str, tuple[Bearer | None, float]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._accepting = False
         self._messages = self._batches = self._largest = 0
@@ -408,13 +418,20 @@ class Hub:
         return await loop.run_in_executor(self._writer, add_token, self.store, party, role, self._clock())
 
     async def find_token(self, hash: str) -> Bearer | None:  # noqa: A002 - what it is
-        """Whom the token with this hash (`token_hash`) stands for; known ones are answered from memory."""
-        bearer = self._tokens.get(hash)
-        if bearer is None:
-            bearer = await self._read(find_token, self.store, hash)
-            if bearer is not None:
-                self._tokens[hash] = bearer
-        return bearer
+        """Whom the token with this hash (`token_hash`) stands for.
+
+        Known ones are answered from memory for `TOKEN_S`, so that one revoked by another process works no longer.
+        """
+        bearer, until = self._tokens.get(hash, _UNKNOWN)
+        now = self._monotonic()
+        if now < until:
+            return bearer
+        found = await self._read(find_token, self.store, hash)
+        if found is None:
+            self._tokens.pop(hash, None)
+        else:
+            self._tokens[hash] = (found, now + TOKEN_S)
+        return found
 
     @property
     def stats(self) -> Stats:

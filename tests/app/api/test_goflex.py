@@ -70,3 +70,19 @@ def test_a_core_offer_is_read_in_these_words(hub: Live) -> None:
     assert (answer.status, answer.json["offeredById"]) == (200, "ann")
     refused = hub.request("POST", "/flexrequest", "dso", b"{}", {"Content-Type": MEDIA_TYPE})
     assert refused.status == 415
+
+
+@pytest.mark.parametrize("key", [{"Idempotency-Key": "once"}, {}])
+def test_a_repeat_without_a_creation_time_is_a_repeat(
+    fresh: Live, shared: Path, then: datetime, key: dict[str, str]
+) -> None:
+    fresh.clock.now = then
+    body = sample(shared, defaultSchedule=None) | {"id": "r-1"}
+    del body["creationTime"], body["creationInterval"]
+    first = fresh.request("POST", "/flexoffer", "ann", json.dumps(body).encode(), SENT | key)
+    assert first.status == 201, first
+    fresh.clock.now += timedelta(minutes=1)
+    again = fresh.request("POST", "/flexoffer", "ann", json.dumps(body).encode(), SENT | key)
+    assert (again.status, again.json) == (201 if key else 200, first.json)
+    other = json.dumps(body | {"creationTime": fresh.clock.now.isoformat()}).encode()
+    assert fresh.request("POST", "/flexoffer", "ann", other, SENT | key).status == 409

@@ -70,6 +70,18 @@ BAD = [
     Bad("a number as id", _set(id=7), 422, "invalid", "FlexOffer/id"),
     Bad("an id that is no path segment", _set(id="a/b"), 422, "invalid", "FlexOffer/id"),
     Bad("no time zone", _set(created="2026-03-02T12:00:00"), 422, "invalid", "FlexOffer/created"),
+    Bad(
+        "a start in the last year", _set(start_before="9999-12-31T23:59:59Z"), 422, "invalid", "FlexOffer/start_before"
+    ),
+    Bad(
+        "a start in the first year",
+        _set(start_after="0001-01-01T00:00:00+14:00"),
+        422,
+        "invalid",
+        "FlexOffer/start_after",
+    ),
+    Bad("starts over centuries", _set(start_before="2199-01-01T00:00:00Z"), 422, "invalid", "FlexOffer/start_before"),
+    Bad("nothing at all", lambda _: b"{}", 422, "invalid", "FlexOffer"),
     Bad("an energy as text", _slice(energy_kwh="much"), 422, "invalid", "FlexOffer/profiles[0]/slices[2]/energy_kwh"),
     Bad(
         "lo above hi",
@@ -250,6 +262,9 @@ def test_unknown_paths_and_methods_are_problems_too(hub: Live) -> None:
         ("/flexoffer?page=2", "query"),
         ("/flexoffer?cursor=nonsense", "query/cursor"),
         ("/flexoffer/yesterday/2026-03-03T00:00:00Z", "path/from"),
+        ("/flexoffer/0001-01-01T00:00:00+14:00/2026-03-03T00:00:00Z", "path/from"),
+        ("/kpi?to=9999-12-31T23:59:59-14:00", "query/to"),
+        ("/bill?to=0001-01-01T00:00:00Z", "query/to"),
         ("/flexoffer/2026-03-02T00:00:00/2026-03-03T00:00:00Z", "path/from"),
         ("/flexoffer/2026-03-03T00:00:00Z/2026-03-03T00:00:00Z", "path/to"),
         ("/timeseries/schedule/2026-03-03T00:00:00Z/2036-03-03T00:00:00Z", "path/to"),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from flexhub.app.api import stream
+from flexhub.app.hub import loop
 from tests.app.api.live import Live
 from tests.app.market import make_offer, make_request
 
@@ -40,8 +41,10 @@ class Events:
 
     def comment(self) -> None:
         """Wait for a comment."""
-        while not self._response.readline().startswith(b":"):
-            pass
+        while line := self._response.readline():
+            if line.startswith(b":"):
+                return
+        raise EOFError
 
 
 @contextmanager
@@ -96,14 +99,34 @@ def test_a_client_that_comes_back_gets_what_it_missed(fresh: Live) -> None:
         assert events.next()[2]["id"] == "r2"
 
 
-def test_an_aggregator_hears_of_requests_and_plans(fresh: Live) -> None:
+def test_an_aggregator_hears_of_its_portfolio_requests_and_plans(fresh: Live) -> None:
     with listen(fresh, "agr", "?after=0") as events:
         fresh.request("POST", "/flexrequest", "dso", make_request("q1"))
         post(fresh, "p1")
         fresh.plan()
         assert events.next()[1:] == ("flexrequest", fresh.get("/flexrequest", "agr")["items"][0])
-        _, topic, record = events.next()
-        assert (topic, record["assigned"]) == ("plan", 1)
+        told = [events.next()[1:] for _ in range(3)]
+    assert [(topic, data["id"], data["state"]) for topic, data in told[:2]] == [
+        ("flexoffer", "p1", "accepted"),
+        ("flexoffer", "p1", "assigned"),
+    ]
+    assert (told[2][0], told[2][1]["assigned"]) == ("plan", 1)
+    assert fresh.running.hub.store.notices("other-agr", 0, 10) == []
+
+
+def test_a_stream_ends_with_its_token(fresh: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(loop, "TOKEN_S", 0.0)
+    with listen(fresh, "ann") as ann, listen(fresh, "bob") as bob:
+        ann.comment()
+        with fresh.running.hub.store.begin() as transaction:  # as `flexhub keys revoke` does
+            assert transaction.remove_tokens("ann") == 1
+        with pytest.raises(EOFError):
+            while True:
+                ann.comment()
+        bob.comment()
+    assert fresh.request("GET", "/flexoffer", "ann").status == 401
+    assert fresh.request("GET", "/flexoffer", "bob").status == 200
 
 
 def test_an_idle_stream_is_kept_open(fresh: Live, monkeypatch: pytest.MonkeyPatch) -> None:

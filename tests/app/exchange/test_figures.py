@@ -61,3 +61,11 @@ def test_a_total_bounds_what_one_hour_can_take() -> None:
     bound = offer_room(fixed(0, 0, *eight, total_kwh=10.0), NOON, 2)
     assert free.tolist() == pytest.approx([8.0, 8.0])
     assert bound.tolist() == pytest.approx([6.0, 6.0])  # at least 10 - 8 kWh in either hour, at most 8
+
+
+def test_a_long_window_is_looked_at_where_the_period_is() -> None:
+    short = fixed(0, 2, (0.0, 1.0), (0.5, 1.0))
+    long_ = msgspec.structs.replace(short, start_before=NOON + timedelta(days=366))
+    assert offer_room(long_, NOON + HOUR, 1).tolist() == pytest.approx([2.0])  # it may also be elsewhere
+    assert offer_room(long_, NOON - 5 * HOUR, 5).tolist() == [0.0] * 5
+    assert offer_room(short, NOON + 9 * HOUR, 2).tolist() == [0.0] * 2

@@ -15,7 +15,8 @@ from flexhub.adapters.store import open_store
 from flexhub.app.config import Config, StoreSection
 from flexhub.app.exchange.market import Registration
 from flexhub.app.hub.contract import Answer
-from flexhub.app.hub.loop import Hub
+from flexhub.app.hub.loop import TOKEN_S, Hub
+from flexhub.app.hub.tokens import Bearer, token_hash
 from flexhub.app.wiring import assemble
 from flexhub.core.documents import encode
 from flexhub.core.errors import ConfigError, DuplicateError, InternalError, InvalidError
@@ -372,5 +373,21 @@ def test_a_stream_resumes_after_a_number_and_waits_for_more(tmp_path: Path) -> N
             await asyncio.sleep(0)
         with pytest.raises(StopAsyncIteration):
             await asyncio.wait_for(waiting, 5)
+
+    asyncio.run(story())
+
+
+def test_a_token_that_another_process_revokes_works_no_longer_than_seconds(tmp_path: Path) -> None:
+    async def story() -> None:
+        now = [0.0]
+        h = Hub(open_store(url(tmp_path)), {}, {}, Clock(), lambda: "id", monotonic=lambda: now[0])
+        async with running(h):
+            ann, bob = (token_hash(await h.add_token(name, Role.PROSUMER)) for name in ("ann", "bob"))
+            assert await h.find_token(ann) == Bearer("ann", Role.PROSUMER)
+            with h.store.begin() as transaction:
+                transaction.remove_tokens("ann")
+            now[0] += TOKEN_S
+            assert await h.find_token(ann) is None
+            assert await h.find_token(bob) == Bearer("bob", Role.PROSUMER)
 
     asyncio.run(story())
