@@ -55,12 +55,12 @@ def stored(decision: Decision) -> dict[str, FlexOffer]:
     return {p.key.id: p.value for p in decision.puts if isinstance(p.value, FlexOffer)}
 
 
-def test_every_schedule_is_assigned_and_its_issuer_told() -> None:
+def test_every_schedule_is_assigned_and_its_issuer_and_recipient_told() -> None:
     one, two = accepted("one"), accepted("two")
     decision, record = result(assign(one, two), one, two)
     assert {o.state for o in stored(decision).values()} == {State.ASSIGNED}
-    told = [e.subject for e in decision.effects if isinstance(e, Notify) and e.topic == "flexoffer"]
-    assert told == ["one", "two"]
+    told = [(e.party, e.subject) for e in decision.effects if isinstance(e, Notify) and e.topic == "flexoffer"]
+    assert told == [("ann", "one"), (AGGREGATOR, "one"), ("ann", "two"), (AGGREGATOR, "two")]
     due = {e.subject: e.due for e in decision.effects if isinstance(e, SetTimer)}
     assert due == {"one": NOON + timedelta(hours=1), "two": NOON + timedelta(hours=1)}
     assert (record.assigned, record.faults) == (2, ())
