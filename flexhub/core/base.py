@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import msgspec
 
 from flexhub.core.errors import InvalidError
+from flexhub.core.units import LONGEST_S, MOST_SLOTS
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x20/?#\x7f]+$(?!\n)")]
 """An identifier: 1 to 128 characters, no spaces, controls, '/', '?' or '#', so that it can stand in a URL.
@@ -23,15 +24,11 @@ FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 2199
 """Years of the instants that we hold; the sum of one and of a duration that we hold is far from a datetime's limits."""
 
-LONGEST_S: Final = 31_622_400
-
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=LONGEST_S)]
 """A length of time in whole seconds, a leap year at most."""
 
 ResolutionS = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
 """Length of one slot in seconds."""
-
-MOST_SLOTS: Final = 35_136
 
 Slots = Annotated[int, msgspec.Meta(ge=1, le=MOST_SLOTS)]
 """A number of slots, at least one; at most a leap year of quarter-hours."""

@@ -18,11 +18,11 @@ from typing import Annotated, Any
 
 import msgspec
 
-from flexhub.core.base import LONGEST_S, MOST_SLOTS, Id, Instant, Model, ResolutionS, Seconds, Slots, finite, in_utc
+from flexhub.core.base import Id, Instant, Model, ResolutionS, Seconds, Slots, finite, in_utc
 from flexhub.core.errors import InvalidError
 from flexhub.core.price import Price
 from flexhub.core.timegrid import QUARTER_HOUR_S, ceil_to_grid, check_on_grid, floor_to_grid, slot_of
-from flexhub.core.units import TOLERANCE_KWH
+from flexhub.core.units import LONGEST_S, MOST_SLOTS, TOLERANCE_KWH
 
 _INF = math.inf
 Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -276,7 +276,7 @@ class Profile(Model, frozen=True, kw_only=True, gc=False):
             totals that no choice of energies can meet.
     """
 
-    slices: Annotated[tuple[Slice, ...], msgspec.Meta(min_length=1, max_length=35_136)]
+    slices: Annotated[tuple[Slice, ...], msgspec.Meta(min_length=1, max_length=MOST_SLOTS)]
     total_energy_kwh: EnergyRange | None = None
     subtotal_energy_kwh: EnergyRange | None = None
     polytope: Polytope | None = None
@@ -353,7 +353,7 @@ class Schedule(Model, frozen=True, kw_only=True):
     """
 
     start: Instant
-    slices: Annotated[tuple[ScheduleSlice, ...], msgspec.Meta(min_length=1, max_length=35_136)]
+    slices: Annotated[tuple[ScheduleSlice, ...], msgspec.Meta(min_length=1, max_length=MOST_SLOTS)]
     id: Text = "0"
     update: Annotated[int, msgspec.Meta(ge=0)] = 0
     profile: Annotated[int, msgspec.Meta(ge=0)] | None = None

@@ -13,6 +13,7 @@ import msgspec
 from flexhub.core.base import Id, Instant, Model, ResolutionS, in_utc
 from flexhub.core.errors import InvalidError
 from flexhub.core.timegrid import QUARTER_HOUR_S, check_on_grid
+from flexhub.core.units import MOST_SLOTS
 
 
 class SeriesKind(enum.StrEnum):
@@ -72,7 +73,7 @@ class Measurement(Model, frozen=True, kw_only=True):
 
     subject: Id
     start: Instant
-    values_kwh: Annotated[tuple[float | None, ...], msgspec.Meta(min_length=1, max_length=35_136)]
+    values_kwh: Annotated[tuple[float | None, ...], msgspec.Meta(min_length=1, max_length=MOST_SLOTS)]
     quality: tuple[Quality, ...] = ()
     offer: Id | None = None
     resolution_s: ResolutionS = QUARTER_HOUR_S

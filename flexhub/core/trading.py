@@ -14,13 +14,13 @@ from flexhub.core.base import Id, Instant, Model, ResolutionS, finite, in_utc
 from flexhub.core.errors import InvalidError
 from flexhub.core.flexoffer import FlexOffer, Schedule
 from flexhub.core.timegrid import QUARTER_HOUR_S, check_on_grid
-from flexhub.core.units import money
+from flexhub.core.units import MOST_SLOTS, money
 
 Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$", max_length=3)]
 """ISO 4217."""
 
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
-SlotIndex = Annotated[int, msgspec.Meta(ge=0, le=35_136)]
+SlotIndex = Annotated[int, msgspec.Meta(ge=0, le=MOST_SLOTS)]
 
 
 class Disposition(enum.StrEnum):
@@ -71,7 +71,7 @@ class FlexRequest(Model, frozen=True, kw_only=True):
     created: Instant
     expires: Instant
     start: Instant
-    intervals: Annotated[tuple[RequestInterval, ...], msgspec.Meta(min_length=1, max_length=35_136)]
+    intervals: Annotated[tuple[RequestInterval, ...], msgspec.Meta(min_length=1, max_length=MOST_SLOTS)]
     reference: Reference = Reference.BASELINE
     resolution_s: ResolutionS = QUARTER_HOUR_S
     revision: Annotated[int, msgspec.Meta(ge=0)] = 0

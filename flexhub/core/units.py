@@ -17,6 +17,10 @@ from flexhub.core.errors import InvalidError
 TOLERANCE_KWH: Final = 1e-6
 """Energies closer than this are the same: about the resolution of a revenue meter divided by a thousand."""
 
+LONGEST_S: Final = 31_622_400
+MOST_SLOTS: Final = 35_136
+"""The longest time that anything here is about: a leap year, in seconds and in quarter-hours."""
+
 # unit -> (dimension, factor to the core's unit of that dimension)
 UNITS: Final[dict[str, tuple[str, float]]] = {
     "Wh": ("energy", 1e-3),

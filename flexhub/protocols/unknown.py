@@ -70,17 +70,12 @@ def depth(value: object, limit: int = MAX_DEPTH) -> None:
     Raises:
         MalformedError: nested too deep.
     """
-    level: list[object] = [value]
+    level: list[Any] = [value]
     for _ in range(limit + 1):
-        below: list[object] = []
-        for item in level:
-            if isinstance(item, dict):
-                below.extend(item.values())
-            elif isinstance(item, list):
-                below.extend(item)
-        if not below:
+        holders = [item for item in level if isinstance(item, dict | list)]
+        if not holders:
             return
-        level = below
+        level = [inner for item in holders for inner in (item.values() if isinstance(item, dict) else item)]
     raise MalformedError(f"arrays and objects are nested deeper than {limit}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -20,6 +20,7 @@ from flexhub.core.errors import (
     ForbiddenError,
     InfeasibleError,
     InvalidError,
+    MalformedError,
     NotFoundError,
 )
 from flexhub.core.feasibility import infeasible
@@ -27,6 +28,7 @@ from flexhub.core.flexoffer import FlexOffer, State
 from flexhub.core.judge import violations
 from flexhub.core.trading import Contract
 from flexhub.engines.slots import ManagerEngine
+from flexhub.protocols.unknown import depth
 
 _NAMESPACE: Final = uuid.UUID("5b8a8b0e-6f0c-5f0a-9f6e-1f1e8d9f2c11")
 _NULL: Final = b"null"
@@ -66,24 +68,20 @@ def _shallow(offer: FlexOffer) -> FlexOffer:
     Raises:
         InvalidError: extras are nested deeper than `DEEPEST`.
     """
-    if offer.extras and _depth(offer.extras) > DEEPEST:
-        raise InvalidError(f"nested deeper than {DEEPEST}", path="FlexOffer/extras")
+    if offer.extras:
+        _check_depth(offer.extras, "FlexOffer/extras")
     for i, profile in enumerate(offer.profiles):
         for j, piece in enumerate(profile.slices):
-            if piece.extras and _depth(piece.extras) > DEEPEST:
-                path = f"FlexOffer/profiles[{i}]/slices[{j}]/extras"
-                raise InvalidError(f"nested deeper than {DEEPEST}", path=path)
+            if piece.extras:
+                _check_depth(piece.extras, f"FlexOffer/profiles[{i}]/slices[{j}]/extras")
     return offer
 
 
-def _depth(value: object) -> int:
-    """Levels of nesting, without recursion; looks no deeper than it must."""
-    level, depth = [value], 0
-    while level and depth <= DEEPEST:
-        inside = [v for v in level if isinstance(v, dict | list)]
-        level = [x for v in inside for x in (v.values() if isinstance(v, dict) else v)]
-        depth += bool(inside)
-    return depth
+def _check_depth(extras: dict[str, Any], path: str) -> None:
+    try:
+        depth(extras, DEEPEST)
+    except MalformedError as error:
+        raise InvalidError(error.message, path=path) from error
 
 
 def change(offer: FlexOffer, events: Iterable[lifecycle.AnyEvent], now: datetime) -> tuple[FlexOffer, list[Effect]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from datetime import datetime
 from functools import lru_cache
@@ -15,20 +14,16 @@ from msgspec import UNSET, UnsetType
 from flexhub.core import flexoffer as core
 from flexhub.core.errors import InvalidError, LossError
 from flexhub.core.price import Price
+from flexhub.core.units import LONGEST_S, MOST_SLOTS
 from flexhub.mappings.fates import Kind, Loss, Mapped
 from flexhub.mappings.flexoffer.context import KEPT, QUANTITIES, STATES, Context, Sign
 from flexhub.protocols.flexoffer import messages as wire
 from flexhub.protocols.flexoffer import reading as read
-from flexhub.protocols.flexoffer.rules import MULTIPLIERS
+from flexhub.protocols.flexoffer.rules import IDENTIFIER, MULTIPLIERS
 
 ROOT: Final = "FlexOffer"
 PROFILE: Final = "flexOfferProfileConstraints"
 CONSTRAINTS: Final = ("totalEnergyConstraint", "subTotalEnergyConstraint")
-_ID: Final = re.compile(r"[^\x00-\x20/?#\x7f]{1,128}")
-
-MAX_SECONDS: Final = 31_622_400
-MAX_SLOTS: Final = 35_136
-"""Longest span of the core in seconds and in slots (`core.base.Seconds`, `core.base.Slots`)."""
 
 WIRE_NAMES: Final = {
     "created": "creationTime",
@@ -211,10 +206,10 @@ class _Reader:
         for name, told in (("locationId", self.m.location_id), ("locationID", self.m.location_id_v1)):
             if told is UNSET or told is None:
                 continue
-            if name == "locationId" and isinstance(told, str) and _ID.fullmatch(told):
+            if name == "locationId" and isinstance(told, str) and IDENTIFIER.fullmatch(told):
                 return told
             self.kept[name] = told
-            if isinstance(told, str | int) and not isinstance(told, bool) and _ID.fullmatch(str(told)):
+            if isinstance(told, str | int) and not isinstance(told, bool) and IDENTIFIER.fullmatch(str(told)):
                 return str(told)
         return None
 
@@ -261,8 +256,8 @@ class _Reader:
     def _seconds(self, name: str, told: object) -> int | None:
         if not isinstance(told, int):
             return None
-        if not 0 <= told <= MAX_SECONDS:
-            raise InvalidError(f"{told} s is outside 0..{MAX_SECONDS}", path=f"{ROOT}/{name}", clause="GOFLEX")
+        if not 0 <= told <= LONGEST_S:
+            raise InvalidError(f"{told} s is outside 0..{LONGEST_S}", path=f"{ROOT}/{name}", clause="GOFLEX")
         return told
 
     def _moment(self, stem: str) -> datetime | None:
@@ -510,7 +505,7 @@ def _common(piece: wire.Slice, scale: Scale) -> core.Slice | None:
         and pair.__class__ is wire.TariffConstraint
         and shortest.__class__ is int
         and longest.__class__ is int
-        and 1 <= shortest <= longest <= MAX_SLOTS
+        and 1 <= shortest <= longest <= MOST_SLOTS
         and piece.dependency_energy_constraint_list is UNSET
         and piece.dependency_energy_constraint_list_v1 is UNSET
         and piece.uncertain_functions is UNSET
@@ -536,14 +531,14 @@ def _common(piece: wire.Slice, scale: Scale) -> core.Slice | None:
 
 def _identifier(name: str, told: int | str) -> str:
     text = str(told)
-    if not _ID.fullmatch(text):
+    if not IDENTIFIER.fullmatch(text):
         raise InvalidError(f"{text!r} is not an identifier", path=f"{ROOT}/{name}", value=text, clause="V1 Table 1.1")
     return text
 
 
 def _duration(slots: int) -> int:
-    if not 1 <= slots <= MAX_SLOTS:
-        raise InvalidError(f"{slots} intervals are outside 1..{MAX_SLOTS}", clause="V1 Table 2.1")
+    if not 1 <= slots <= MOST_SLOTS:
+        raise InvalidError(f"{slots} intervals are outside 1..{MOST_SLOTS}", clause="V1 Table 2.1")
     return slots
 
 

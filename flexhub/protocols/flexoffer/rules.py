@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import UNSET
 
-from flexhub.core.units import TOLERANCE_KWH
+from flexhub.core.units import LONGEST_S, MOST_SLOTS, TOLERANCE_KWH
 from flexhub.protocols.flexoffer import reading as read
 from flexhub.protocols.flexoffer.messages import Bounds, FlexOffer, PriceSeries, PriceSlice, TariffConstraint
 from flexhub.protocols.rules import Finding, Rule
@@ -28,10 +28,8 @@ MULTIPLIERS: Final = {"1": (1.0, 1000.0), "k": (1.0, 1.0), "M": (1000.0, 1.0)}
 UNITS: Final = {"activeenergy": "Wh", "reactiveenergy": "VAh", "voltage": "V"}
 """V1 flexOfferProfilType in lower case -> the unit of its amounts."""
 
-MAX_DURATION: Final = 35_136
-MAX_SECONDS: Final = 31_622_400
-"""Longest durations: a leap year of quarter-hours, and of seconds."""
-_ID: Final = re.compile(r"[^\x00-\x20/?#\x7f]{1,128}")
+IDENTIFIER: Final = re.compile(r"[^\x00-\x20/?#\x7f]{1,128}")
+"""An id that can stand in a URL."""
 
 
 def mandatory(m: FlexOffer) -> Iterator[Finding]:
@@ -56,7 +54,7 @@ def known_state(m: FlexOffer) -> Iterator[Finding]:
 def identifiers(m: FlexOffer) -> Iterator[Finding]:
     """Text ids can stand in a URL."""
     for name, value in (("id", m.id), ("offeredById", m.offered_by_id)):
-        if isinstance(value, str) and not _ID.fullmatch(value):
+        if isinstance(value, str) and not IDENTIFIER.fullmatch(value):
             yield Finding(name, f"{value!r} is not 1 to 128 characters without blanks, controls, '/', '?' and '#'")
 
 
@@ -158,10 +156,10 @@ def durations(m: FlexOffer) -> Iterator[Finding]:
     for i, piece in enumerate(read.slices(m)):
         shortest, longest = _durations(piece.min_duration, piece.max_duration)
         path = f"flexOfferProfileConstraints[{i}]"
-        if not 1 <= shortest <= MAX_DURATION:
-            yield Finding(f"{path}/minDuration", f"{shortest} is outside 1..{MAX_DURATION}")
-        elif not shortest <= longest <= MAX_DURATION:
-            yield Finding(f"{path}/maxDuration", f"{longest} is outside minDuration {shortest}..{MAX_DURATION}")
+        if not 1 <= shortest <= MOST_SLOTS:
+            yield Finding(f"{path}/minDuration", f"{shortest} is outside 1..{MOST_SLOTS}")
+        elif not shortest <= longest <= MOST_SLOTS:
+            yield Finding(f"{path}/maxDuration", f"{longest} is outside minDuration {shortest}..{MOST_SLOTS}")
 
 
 def bounded(m: FlexOffer) -> Iterator[Finding]:
@@ -225,8 +223,8 @@ def one_assignment_deadline(m: FlexOffer) -> Iterator[Finding]:
         return
     if read.moment(m, "assignment_before") is not None:
         yield Finding("assignmentBeforeStart", "stands beside assignmentBeforeTime")
-    elif not 0 <= told <= MAX_SECONDS:
-        yield Finding("assignmentBeforeStart", f"{told} s is outside 0..{MAX_SECONDS}")
+    elif not 0 <= told <= LONGEST_S:
+        yield Finding("assignmentBeforeStart", f"{told} s is outside 0..{LONGEST_S}")
 
 
 def latest_start(m: FlexOffer) -> Iterator[Finding]:
@@ -254,8 +252,8 @@ def implicit_start(m: FlexOffer) -> Iterator[Finding]:
         return
     if _is_there(m.start_after_time, m.start_after_interval, m.start_before_time, m.start_before_interval):
         yield Finding("startBeforeDuration", "stands beside startAfterTime or startBeforeTime")
-    elif not 0 <= told <= MAX_SECONDS:
-        yield Finding("startBeforeDuration", f"{told} s is outside 0..{MAX_SECONDS}")
+    elif not 0 <= told <= LONGEST_S:
+        yield Finding("startBeforeDuration", f"{told} s is outside 0..{LONGEST_S}")
 
 
 def ends(m: FlexOffer) -> Iterator[Finding]:
@@ -340,8 +338,8 @@ def schedule_counts(m: FlexOffer) -> Iterator[Finding]:
             whole = read.seconds_per_interval(m)
             yield Finding(f"{name}/numSecondsPerInterval", f"{told} differs from the offer's {whole}")
         for i, piece in enumerate(read.first(schedule.schedule_slices) or ()):
-            if isinstance(piece.duration, int) and not 1 <= piece.duration <= MAX_DURATION:
-                yield Finding(f"{name}/scheduleSlices[{i}]/duration", f"{piece.duration} is outside 1..{MAX_DURATION}")
+            if isinstance(piece.duration, int) and not 1 <= piece.duration <= MOST_SLOTS:
+                yield Finding(f"{name}/scheduleSlices[{i}]/duration", f"{piece.duration} is outside 1..{MOST_SLOTS}")
 
 
 def _differ(one: float | None, other: float | None) -> bool:
