@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 
 from flexhub.core.errors import InvalidError
-from flexhub.core.units import LONGEST_S, MOST_SLOTS
+from flexhub.core.units import FIRST_YEAR, LAST_YEAR, LONGEST_S, MOST_SLOTS
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x20/?#\x7f]+$(?!\n)")]
 """An identifier: 1 to 128 characters, no spaces, controls, '/', '?' or '#', so that it can stand in a URL.
@@ -19,10 +19,6 @@ The look-ahead is there since ``$`` also matches before a final newline."""
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """An instant with a time zone; held in UTC."""
-
-FIRST_YEAR: Final = 1970
-LAST_YEAR: Final = 2199
-"""Years of the instants that we hold; the sum of one and of a duration that we hold is far from a datetime's limits."""
 
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=LONGEST_S)]
 """A length of time in whole seconds, a leap year at most."""

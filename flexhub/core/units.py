@@ -21,6 +21,10 @@ LONGEST_S: Final = 31_622_400
 MOST_SLOTS: Final = 35_136
 """The longest time that anything here is about: a leap year, in seconds and in quarter-hours."""
 
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 2199
+"""Years of the instants that we hold; the sum of one and of a duration that we hold is far from a datetime's limits."""
+
 # unit -> (dimension, factor to the core's unit of that dimension)
 UNITS: Final[dict[str, tuple[str, float]]] = {
     "Wh": ("energy", 1e-3),

@@ -36,6 +36,7 @@ WIRE_NAMES: Final = {
     "end_after": "endAfterTime",
     "end_before": "endBeforeTime",
     "total_energy_kwh": CONSTRAINTS[0],
+    "slices": PROFILE,
 }
 """Core field -> wire name, for the paths of errors."""
 
@@ -479,6 +480,8 @@ class _Reader:
         update = read.first(told.update_id) or 0
         if update < 0:
             raise InvalidError(f"{update} is negative", path=f"{path}/updateId", clause="V1 section 2.2.2")
+        if not slices:
+            raise InvalidError("is missing or empty", path=f"{path}/scheduleSlices", clause="V1 section 2.2.2")
         told_id = read.first(told.schedule_id)
         return core.Schedule(
             start=start, slices=tuple(slices), id="0" if told_id is None else str(told_id), update=update

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from msgspec import UNSET, UnsetType
 
+from flexhub.core.units import FIRST_YEAR, LAST_YEAR
 from flexhub.protocols.flexoffer.messages import (
     Bounds,
     FlexOffer,
@@ -75,13 +76,17 @@ def number(*spellings: Number | UnsetType | None) -> float | None:
 
 @lru_cache(maxsize=4096)
 def instant(text: str) -> datetime | None:
-    """An instant in UTC, or None where the text is not one or names no offset."""
+    """An instant in UTC, or None where the text is not one that we hold (`core.units.FIRST_YEAR`) or has no offset."""
     if not _DATETIME.fullmatch(text):
         return None
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
+        return _held(datetime.fromisoformat(text).astimezone(UTC))
     except (ValueError, OverflowError):
         return None
+
+
+def _held(moment: datetime) -> datetime | None:
+    return moment if FIRST_YEAR <= moment.year <= LAST_YEAR else None
 
 
 def seconds_per_interval(offer: FlexOffer) -> int:
@@ -91,9 +96,9 @@ def seconds_per_interval(offer: FlexOffer) -> int:
 
 
 def of_interval(interval: int, seconds: int) -> datetime | None:
-    """First instant of an interval counted from the epoch; None where the calendar ends before."""
+    """First instant of an interval counted from the epoch; None where it is not one that we hold."""
     try:
-        return EPOCH + timedelta(seconds=interval * seconds)
+        return _held(EPOCH + timedelta(seconds=interval * seconds))
     except OverflowError:
         return None
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import UNSET
 
-from flexhub.core.units import LONGEST_S, MOST_SLOTS, TOLERANCE_KWH
+from flexhub.core.units import FIRST_YEAR, LAST_YEAR, LONGEST_S, MOST_SLOTS, TOLERANCE_KWH
 from flexhub.protocols.flexoffer import reading as read
 from flexhub.protocols.flexoffer.messages import Bounds, FlexOffer, PriceSeries, PriceSlice, TariffConstraint
 from flexhub.protocols.rules import Finding, Rule
@@ -30,6 +30,7 @@ UNITS: Final = {"activeenergy": "Wh", "reactiveenergy": "VAh", "voltage": "V"}
 
 IDENTIFIER: Final = re.compile(r"[^\x00-\x20/?#\x7f]{1,128}")
 """An id that can stand in a URL."""
+_YEARS: Final = f"with an offset, from {FIRST_YEAR} to {LAST_YEAR}"
 
 
 def mandatory(m: FlexOffer) -> Iterator[Finding]:
@@ -59,20 +60,20 @@ def identifiers(m: FlexOffer) -> Iterator[Finding]:
 
 
 def times(m: FlexOffer) -> Iterator[Finding]:
-    """Times are instants of the calendar, with an offset from UTC."""
+    """Times are instants of the years that the core holds, with an offset from UTC."""
     for stem, (time_name, interval_name) in read.TIMES.items():
         text, interval = getattr(m, f"{stem}_time"), getattr(m, f"{stem}_interval")
         if isinstance(text, str) and read.instant(text) is None:
-            yield Finding(time_name, f"{text!r} is not an instant with an offset, such as 2020-02-27T20:30:00.000+0000")
+            yield Finding(time_name, f"{text!r} is not an instant {_YEARS}, such as 2020-02-27T20:30:00.000+0000")
         if isinstance(interval, int) and read.of_interval(interval, read.seconds_per_interval(m)) is None:
-            yield Finding(interval_name, f"{interval} is beyond the calendar")
+            yield Finding(interval_name, f"{interval} is not of the years {FIRST_YEAR} to {LAST_YEAR}")
     for name, schedule in read.schedules(m):
         if isinstance(schedule.start_time, str) and read.instant(schedule.start_time) is None:
-            yield Finding(f"{name}/startTime", f"{schedule.start_time!r} is not an instant with an offset")
+            yield Finding(f"{name}/startTime", f"{schedule.start_time!r} is not an instant {_YEARS}")
     for name, series in _series(m):
         begin = series.start_time if isinstance(series, PriceSeries) else None
         if isinstance(begin, str) and read.instant(begin) is None:
-            yield Finding(f"{name}/startTime", f"{begin!r} is not an instant with an offset")
+            yield Finding(f"{name}/startTime", f"{begin!r} is not an instant {_YEARS}")
 
 
 def twins(m: FlexOffer) -> Iterator[Finding]:
@@ -152,7 +153,8 @@ def price_pair(m: FlexOffer) -> Iterator[Finding]:
 
 
 def durations(m: FlexOffer) -> Iterator[Finding]:
-    """1 <= minDuration <= maxDuration, in intervals."""
+    """1 <= minDuration <= maxDuration, in intervals; together no more than a leap year of quarter-hours."""
+    longest_of_all = 0
     for i, piece in enumerate(read.slices(m)):
         shortest, longest = _durations(piece.min_duration, piece.max_duration)
         path = f"flexOfferProfileConstraints[{i}]"
@@ -160,6 +162,10 @@ def durations(m: FlexOffer) -> Iterator[Finding]:
             yield Finding(f"{path}/minDuration", f"{shortest} is outside 1..{MOST_SLOTS}")
         elif not shortest <= longest <= MOST_SLOTS:
             yield Finding(f"{path}/maxDuration", f"{longest} is outside minDuration {shortest}..{MOST_SLOTS}")
+        else:
+            longest_of_all += longest
+    if longest_of_all > MOST_SLOTS:
+        yield Finding("flexOfferProfileConstraints", f"up to {longest_of_all} intervals in all exceed {MOST_SLOTS}")
 
 
 def bounded(m: FlexOffer) -> Iterator[Finding]:
@@ -235,7 +241,7 @@ def latest_start(m: FlexOffer) -> Iterator[Finding]:
 
 
 def some_start(m: FlexOffer) -> Iterator[Finding]:
-    """An interval begins between startAfterTime (by default creationTime) and startBeforeTime."""
+    """An interval begins between startAfterTime (by default creationTime) and startBeforeTime, a year at most."""
     before = read.moment(m, "start_before")
     after = read.moment(m, "start_after") or read.moment(m, "creation")
     if before is None or after is None:
@@ -243,6 +249,8 @@ def some_start(m: FlexOffer) -> Iterator[Finding]:
     seconds = read.seconds_per_interval(m)
     if _first_edge(after.timestamp(), seconds) > before.timestamp():
         yield Finding("startBeforeTime", f"no interval of {seconds} s starts in {after:%FT%TZ}..{before:%FT%TZ}")
+    elif (before - after).total_seconds() > LONGEST_S:
+        yield Finding("startBeforeTime", f"more than {LONGEST_S // 86_400} days after {after:%FT%TZ}")
 
 
 def implicit_start(m: FlexOffer) -> Iterator[Finding]:
@@ -323,6 +331,8 @@ def schedule_complete(m: FlexOffer) -> Iterator[Finding]:
     for name, schedule in read.schedules(m):
         if not _is_there(schedule.start_time, schedule.start_interval):
             yield Finding(f"{name}/startTime", "is missing")
+        if not read.first(schedule.schedule_slices):
+            yield Finding(f"{name}/scheduleSlices", "is missing or empty")
         for i, piece in enumerate(read.first(schedule.schedule_slices) or ()):
             if read.first(piece.energy_amount) is None:
                 yield Finding(f"{name}/scheduleSlices[{i}]/energyAmount", "is missing")
