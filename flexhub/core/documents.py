@@ -5,14 +5,13 @@ Decoding errors carry the path in our notation (``FlexOffer/profiles[0]/slices[2
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Hashable
 from functools import cache
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
-from flexhub.core.errors import FlexhubError, InvalidError, MalformedError
+from flexhub.core.errors import FlexhubError, InvalidError, MalformedError, located
 
 T = TypeVar("T")
 
@@ -21,8 +20,6 @@ VERSION: Final = 1
 
 UPCASTERS: Final[dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]]] = {}
 """(type name, version) -> what turns a document of that version into one of the next."""
-
-_WHERE: Final = re.compile(r" - at `(?P<path>[^`]*)`$")
 
 
 @cache
@@ -38,15 +35,13 @@ def explain(kind: type, error: msgspec.DecodeError) -> FlexhubError:
     name = getattr(kind, "__name__", "document")  # a union has none
     if not isinstance(error, msgspec.ValidationError):
         return MalformedError(f"not JSON: {error}", path=name, clause="RFC 8259")
-    text = str(error)
-    where = _WHERE.search(text)
-    path = where["path"].lstrip("$").replace(".", "/") if where else ""
-    path = f"{name}{path if path.startswith(('/', '[')) or not path else '/' + path}"
+    sentence, below = located(str(error))
+    path = name + below
     cause = error.__cause__
     if isinstance(cause, InvalidError):
         inner = f"{path}/{cause.path}" if cause.path else path
         return InvalidError(cause.message, path=inner, value=cause.value, clause=cause.clause)
-    return InvalidError(text[: where.start()] if where else text, path=path)
+    return InvalidError(sentence, path=path)
 
 
 def decode(kind: type[T], data: bytes | str) -> T:

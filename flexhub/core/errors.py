@@ -21,6 +21,7 @@ Its sentence reads ``path: what is wrong [clause]``, for instance
 
 from __future__ import annotations
 
+import re
 from typing import Final, Literal
 
 Fault = Literal["peer", "ours"]
@@ -134,6 +135,18 @@ class InternalError(FlexhubError):
 
     code = "internal"
     fault = "ours"
+
+
+_WHERE: Final = re.compile(r" - at `\$?(?P<path>[^`]*)`$")
+
+
+def located(text: str) -> tuple[str, str]:
+    """Text of a msgspec error as (sentence, path below the document in our notation): ``/profiles[0]/slices[2]``."""
+    where = _WHERE.search(text)
+    if where is None:
+        return text, ""
+    path = where["path"].replace("[...]", "[*]").replace(".", "/")
+    return text[: where.start()], path if path.startswith(("/", "[")) or not path else f"/{path}"
 
 
 def _leaves(cls: type[FlexhubError]) -> list[type[FlexhubError]]:

@@ -7,14 +7,13 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from flexhub.core.errors import FlexhubError, InvalidError, MalformedError
+from flexhub.core.errors import FlexhubError, InvalidError, MalformedError, located
 
 M = TypeVar("M")
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 """Largest message that is read."""
 
-_WHERE: Final = re.compile(r" - at `(?P<path>[^`]*)`$")
 _BYTE: Final = re.compile(r"\(byte (?P<at>\d+)\)")
 _NO_COMMA: Final = re.compile(rb"\[\s*[-+.\d]+(?:\s+|(?=-))[-+.\d]")
 
@@ -48,9 +47,8 @@ def explained(error: Exception, root: str, data: bytes = b"") -> FlexhubError:
     """Our error for one that msgspec raised while reading JSON."""
     text = str(error)
     if isinstance(error, msgspec.ValidationError):
-        where = _WHERE.search(text)
-        path = where["path"].lstrip("$").replace("[...]", "[*]").replace(".", "/") if where else ""
-        return InvalidError(text[: where.start()] if where else text, path=root + path)
+        sentence, below = located(text)
+        return InvalidError(sentence, path=root + below)
     at = _BYTE.search(text)
     if at is not None:
         offset = int(at["at"])
