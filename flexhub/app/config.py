@@ -80,6 +80,10 @@ class HubSection(Section, frozen=True, kw_only=True):
     zone: str = "UTC"
 
     def __post_init__(self) -> None:
+        unserved = [str(role) for role in self.roles if role is not Role.AGGREGATOR]
+        if unserved or not self.roles:
+            message = f"this version serves {Role.AGGREGATOR}, not {', '.join(unserved) or 'nothing'}"
+            raise InvalidError(message, path="roles")
         host_port(self.listen)
         TimeGrid(zone=self.zone)
 
@@ -178,7 +182,12 @@ def load(path: str | Path, environ: Mapping[str, str] | None = None) -> Config:
         ConfigError: with the line, the key, and what is allowed.
         OSError: the file cannot be read.
     """
-    return parse(Path(path).read_text("utf-8"), str(path), os.environ if environ is None else environ)
+    try:
+        text = Path(path).read_text("utf-8")
+    except UnicodeDecodeError as error:
+        sentence = f"not UTF-8: {error.reason} at byte {error.start}"
+        raise ConfigError(sentence, path=str(path), clause="TOML 1.0") from error
+    return parse(text, str(path), os.environ if environ is None else environ)
 
 
 def parse(text: str, name: str = "configuration", environ: Mapping[str, str] | None = None) -> Config:

@@ -62,7 +62,7 @@ def _participants(file: Path) -> tuple[Any, Any]:
     try:
         told = msgspec.toml.decode(file.read_bytes(), type=Participants)
         return (msgspec.convert(told.one, Participant), msgspec.convert(told.other, Participant))
-    except (msgspec.DecodeError, OSError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{error}; [one] and [other] each hold party and token", path=str(file)) from error
 
 

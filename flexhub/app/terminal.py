@@ -22,16 +22,20 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The file; - reads from stdin.")]
 """The file that a command reads with `read`."""
 
+MOST_BYTES: Final = 1 << 28
+"""More than any message may have; what has no end, such as /dev/zero, is not read for ever."""
+
 PATIENCE_S: Final = 1.0
 """Work longer than this shows a bar."""
 
 
 def read(file: Path) -> bytes:
-    """The bytes of a file, or of stdin for "-". A file that can't be read is wrong usage."""
+    """The bytes of a file, or of stdin for "-", `MOST_BYTES` at most. A file that can't be read is wrong usage."""
     if str(file) == "-":
-        return sys.stdin.buffer.read()
+        return sys.stdin.buffer.read(MOST_BYTES)
     try:
-        return file.read_bytes()
+        with file.open("rb") as opened:
+            return opened.read(MOST_BYTES)
     except OSError as error:
         raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILE") from error
 
@@ -63,7 +67,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str |
     from rich.text import Text  # noqa: PLC0415 - as above
 
     cells = [list(row) for row in rows]
-    out = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    out = Table(
+        title=title, title_justify="left", box=None, header_style="bold", pad_edge=False, show_header=any(columns)
+    )
     for i, name in enumerate(columns):
         numeric = bool(cells) and all(_is_number(row[i]) for row in cells)
         out.add_column(name, justify="right" if numeric else "left", overflow="fold")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import DBAPIError
+
+from flexhub.adapters.store import check_url
+from flexhub.core.errors import ConfigError
 
 
 def _config() -> Config:
@@ -17,24 +23,41 @@ def _config() -> Config:
     return config
 
 
-def upgrade(url: str, revision: str = "head") -> None:
-    """Run the migrations that the database lacks; creates it where there is none."""
-    config = _config()
+@contextmanager
+def _reached(url: str) -> Iterator[Engine]:
+    check_url(url)
     engine = create_engine(url)
     try:
-        with engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, revision)
+        yield engine
+    except DBAPIError as error:
+        raise ConfigError(f"the store cannot be used: {error.orig}", path="store/url", value=url) from error
     finally:
         engine.dispose()
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Run the migrations that the database lacks; creates it where there is none.
+
+    Raises:
+        ConfigError: there can be no database at this address, or it is none of ours.
+    """
+    config = _config()
+    with _reached(url) as engine, engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
 
 
 def current(url: str) -> tuple[str | None, str | None]:
-    """The database's revision (None: empty), and the newest."""
-    engine = create_engine(url)
-    try:
-        with engine.connect() as connection:
-            here = MigrationContext.configure(connection).get_current_revision()
-    finally:
-        engine.dispose()
-    return here, ScriptDirectory.from_config(_config()).get_current_head()
+    """The database's revision (None: empty, or not there), and the newest.
+
+    Raises:
+        ConfigError: as `upgrade`.
+    """
+    here = None
+    newest = ScriptDirectory.from_config(_config()).get_current_head()
+    with _reached(url) as engine:
+        file = engine.url.database
+        if file and Path(file).exists():  # looking makes no database
+            with engine.connect() as connection:
+                here = MigrationContext.configure(connection).get_current_revision()
+    return here, newest

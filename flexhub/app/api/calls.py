@@ -172,11 +172,11 @@ def _owner(caller: Bearer) -> str | None:
     return None if caller.role in (Role.AGGREGATOR, Role.ADMIN) else caller.party
 
 
-def _checked(since: datetime, until: datetime) -> tuple[datetime, datetime]:
+def _checked(since: datetime, until: datetime, where: str = "path") -> tuple[datetime, datetime]:
     if until <= since:
-        raise InvalidError("to is not after from", path="path/to", value=until.isoformat())
+        raise InvalidError("to is not after from", path=f"{where}/to", value=until.isoformat())
     if until - since > LONGEST:
-        raise InvalidError(f"longer than {LONGEST.days} days", path="path/to", value=until.isoformat())
+        raise InvalidError(f"longer than {LONGEST.days} days", path=f"{where}/to", value=until.isoformat())
     return since, until
 
 
@@ -187,7 +187,7 @@ def _today(service: Service, args: m.OptionalPeriod) -> tuple[datetime, datetime
         since = service.clock().replace(hour=0, minute=0, second=0, microsecond=0)
         if args.to is not None:
             since = min(since, args.to - day)
-    return _checked(since, args.to or since + day)
+    return _checked(since, args.to or since + day, "query")
 
 
 async def _offers_of(service: Service, caller: Bearer, period: tuple[datetime, datetime]) -> list[FlexOffer]:

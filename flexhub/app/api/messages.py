@@ -83,7 +83,10 @@ class Resume(Arguments, frozen=True, kw_only=True):
     """Where a stream begins."""
 
     after: (
-        Annotated[int, msgspec.Meta(ge=0, description="Event id after which to begin; `Last-Event-ID` goes before it.")]
+        Annotated[
+            int,
+            msgspec.Meta(ge=0, lt=10**18, description="Event id after which to begin; `Last-Event-ID` goes before it."),
+        ]
         | None
     ) = None
 

@@ -80,10 +80,11 @@ def of(error: FlexhubError, instance: str) -> Problem:
         title=title,
         status=status,
         detail="The hub failed on this message; nothing of it was stored." if ours else error.message,
-        instance=instance,
+        instance=instance.encode(errors="replace").decode(),
         code=code,
         path="" if ours else error.path,
-        value="" if ours else error.value[:200],
+        # A header may hold bytes that are no UTF-8.
+        value="" if ours else error.value[:200].encode(errors="replace").decode(),
         clause="" if ours else error.clause,
     )
 

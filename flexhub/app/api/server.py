@@ -205,6 +205,7 @@ def message_id(request: web.Request) -> str:
         return f"{_PROCESS}-{next(_COUNTER)}"
     try:
         msgspec.convert(key, Id)
-    except msgspec.ValidationError as error:
+        key.encode()
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise InvalidError(str(error), path="header/Idempotency-Key", value=key) from error
     return f"{request.method} {request.path} {key}"

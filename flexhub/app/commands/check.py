@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flexhub.app import terminal
 from flexhub.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from flexhub.app.config import Config
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -25,6 +28,7 @@ def check(
     """
     try:
         found = terminal.configuration(file)
+        _try(found)
     except ConfigError as error:
         if not as_json:
             typer.echo(str(error), err=True)
@@ -36,3 +40,13 @@ def check(
         terminal.json_line({"ok": True, "name": found.hub.name, "listen": found.hub.listen, "roles": roles})
     else:
         typer.echo(f"{file} is fine: {found.hub.name} serves {', '.join(roles)} on {found.hub.listen}")
+
+
+def _try(config: Config) -> None:
+    """What a hub would find wrong when it starts: the store's address, the engine, the certificate."""
+    from flexhub.adapters.store import check_url  # noqa: PLC0415 - a key that is wrong is told before the hub loads
+    from flexhub.app.wiring import engine_of, tls_context  # noqa: PLC0415 - as above
+
+    check_url(config.store.url)
+    engine_of(config)
+    tls_context(config)

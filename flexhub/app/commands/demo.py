@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -23,9 +25,10 @@ from flexhub.app.demo.results import Result, dump
 from flexhub.app.demo.scene import POWER_KW, Scene, set_scene
 from flexhub.app.pages import Settings
 from flexhub.app.wiring import running
-from flexhub.core.errors import ConfigError
+from flexhub.core.errors import ConfigError, InvalidError
 from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.registry import Role
+from flexhub.core.timegrid import TimeGrid
 from flexhub.core.units import parse_quantity
 from flexhub.engines.reference.manager import FLAT, ReferenceManager
 
@@ -69,9 +72,20 @@ def demo(  # noqa: PLR0913 - options
     Exits with 1 if a schedule breaks its offer's bounds, a session gets less than it is due, or the peak doesn't fall.
     """
     address = listen or ("127.0.0.1:0" if leave else LISTEN)
-    if host_port(address)[0] not in LOOPBACK:
-        raise typer.BadParameter(f"{address} is not a loopback address", param_hint="--listen")
-    scene = set_scene(sessions, _day(day), zone, seed, parse_quantity(power, "power"))
+    with _usage("--listen"):
+        if host_port(address)[0] not in LOOPBACK:
+            raise InvalidError(f"{address} is not a loopback address")
+    with _usage("--power"):
+        power_kw = parse_quantity(power, "power")
+        if power_kw <= 0:
+            raise InvalidError(f"{power!r} is not above zero")
+    with _usage("--zone"):
+        TimeGrid(zone=zone)
+    if dump_to is not None and dump_to.exists() and not dump_to.is_dir():
+        raise typer.BadParameter(f"{dump_to} is not a folder", param_hint="--dump")
+    if sessions is not None and not sessions.is_file():
+        raise typer.BadParameter(f"{sessions}: no such file", param_hint="--sessions")
+    scene = set_scene(sessions, _day(day), zone, seed, power_kw)
 
     import uvloop  # noqa: PLC0415 - not on every platform, and only where a hub runs
 
@@ -91,6 +105,15 @@ class Wishes(NamedTuple):
     dump: Path | None
     leave: bool
     as_json: bool
+
+
+@contextmanager
+def _usage(option: str) -> Iterator[None]:
+    """What is wrong with an option's value is wrong usage."""
+    try:
+        yield
+    except InvalidError as error:
+        raise typer.BadParameter(error.message, param_hint=option) from error
 
 
 def _day(text: str | None) -> date | None:

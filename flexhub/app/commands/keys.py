@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from flexhub.adapters.store import open_store
 from flexhub.adapters.store.interface import Store
 from flexhub.app import terminal
 from flexhub.app.hub.tokens import add_token
+from flexhub.core.base import Id
 from flexhub.core.registry import Role
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
@@ -46,6 +48,11 @@ def add(
     as_json: terminal.AsJson = False,
 ) -> None:
     """Make a token and print it. Only its hash is kept, so it can't be shown again."""
+    try:
+        msgspec.convert(party, Id)
+    except msgspec.ValidationError as error:
+        wanted = "1 to 128 characters without spaces, controls, '/', '?' and '#'"
+        raise typer.BadParameter(f"{party!r} is no id: {wanted}", param_hint="PARTY") from error
     with _store(config) as store:
         token = add_token(store, party, role, datetime.now(UTC))
     if as_json:

@@ -21,7 +21,7 @@ class Bearer(msgspec.Struct, frozen=True):
 
 def token_hash(token: str) -> str:
     """SHA-256 of a token in hex. Tokens are random, so neither salt nor stretching is needed."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
 
 
 def add_token(store: Store, party: str, role: Role, now: datetime) -> str:

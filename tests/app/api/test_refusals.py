@@ -239,6 +239,17 @@ def test_transport_is_judged_before_the_body_is_read(hub: Live) -> None:
     assert twin.status == 201
 
 
+def test_headers_that_are_no_utf_8_are_refused(hub: Live) -> None:
+    offer = encode(make_offer("latin", "ann"))
+    sent = {"Content-Type": "application/json"}
+    answer = hub.request("POST", "/flexoffer", "ann", offer, {"Authorization": "Bearer \xe9"})
+    _problem(answer, 401, "unauthorized", "header/Authorization")
+    answer = hub.request("POST", "/flexoffer", "ann", offer, sent | {"Idempotency-Key": "caf\xe9"})
+    _problem(answer, 422, "invalid", "header/Idempotency-Key")
+    assert hub.request("GET", "/flexoffer/latin").status == 404
+    assert hub.request("POST", "/flexoffer", "ann", offer, sent | {"Idempotency-Key": "cafe"}).status == 201
+
+
 def test_bytes_that_are_no_http_are_refused(hub: Live) -> None:
     for head in ("FLEX\n\n", f"GET /health HTTP/1.1\nHost: x\nX: {'a' * 20_000}\n\n"):
         assert _raw(hub, head)[8:13] == b" 400 "
@@ -264,6 +275,8 @@ def test_unknown_paths_and_methods_are_problems_too(hub: Live) -> None:
         ("/flexoffer/yesterday/2026-03-03T00:00:00Z", "path/from"),
         ("/flexoffer/0001-01-01T00:00:00+14:00/2026-03-03T00:00:00Z", "path/from"),
         ("/kpi?to=9999-12-31T23:59:59-14:00", "query/to"),
+        ("/kpi?from=2026-03-02T00:00:00Z&to=2026-03-01T00:00:00Z", "query/to"),
+        ("/flexoffer/stream?after=1000000000000000000", "query/after"),
         ("/bill?to=0001-01-01T00:00:00Z", "query/to"),
         ("/flexoffer/2026-03-02T00:00:00/2026-03-03T00:00:00Z", "path/from"),
         ("/flexoffer/2026-03-03T00:00:00Z/2026-03-03T00:00:00Z", "path/to"),

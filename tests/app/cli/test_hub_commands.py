@@ -148,3 +148,58 @@ def test_db_current_is_no_before_and_yes_after_the_upgrade(flexhub: Program) -> 
     upgraded = json.loads(flexhub("db", "upgrade", "--json").out)
     assert upgraded["revision"] == upgraded["newest"]
     assert flexhub("db", "current").code == 0
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "says"),
+    [
+        ('"sqlite:///hub.db"', '"mysql://hub"', "store/url: the store is an SQLite file"),
+        ("[store]", '[plan]\nengine = "nope"\n[store]', "plan/engine: no manager is called 'nope'"),
+        ("[store]", '[tls]\ncert = "no.pem"\nkey = "no.pem"\n[store]', "tls/cert: no certificate"),
+        ("[hub]", '[hub]\nroles = ["utility"]', "this version serves aggregator, not utility"),
+    ],
+)
+def test_what_a_hub_would_refuse_is_found_by_check(
+    flexhub: Program, hub_toml: Path, good: str, bad: str, says: str
+) -> None:
+    assert flexhub("check", hub_toml.name).code == 0
+    hub_toml.write_text(GOOD.replace(good, bad))
+    ran = flexhub("check", hub_toml.name)
+    assert (ran.code, ran.out) == (1, "")
+    assert says in ran.err
+    ran = flexhub("run", hub_toml.name)
+    assert (ran.code, ran.out) == (2, "")
+    assert says in ran.err
+
+
+def test_files_that_are_something_else_are_told_in_one_sentence(flexhub: Program, hub_toml: Path) -> None:
+    (hub_toml.parent / "noise.toml").write_bytes(b"\xc9\x00")
+    (hub_toml.parent / "noise.db").write_bytes(b"\xc9" * 4096)
+    ran = flexhub("run", "noise.toml")
+    assert (ran.code, ran.err) == (
+        2,
+        "flexhub: noise.toml: not UTF-8: invalid continuation byte at byte 0 [TOML 1.0]\n",
+    )
+    assert flexhub("check", "noise.toml").code == 1
+    for url in ("sqlite:///noise.db", "sqlite:///absent/hub.db"):
+        hub_toml.write_text(GOOD.replace("sqlite:///hub.db", url))
+        for command in (("run", hub_toml.name), ("keys", "list"), ("db", "upgrade")):
+            ran = flexhub(*command)
+            assert (ran.code, ran.out) == (2, "")
+            assert ran.err.startswith("flexhub: store/url: the store cannot be used: ")
+            assert len(ran.err.splitlines()) == 1
+
+
+def test_looking_at_a_store_does_not_make_one(flexhub: Program, hub_toml: Path) -> None:
+    ran = flexhub("db", "current")
+    assert (ran.code, ran.out) == (1, "sqlite:///hub.db: no tables, newest is 0001\n")
+    assert not (hub_toml.parent / "hub.db").exists()
+
+
+@pytest.mark.parametrize("party", ["", "a b", "a/b", "x" * 129])
+def test_a_token_is_for_an_id(flexhub: Program, hub_toml: Path, party: str) -> None:
+    assert hub_toml.exists()
+    ran = flexhub("keys", "add", "--", party)
+    assert (ran.code, ran.out) == (2, "")
+    assert "is no id" in ran.err
+    assert flexhub("keys", "add", "--", "a-b").code == 0
