@@ -29,7 +29,7 @@ from flexhub.core.registry import Role
 OFFERS = 12_000
 NAIVE_OFFERS = 1_500
 WARM_UP = 500
-CONNECTIONS = 64
+CONNECTIONS = 128
 PROSUMERS = 50
 SLICES = 16
 LONGEST_S = 120
@@ -86,7 +86,6 @@ async def serve(folder: Path, max_batch: int) -> None:
         sys.stdout.write(msgspec.json.encode(Ready(running.port, tokens)).decode() + "\n")
         sys.stdout.flush()
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-        print(running.hub.stats, running.hub.stats.mean_batch, file=sys.stderr)
 
 
 def _url(folder: Path) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from copy import copy
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -32,6 +33,17 @@ Slots = Annotated[int, msgspec.Meta(ge=1, le=MOST_SLOTS)]
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Base of the core's types: immutable, compared by value, JSON in and out, unknown fields refused."""
+
+
+M = TypeVar("M", bound=msgspec.Struct)
+
+
+def renewed(model: M, **fields: object) -> M:
+    """A copy with other values of fields that no check of its type concerns, so that none is run again."""
+    other = copy(model)
+    for name, value in fields.items():
+        msgspec.structs.force_setattr(other, name, value)
+    return other
 
 
 def in_utc(model: msgspec.Struct, fields: Iterable[str]) -> None:

@@ -41,12 +41,14 @@ def infeasible(offer: FlexOffer, now: datetime) -> bool:
 
     Of offers with a plain profile (`_plain`) only the timing is looked at, since their existence proves the rest: with
     one range in each slice, R_t is the interval ``[max(lo_t-1 + lo, floor), min(hi_t-1 + hi, ceiling)]``, and a
-    `Profile` with a sub-total or total that leaves one of them empty cannot be made. Start and end constraints are
-    exact in `_timing`, and nothing else couples times with energies but total costs and two-mode operation.
+    `Profile` with a sub-total or total that leaves one of them empty cannot be made. Nothing else couples times with
+    energies but total costs and two-mode operation. Validation has left a start in an explicit window; implicit ones
+    and end constraints are exact in `_timing`.
     """
     if offer.total_cost_eur is None:
+        any_time = offer.start_before_duration_s is None and offer.end_after is None and offer.end_before is None
         for profile in offer.profiles:
-            if _plain(profile) and _timing(offer, profile, now) is not None:
+            if _plain(profile) and (any_time or _timing(offer, profile, now) is not None):
                 return False
     return feasible_schedule(offer, now) is None and decides(offer)
 

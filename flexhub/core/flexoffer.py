@@ -323,7 +323,11 @@ class Profile(Model, frozen=True, kw_only=True, gc=False):
 
     def duration_slots(self) -> tuple[int, int]:
         """Least and greatest number of slots of the slices together, without the payback of a two-mode operation."""
-        return sum(s.min_duration for s in self.slices), sum(s.max_duration for s in self.slices)
+        least = most = 0
+        for piece in self.slices:
+            least += piece.min_duration
+            most += piece.max_duration
+        return least, most
 
     def span_slots(self, resolution_s: int) -> tuple[int, int]:
         """Least and greatest number of slots of a schedule, with the payback of a two-mode operation."""
@@ -343,7 +347,7 @@ class ScheduleSlice(Model, frozen=True, kw_only=True, gc=False):
         finite(self, ("energy_kwh", "price_eur_per_kwh"))
 
 
-class Schedule(Model, frozen=True, kw_only=True):
+class Schedule(Model, frozen=True, kw_only=True, gc=False):
     """What is to happen: a start and one energy per slice.
 
     `profile` names the profile taken, by its index; None leaves it to be recognised. `update` counts re-assignments.
@@ -384,7 +388,7 @@ class Schedule(Model, frozen=True, kw_only=True):
         return self.start + timedelta(seconds=self.slots() * resolution_s)
 
 
-class FlexOffer(Model, frozen=True, kw_only=True):
+class FlexOffer(Model, frozen=True, kw_only=True, gc=False):
     """One party's flexibility.
 
     Time flexibility is explicit (`start_after` and `start_before`) or implicit (`start_before_duration_s`: any start

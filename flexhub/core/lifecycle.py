@@ -10,9 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-import msgspec
-
-from flexhub.core.base import Model
+from flexhub.core.base import Model, renewed
 from flexhub.core.effects import Effect, Notify, SetTimer
 from flexhub.core.errors import ExpiredError, IllegalTransitionError, InvalidError
 from flexhub.core.flexoffer import FlexOffer, Schedule, State
@@ -216,10 +214,10 @@ def _may_assign(offer: FlexOffer, schedule: Schedule, now: datetime) -> None:
 
 def _apply(offer: FlexOffer, event: AnyEvent, target: State) -> FlexOffer:
     if isinstance(event, Revised):
-        return msgspec.structs.replace(event.offer, state=target, state_reason=None, schedule=None)
+        return renewed(event.offer, state=target, state_reason=None, schedule=None)
     if isinstance(event, Assigned):
-        return msgspec.structs.replace(offer, state=target, state_reason=None, schedule=event.schedule)
-    return msgspec.structs.replace(offer, state=target, state_reason=getattr(event, "reason", None))
+        return renewed(offer, state=target, state_reason=None, schedule=event.schedule)
+    return renewed(offer, state=target, state_reason=getattr(event, "reason", None))
 
 
 def _timers(offer: FlexOffer, now: datetime) -> list[Effect]:

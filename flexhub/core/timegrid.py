@@ -38,17 +38,17 @@ def check_on_grid(instant: datetime, resolution_s: int, path: str, clause: str =
 
 def floor_to_grid(instant: datetime, resolution_s: int) -> datetime:
     """The last slot edge at or before the instant."""
-    return EPOCH + timedelta(seconds=int((instant - EPOCH).total_seconds() // resolution_s) * resolution_s)
+    return instant_of(slot_of(instant, resolution_s), resolution_s)
 
 
 def ceil_to_grid(instant: datetime, resolution_s: int) -> datetime:
     """The first slot edge at or after the instant."""
-    return EPOCH - timedelta(seconds=int((EPOCH - instant).total_seconds() // resolution_s) * resolution_s)
+    return instant_of(-int(-instant.timestamp() // resolution_s), resolution_s)
 
 
 def slot_of(instant: datetime, resolution_s: int) -> int:
     """The slot that holds the instant: whole resolutions since the epoch."""
-    return int((instant - EPOCH).total_seconds() // resolution_s)
+    return int(instant.timestamp() // resolution_s)
 
 
 def instant_of(slot: int, resolution_s: int) -> datetime:

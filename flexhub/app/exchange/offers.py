@@ -12,6 +12,7 @@ import msgspec
 from flexhub.app.exchange.papers import Change, Membership, file_offer
 from flexhub.app.hub.contract import Answer, Decision, Key, Message, View
 from flexhub.core import lifecycle
+from flexhub.core.base import renewed
 from flexhub.core.documents import decode, encode
 from flexhub.core.effects import Effect, Notify, SetTimer
 from flexhub.core.errors import (
@@ -106,9 +107,9 @@ def change(offer: FlexOffer, events: Iterable[lifecycle.AnyEvent], now: datetime
     done: list[Effect] = []
     for effect in last.values():
         if isinstance(effect, Notify):
-            done.append(msgspec.structs.replace(effect, body=told))
+            done.append(renewed(effect, body=told))
             if offer.recipient is not None:
-                done.append(msgspec.structs.replace(effect, body=told, party=offer.recipient))
+                done.append(renewed(effect, body=told, party=offer.recipient))
         else:
             done.append(effect)
     return offer, done
@@ -117,7 +118,7 @@ def change(offer: FlexOffer, events: Iterable[lifecycle.AnyEvent], now: datetime
 def decided(offer: FlexOffer, effects: Iterable[Effect], status: int = 200) -> Decision:
     """Store the offer and answer with it."""
     body = encode(offer)
-    put = msgspec.structs.replace(file_offer(offer), body=body)
+    put = renewed(file_offer(offer), body=body)
     return Decision(answer=Answer(status=status, body=body), puts=(put,), effects=tuple(effects))
 
 
@@ -225,7 +226,7 @@ class PostOffer(_Judging):
             raise InvalidError("the recipient assigns schedules", path="FlexOffer/schedule")
         contract = in_force(view.get(Membership, message.peer), draft, now)
         check(draft, now)
-        offer = msgspec.structs.replace(
+        offer = renewed(
             draft, state=State.INITIAL, state_reason=None, contract=contract.id, recipient=contract.aggregator
         )
         events = (lifecycle.Submitted(), self.verdict(offer, contract, now))

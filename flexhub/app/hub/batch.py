@@ -1,11 +1,13 @@
 """One batch of messages: what is known is looked up, each is decided in turn, and all outcomes are written at once.
 
-Runs in the writer's thread, inside the batch's transaction. A message that is refused leaves nothing behind; later
-messages of the batch see what earlier ones wrote.
+The database is the writer's thread's, the decisions are the event loop's: they are pure and short, and two threads of
+Python that hand the interpreter's lock to and fro take a third longer for the same work. A message that is refused
+leaves nothing behind; later messages of the batch see what earlier ones wrote.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -25,6 +27,10 @@ log = logging.getLogger(__name__)
 
 STALE: Final = Answer(status=410)
 """The answer to a timer's message whose timer was moved or cleared meanwhile; nothing is journalled."""
+
+
+TURN: Final = 16
+"""So many messages are decided before others have their turn on the event loop."""
 
 
 class Outcome(NamedTuple):
@@ -75,6 +81,7 @@ class Batch:
         questions: frozenset[tuple[str, str]],
         now: datetime,
         ids: Callable[[], str],
+        messages: Sequence[Message],
     ) -> None:
         self._handlers = handlers
         self._questions = questions
@@ -86,20 +93,38 @@ class Batch:
         self._asks: list[AskRow] = []
         self._answered: list[str] = []
         self._timers: dict[tuple[str, str], datetime | None] = {}
+        self._messages = messages
+        self._needed = [self._needs(message) for message in messages]
+        self._known: Mapping[tuple[str, str], JournalRow] = {}
+        self._due: Mapping[tuple[str, str], datetime] = {}
+        self._view = BatchView({})
+        self._answers: list[Answer | Exception] = []
 
-    def run(self, messages: Sequence[Message], transaction: Transaction) -> Outcome:
-        """Decide all messages and write what they change."""
-        known = transaction.journalled([(message.peer, message.id) for message in messages])
-        due = transaction.timers([_timer(message) for message in messages if message.peer == TIMER])
-        needs = [self._needs(message) for message in messages]
-        keys = {(kind.__name__, id_) for named in needs if isinstance(named, frozenset) for kind, id_ in named}
-        view = BatchView(transaction.documents(keys) if keys else {})
-        answers = [
-            self._answer(message, named, view, known, due) for message, named in zip(messages, needs, strict=True)
-        ]
-        self._write(transaction)
+    def look_up(self, transaction: Transaction) -> None:
+        """Read what is known about the messages. In the writer's thread."""
+        self._known = transaction.journalled([(message.peer, message.id) for message in self._messages])
+        self._due = transaction.timers([_timer(message) for message in self._messages if message.peer == TIMER])
+        keys = {(kind.__name__, id_) for named in self._needed if isinstance(named, frozenset) for kind, id_ in named}
+        if keys:
+            self._view = BatchView(transaction.documents(keys))
+
+    async def decide(self) -> None:
+        """Decide all messages, in order. On the event loop."""
+        for done, (message, needs) in enumerate(zip(self._messages, self._needed, strict=True), 1):
+            self._answers.append(self._answer(message, needs))
+            if done % TURN == 0:
+                await asyncio.sleep(0)
+
+    def write(self, transaction: Transaction) -> Outcome:
+        """Write what the messages change. In the writer's thread."""
+        transaction.add_journal([self._journal_row(*entry) for entry in self._journal.values()])
+        transaction.put_documents(list(self._documents.values()))
+        transaction.add_notices(self._notices)
+        transaction.remove_asks(self._answered)
+        transaction.add_asks(self._asks)
+        transaction.set_timers(self._timers)
         return Outcome(
-            answers=answers,
+            answers=self._answers,
             asks=[Question(**row._asdict()) for row in self._asks],
             answered=self._answered,
             parties={row.party for row in self._notices},
@@ -119,25 +144,18 @@ class Batch:
             raise ConfigError(f"no handler for messages of kind {kind}", path="Message/kind", value=kind)
         return handler
 
-    def _answer(
-        self,
-        message: Message,
-        needs: frozenset[Key] | Exception,
-        view: BatchView,
-        known: Mapping[tuple[str, str], JournalRow],
-        due: Mapping[tuple[str, str], datetime],
-    ) -> Answer | Exception:
-        before = self._before(message, known)
+    def _answer(self, message: Message, needs: frozenset[Key] | Exception) -> Answer | Exception:
+        before = self._before(message)
         if before is not None:
             self._consume(message)
             return before
-        if message.peer == TIMER and not self._still_due(message, due):
+        if message.peer == TIMER and not self._still_due(message):
             return STALE
         try:
             if isinstance(needs, Exception):
                 raise needs  # noqa: TRY301 - refused here as if by `decide`
-            view.named = needs
-            decision = self._handlers[message.kind].decide(message, view, self._now)
+            self._view.named = needs
+            decision = self._handlers[message.kind].decide(message, self._view, self._now)
             rows = [_document_row(put) for put in decision.puts]
             kept = self._effects(decision.effects)
         except Exception as error:
@@ -148,14 +166,14 @@ class Batch:
             decision, rows, kept = _refused(refusal), [], ([], [], {})
         self._keep(message, decision, rows, kept)
         for put in decision.puts:
-            view.put(put)
+            self._view.put(put)
         return decision.answer
 
-    def _before(self, message: Message, known: Mapping[tuple[str, str], JournalRow]) -> Answer | Exception | None:
+    def _before(self, message: Message) -> Answer | Exception | None:
         """The answer that this message got when it first came; None if it comes for the first time."""
         key = (message.peer, message.id)
         earlier = self._journal.get(key)
-        row = known.get(key)
+        row = self._known.get(key)
         if earlier is not None:
             kind, conversation, body, answer = earlier[0].kind, earlier[0].conversation, earlier[0].body, earlier[1]
         elif row is not None:
@@ -171,9 +189,9 @@ class Batch:
             value=message.id,
         )
 
-    def _still_due(self, message: Message, due: Mapping[tuple[str, str], datetime]) -> bool:
+    def _still_due(self, message: Message) -> bool:
         key = _timer(message)
-        return isinstance(message.value, Due) and self._timers.get(key, due.get(key)) == message.value.due
+        return isinstance(message.value, Due) and self._timers.get(key, self._due.get(key)) == message.value.due
 
     def _consume(self, message: Message) -> None:
         """A timer that fired, or a question that is answered, is over."""
@@ -211,14 +229,6 @@ class Batch:
         self._notices += notices
         self._asks += asks
         self._timers |= timers
-
-    def _write(self, transaction: Transaction) -> None:
-        transaction.add_journal([self._journal_row(*entry) for entry in self._journal.values()])
-        transaction.put_documents(list(self._documents.values()))
-        transaction.add_notices(self._notices)
-        transaction.remove_asks(self._answered)
-        transaction.add_asks(self._asks)
-        transaction.set_timers(self._timers)
 
     def _journal_row(self, message: Message, answer: Answer) -> JournalRow:
         return JournalRow(

@@ -1,8 +1,8 @@
 """The hub loop: nothing acknowledged is lost.
 
 Messages wait in one queue. While a batch is being committed the next one gathers, so that durability costs one fsync
-per batch, not per message (group commit). A batch runs in the writer's thread as one transaction (`batch`); answers
-leave after its commit. Questions to engines and timers are rows of the same transactions, so a restart finds them; what
+per batch, not per message (group commit). A batch is one transaction (`batch`); answers leave
+after its commit. Questions to engines and timers are rows of the same transactions, so a restart finds them; what
 comes of them enters as messages of the peers `ENGINE` and `TIMER`, journalled like any other.
 """
 
@@ -203,7 +203,7 @@ class Hub:
                 self._waiting.clear()
             self._working = len(jobs)
             try:
-                outcome = await loop.run_in_executor(self._writer, self._commit, [job.message for job in jobs])
+                outcome = await loop.run_in_executor(self._writer, self._commit, [job.message for job in jobs], loop)
             except Exception:
                 log.exception("a batch of %d messages could not be stored", len(jobs))
                 for job in jobs:
@@ -213,10 +213,13 @@ class Hub:
             self._working = 0
             self._idle.set()
 
-    def _commit(self, messages: list[Message]) -> Outcome:
-        batch = Batch(self._handlers, self._questions, self._clock(), self._ids)
+    def _commit(self, messages: list[Message], loop: asyncio.AbstractEventLoop) -> Outcome:
+        """In the writer's thread, which waits while the event loop's decides."""
+        batch = Batch(self._handlers, self._questions, self._clock(), self._ids, messages)
         with self.store.begin() as transaction:
-            return batch.run(messages, transaction)
+            batch.look_up(transaction)
+            asyncio.run_coroutine_threadsafe(batch.decide(), loop).result()
+            return batch.write(transaction)
 
     def _release(self, jobs: list[_Job], outcome: Outcome) -> None:
         self._messages += len(jobs)

@@ -41,32 +41,33 @@ NOT_CONVEX: Final = frozenset({Trait.XOR, Trait.GAPS, Trait.UNCERTAIN, Trait.TWO
 
 def traits(offer: FlexOffer) -> frozenset[Trait]:
     """Everything about the offer that slice bounds and a start window do not say; empty for a plain box."""
-    found = {
-        Trait.WITHDRAWN: offer.withdrawn,
-        Trait.QUANTITY: offer.quantity is not Quantity.ACTIVE_ENERGY,
-        Trait.XOR: len(offer.profiles) > 1,
-        Trait.IMPLICIT: offer.start_before_duration_s is not None,
-        Trait.COST: offer.total_cost_eur is not None,
-    }
+    # Pairs, not a dict, and each slice looked at once: this is asked about every offer that comes in.
+    found = [
+        (Trait.WITHDRAWN, offer.withdrawn),
+        (Trait.QUANTITY, offer.quantity is not Quantity.ACTIVE_ENERGY),
+        (Trait.XOR, len(offer.profiles) > 1),
+        (Trait.IMPLICIT, offer.start_before_duration_s is not None),
+        (Trait.COST, offer.total_cost_eur is not None),
+    ]
     for profile in offer.profiles[:1]:
         slices = profile.slices
         gaps = polygon = uncertain = variable = False
-        for s in slices:  # once, as this is asked about every offer that comes in
+        for s in slices:
             gaps |= len(s.energy_kwh) != 1 and (len(s.energy_kwh) > 1 or bool(s.amounts_kwh))
             polygon |= bool(s.polygon)
             uncertain |= s.uncertainty is not None
             variable |= s.min_duration != s.max_duration
-        found |= {
-            Trait.GAPS: gaps,
-            Trait.UNCERTAIN: uncertain,
-            Trait.POLYGON: polygon,
-            Trait.POLYTOPE: profile.polytope is not None,
-            Trait.TWO_MODE: profile.two_mode is not None,
-            Trait.DURATION: variable,
-            Trait.SUBTOTAL: profile.subtotal_energy_kwh is not None,
-            Trait.TOTAL: not (gaps or polygon) and _total_binds(profile),
-        }
-    return frozenset(trait for trait, present in found.items() if present)
+        found += [
+            (Trait.GAPS, gaps),
+            (Trait.UNCERTAIN, uncertain),
+            (Trait.POLYGON, polygon),
+            (Trait.POLYTOPE, profile.polytope is not None),
+            (Trait.TWO_MODE, profile.two_mode is not None),
+            (Trait.DURATION, variable),
+            (Trait.SUBTOTAL, profile.subtotal_energy_kwh is not None),
+            (Trait.TOTAL, not (gaps or polygon) and _total_binds(profile)),
+        ]
+    return frozenset([trait for trait, present in found if present])
 
 
 def _total_binds(profile: Profile) -> bool:

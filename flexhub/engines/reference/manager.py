@@ -53,6 +53,11 @@ FLAT: Final = WEIGHTS._replace(height=2e-2)
 """Among plans of equal cost: an even load, whatever has to be moved for it. A step up is worth more than a move."""
 
 
+UNPLANNED: Final = frozenset({Trait.WITHDRAWN, Trait.QUANTITY})
+GENERAL: Final = frozenset({Trait.POLYGON, Trait.POLYTOPE})
+"""Bounds whose feasibility the solver must tell."""
+
+
 class ReferenceManager:
     """A `ManagerEngine` that bids, and issues aggregates, as `party`.
 
@@ -92,15 +97,14 @@ class ReferenceManager:
 
     def _unusable(self, offer: FlexOffer) -> str:
         found = traits(offer)
-        for trait in (Trait.WITHDRAWN, Trait.QUANTITY):
-            if trait in found:
-                return f"{trait.value}, which cannot be planned"
+        for trait in found & UNPLANNED:
+            return f"{trait.value}, which cannot be planned"
         awkward = sorted(found & NOT_CONVEX)
         if awkward:
             return f"the planner cannot use {', '.join(awkward)}"
         if offer.resolution_s % self.resolution_s:
             return f"slots of {offer.resolution_s} s do not fit a plan in steps of {self.resolution_s} s"
-        if found & {Trait.POLYGON, Trait.POLYTOPE}:
+        if found & GENERAL:
             if not np.isfinite(bounds(offer.profiles[0])).all():
                 return "the planner needs an energy range beside each polygon"
             if not _solvable(offer.profiles[0]):
