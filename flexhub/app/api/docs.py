@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from html import escape
 from typing import Any, Final
@@ -45,19 +46,24 @@ def page(document: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def _text(text: str) -> str:
+    """Text as HTML, with what stands in backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 def _paragraphs(text: str) -> str:
-    return "".join(f"<p>{escape(block)}</p>" for block in text.split("\n\n"))
+    return "".join(f"<p>{_text(block)}</p>" for block in text.split("\n\n"))
 
 
 def _operation(path: str, method: str, operation: dict[str, Any]) -> Iterator[str]:
     yield f'<details id="{operation["operationId"]}"><summary><span class="method">{method.upper()}</span>'
-    yield f"<code>{escape(path)}</code> {escape(operation['summary'])}</summary>{_paragraphs(operation['description'])}"
+    yield f"<code>{escape(path)}</code> {_text(operation['summary'])}</summary>{_paragraphs(operation['description'])}"
     if operation["parameters"]:
         yield "<table><tr><th>parameter<th>in<th>type<th></tr>"
         for p in operation["parameters"]:
             need = "" if p["required"] else "optional. "
             yield f"<tr><td><code>{p['name']}</code><td>{p['in']}<td>{_kind(p['schema'])}"
-            yield f"<td>{need}{escape(p.get('description', ''))}</tr>"
+            yield f"<td>{need}{_text(p.get('description', ''))}</tr>"
         yield "</table>"
     if "requestBody" in operation:
         for media, content in operation["requestBody"]["content"].items():

@@ -91,6 +91,8 @@ def test_the_page_shows_every_call_and_loads_nothing(hub: Live) -> None:
     assert page.ids >= {route.name for route in ROUTES} | {"FlexOffer", "problem-invalid"}
     assert page.targets <= page.ids
     assert page.loaded == set()
+    assert b"<code>Last-Event-ID</code>" in answer.body
+    assert b"`" not in answer.body
 
 
 CHECKS = [checks.not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]

@@ -203,3 +203,25 @@ def test_a_token_is_for_an_id(flexhub: Program, hub_toml: Path, party: str) -> N
     assert (ran.code, ran.out) == (2, "")
     assert "is no id" in ran.err
     assert flexhub("keys", "add", "--", "a-b").code == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--power", "0 kW", "not above zero"),
+        ("--power", "-11 kW", "not above zero"),
+        ("--power", "11", "such as '11 kW'"),
+        ("--zone", "Mars", "'Mars' is not a time zone"),
+        ("--listen", "x", "not host:port"),
+        ("--listen", "0.0.0.0:0", "not a loopback address"),
+        ("--sessions", "absent.csv", "absent.csv: no such file"),
+        ("--dump", "hub.toml", "hub.toml is not a folder"),
+    ],
+)
+def test_what_the_demo_cannot_use_is_wrong_usage(
+    flexhub: Program, hub_toml: Path, option: str, value: str, says: str
+) -> None:
+    assert hub_toml.exists()
+    ran = flexhub("demo", "--exit", option, value)
+    assert (ran.code, ran.out) == (2, "")
+    assert says in " ".join(ran.err.split())
