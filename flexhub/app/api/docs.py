@@ -48,7 +48,7 @@ def page(document: dict[str, Any]) -> str:
 
 def _text(text: str) -> str:
     """Text as HTML, with what stands in backticks as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+    return re.sub(r"(`+)([^`]+)\1", r"<code>\2</code>", escape(text))
 
 
 def _paragraphs(text: str) -> str:
