@@ -107,9 +107,9 @@ def change(offer: FlexOffer, events: Iterable[lifecycle.AnyEvent], now: datetime
     done: list[Effect] = []
     for effect in last.values():
         if isinstance(effect, Notify):
-            done.append(renewed(effect, body=told))
+            done.append(msgspec.structs.replace(effect, body=told))
             if offer.recipient is not None:
-                done.append(renewed(effect, body=told, party=offer.recipient))
+                done.append(msgspec.structs.replace(effect, body=told, party=offer.recipient))
         else:
             done.append(effect)
     return offer, done
@@ -118,7 +118,7 @@ def change(offer: FlexOffer, events: Iterable[lifecycle.AnyEvent], now: datetime
 def decided(offer: FlexOffer, effects: Iterable[Effect], status: int = 200) -> Decision:
     """Store the offer and answer with it."""
     body = encode(offer)
-    put = renewed(file_offer(offer), body=body)
+    put = msgspec.structs.replace(file_offer(offer), body=body)
     return Decision(answer=Answer(status=status, body=body), puts=(put,), effects=tuple(effects))
 
 

@@ -33,6 +33,13 @@ TURN: Final = 16
 """So many messages are decided before others have their turn on the event loop."""
 
 
+RECENT: Final = 1024
+"""So many decoded documents are kept for later batches."""
+
+Recent = dict[tuple[str, str, int], object]
+"""Decoded documents by (kind, id, version); a version's content never changes."""
+
+
 class Outcome(NamedTuple):
     """What came of a batch: answers or errors in the order of its messages, and what to do after the commit."""
 
@@ -46,8 +53,9 @@ class Outcome(NamedTuple):
 class BatchView:
     """Documents by key, decoded when first looked at; `named` are the keys that the current message may see."""
 
-    def __init__(self, rows: Mapping[tuple[str, str], DocumentRow]) -> None:
+    def __init__(self, rows: Mapping[tuple[str, str], DocumentRow], recent: Recent) -> None:
         self._rows = rows
+        self._recent = recent
         self._values: dict[Key, object] = {}
         self.named: frozenset[Key] = frozenset()
 
@@ -62,9 +70,19 @@ class BatchView:
             raise KeyError(key)
         if key not in self._values:
             row = self._rows.get((kind.__name__, id))
-            self._values[key] = None if row is None else documents.upcast(kind, row.schema_version, row.body)
+            self._values[key] = None if row is None else self._decoded(kind, row)
         value = self._values[key]
         assert value is None or isinstance(value, kind)  # noqa: S101 - only `put` and `upcast` fill it
+        return value
+
+    def _decoded(self, kind: type[T], row: DocumentRow) -> object:
+        place = (row.kind, row.id, row.version)
+        value = self._recent.get(place)
+        if value is None:
+            value = documents.upcast(kind, row.schema_version, row.body)
+            if len(self._recent) >= RECENT:
+                self._recent.clear()
+            self._recent[place] = value
         return value
 
     def put(self, put: Put) -> None:
@@ -81,7 +99,7 @@ class Batch:
         questions: frozenset[tuple[str, str]],
         now: datetime,
         ids: Callable[[], str],
-        messages: Sequence[Message],
+        recent: Recent,
     ) -> None:
         self._handlers = handlers
         self._questions = questions
@@ -93,20 +111,23 @@ class Batch:
         self._asks: list[AskRow] = []
         self._answered: list[str] = []
         self._timers: dict[tuple[str, str], datetime | None] = {}
-        self._messages = messages
-        self._needed = [self._needs(message) for message in messages]
+        self._messages: Sequence[Message] = ()
+        self._needed: list[frozenset[Key] | Exception] = []
         self._known: Mapping[tuple[str, str], JournalRow] = {}
         self._due: Mapping[tuple[str, str], datetime] = {}
-        self._view = BatchView({})
+        self._recent = recent
+        self._view = BatchView({}, recent)
         self._answers: list[Answer | Exception] = []
 
-    def look_up(self, transaction: Transaction) -> None:
-        """Read what is known about the messages. In the writer's thread."""
+    def look_up(self, messages: Sequence[Message], transaction: Transaction) -> None:
+        """Take these messages, and read what is known about them. In the writer's thread."""
+        self._messages = messages
+        self._needed = [self._needs(message) for message in messages]
         self._known = transaction.journalled([(message.peer, message.id) for message in self._messages])
         self._due = transaction.timers([_timer(message) for message in self._messages if message.peer == TIMER])
         keys = {(kind.__name__, id_) for named in self._needed if isinstance(named, frozenset) for kind, id_ in named}
         if keys:
-            self._view = BatchView(transaction.documents(keys))
+            self._view = BatchView(transaction.documents(keys), self._recent)
 
     async def decide(self) -> None:
         """Decide all messages, in order. On the event loop."""
@@ -204,10 +225,13 @@ class Batch:
         notices: list[NoticeRow] = []
         asks: list[AskRow] = []
         timers: dict[tuple[str, str], datetime | None] = {}
+        told, text = None, b""  # several are often told the same
         for effect in effects:
             match effect:
                 case Notify(party=party, topic=topic, subject=subject, body=body):
-                    notices.append(NoticeRow(party, topic, subject, documents.encode(body), self._now))
+                    if body is not told or not text:
+                        told, text = body, documents.encode(body)
+                    notices.append(NoticeRow(party, topic, subject, text, self._now))
                 case SetTimer(subject=subject, event=event, due=due):
                     timers[subject, event] = due
                 case Ask(slot=slot, question=question, subject=subject):

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 
 from flexhub.adapters.store.interface import NoticeRow, Position, Query, Store, TimerRow
-from flexhub.app.hub.batch import Batch, Outcome
+from flexhub.app.hub.batch import Batch, Outcome, Recent
 from flexhub.app.hub.contract import (
     ENGINE,
     TIMER,
@@ -119,6 +119,7 @@ class Hub:
         self._clock = clock
         self._ids = ids
         self._max_batch = max_batch
+        self._recent: Recent = {}
         self._queue: deque[_Job] = deque()
         self._waiting = asyncio.Event()
         self._working = 0
@@ -215,9 +216,9 @@ class Hub:
 
     def _commit(self, messages: list[Message], loop: asyncio.AbstractEventLoop) -> Outcome:
         """In the writer's thread, which waits while the event loop's decides."""
-        batch = Batch(self._handlers, self._questions, self._clock(), self._ids, messages)
+        batch = Batch(self._handlers, self._questions, self._clock(), self._ids, self._recent)
         with self.store.begin() as transaction:
-            batch.look_up(transaction)
+            batch.look_up(messages, transaction)
             asyncio.run_coroutine_threadsafe(batch.decide(), loop).result()
             return batch.write(transaction)
 

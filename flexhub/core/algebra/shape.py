@@ -53,6 +53,8 @@ def traits(offer: FlexOffer) -> frozenset[Trait]:
         slices = profile.slices
         gaps = polygon = uncertain = variable = False
         for s in slices:
+            if len(s.energy_kwh) == 1 and not s.polygon and s.uncertainty is None and s.min_duration == s.max_duration:
+                continue  # a plain one, as most are
             gaps |= len(s.energy_kwh) != 1 and (len(s.energy_kwh) > 1 or bool(s.amounts_kwh))
             polygon |= bool(s.polygon)
             uncertain |= s.uncertainty is not None
