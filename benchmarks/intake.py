@@ -2,7 +2,8 @@
 
 The whole program serves, on SQLite with synchronous=FULL, in one process; the load generator is another on the same
 cores: so many connections, each sending its next offer when the last one is answered. Beside it the same program with
-one commit per message. After the run the store is read: every acknowledged offer must be in it.
+one commit per message. Then offers go on coming until 100,000 are live, and the hub's memory is read. After each run
+the store is read: every offer that was measured must be in it.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ from flexhub.core.flexoffer import EnergyRange, FlexOffer, Profile, Slice
 from flexhub.core.registry import Role
 
 OFFERS = 12_000
+LIVE_OFFERS = 100_000
 NAIVE_OFFERS = 1_500
 WARM_UP = 500
 CONNECTIONS = 96
 PROSUMERS = 50
 SLICES = 16
-LONGEST_S = 120
+LONGEST_S = 300
 
 
 class Ready(msgspec.Struct):
@@ -178,8 +180,17 @@ async def load(port: int, todo: list[bytes]) -> Load:
     return Load(perf_counter() - begun, sum(failures), latencies)
 
 
-def measure(max_batch: int, count: int) -> Load:
+def peak_mib(pid: int) -> float:
+    """The most memory that a process has held so far."""
+    status = Path(f"/proc/{pid}/status").read_text("ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def measure(max_batch: int, count: int, live: int = 0) -> tuple[Load, float]:
     """Serve from an empty store, warm up, send `count` offers, and look them up in the store.
+
+    Returns:
+        The load, and the server's peak memory in MiB once `live` offers are in the store.
 
     Raises:
         RuntimeError: an offer was refused, or acknowledged and lost.
@@ -192,20 +203,25 @@ def measure(max_batch: int, count: int) -> Load:
             ready = msgspec.json.decode(server.stdout.readline(), type=Ready)
             uvloop.run(load(ready.port, requests(ready.tokens, WARM_UP, 0)))
             done = uvloop.run(load(ready.port, requests(ready.tokens, count, WARM_UP)))
+            failures = done.failures
+            for first in range(WARM_UP + count, live, count):
+                more = requests(ready.tokens, min(count, live - first), first)
+                failures += uvloop.run(load(ready.port, more)).failures
+            peak = peak_mib(server.pid)
             server.communicate()
-        if done.failures:
-            raise RuntimeError(f"{done.failures} of {count} offers were not answered with 201")
+        if failures:
+            raise RuntimeError(f"{failures} offers were not answered with 201")
         store = open_store(_url(folder))
         stored = sum(store.document("FlexOffer", f"offer-{n:08}") is not None for n in range(WARM_UP + count))
         store.close()
         if stored != WARM_UP + count:
             raise RuntimeError(f"{WARM_UP + count - stored} acknowledged offers are not in the store")
-    return done
+    return done, peak
 
 
 def run() -> list[Figure]:
-    """Throughput and latency, and those of one commit per message."""
-    grouped, naive = measure(256, OFFERS), measure(1, NAIVE_OFFERS)
+    """Throughput and latency beside those of one commit per message, and the hub's memory."""
+    (grouped, peak), (naive, _) = measure(256, OFFERS, LIVE_OFFERS), measure(1, NAIVE_OFFERS)
     beside = "one commit per message"
     where = f"{CONNECTIONS} connections, load generator on the same cores"
     return [
@@ -227,6 +243,14 @@ def run() -> list[Figure]:
             peer=naive.p99_ms,
             peer_name=beside,
             note=where,
+        ),
+        Figure(
+            name="memory of a hub with 100,000 live flex-offers in its store",
+            value=peak,
+            unit="MiB",
+            target=1024,
+            at_most=True,
+            note="peak of the process",
         ),
     ]
 
