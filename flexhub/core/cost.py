@@ -20,7 +20,8 @@ def cost_eur(offer: FlexOffer, schedule: Schedule, profile: Profile, bounds: Seq
 
     Interpretation: V1 does not say what a deviation is where the starts differ. Here energies are compared where they
     happen: what the default schedule uses outside the schedule's time is a deviation, too, of one default slice each,
-    at the price of the slice with that index. Without a default schedule the default is zero. Where no price is
+    at the price of the slice with that index. Without a default schedule each slice's default is the energy nearest to
+    0 that it allows (`unavoidable_kwh`): nobody earns more by leaving the default schedule out. Where no price is
     stated at all, the cost is that of the prices agreed in the schedule, energy times price.
     """
     if offer.price is None and all(piece.price is None for piece in profile.slices):
@@ -32,13 +33,22 @@ def cost_eur(offer: FlexOffer, schedule: Schedule, profile: Profile, bounds: Seq
     total, slot = 0.0, 0
     for bound, piece in zip(bounds, schedule.slices, strict=True):
         price = offer.price if bound is None or bound.price is None else bound.price
-        usual = sum(planned.pop(at, 0.0) for at in range(slot, slot + piece.duration))
+        if default is not None:
+            usual = sum(planned.pop(at, 0.0) for at in range(slot, slot + piece.duration))
+        else:
+            usual = 0.0 if bound is None else unavoidable_kwh(bound)
         slot += piece.duration
         if price is not None:
             total += price.cost_eur(piece.energy_kwh - usual)
     if default is not None and planned:
         total += _forgone_eur(offer, default, profile, planned, shift)
     return total
+
+
+def unavoidable_kwh(bound: Slice) -> float:
+    """The energy nearest to 0 that the slice's ranges or amounts allow, kWh; 0 where only a polygon bounds it."""
+    allowed = bound.amounts_kwh or [min(max(0.0, one.lo_kwh), one.hi_kwh) for one in bound.energy_kwh]
+    return min(allowed, key=abs, default=0.0)
 
 
 def _forgone_eur(offer: FlexOffer, default: Schedule, profile: Profile, planned: dict[int, float], shift: int) -> float:

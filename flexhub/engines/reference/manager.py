@@ -35,6 +35,7 @@ from flexhub.core.algebra.shape import (
     tighten,
     traits,
 )
+from flexhub.core.cost import cost_eur
 from flexhub.core.errors import InvalidError
 from flexhub.core.flexoffer import FlexOffer, Profile, Schedule, ScheduleSlice, State
 from flexhub.core.timegrid import QUARTER_HOUR_S, instant_of, slot_of
@@ -42,7 +43,7 @@ from flexhub.core.trading import Aggregate, Bid, Bill, Contract, Side
 from flexhub.core.units import TOLERANCE_KWH
 from flexhub.engines.reference import planning
 from flexhub.engines.reference.planning import Unit, Weights, lay
-from flexhub.engines.reference.settlement import bill, deviation_cost_eur
+from flexhub.engines.reference.settlement import bill
 from flexhub.engines.reference.stage import Stage, set_stage
 from flexhub.engines.slots import Acceptance, Account, Assignment, Plan, Portfolio, Refusal
 
@@ -171,7 +172,7 @@ class ReferenceManager:
             schedules.append(schedule)
             for offer_id, part in alignment.split(aggregate, usable, schedule).items():
                 assignments.append(Assignment(offer=offer_id, schedule=_numbered(part, usable[offer_id])))
-        paid = sum(deviation_cost_eur(usable[a.offer], a.schedule) for a in assignments)
+        paid = sum(_price_eur(usable[a.offer], a.schedule) for a in assignments)
         return Plan(
             assignments=tuple(assignments),
             refusals=tuple(refusals),
@@ -236,6 +237,11 @@ class ReferenceManager:
             default=np.clip(0.0, lo, hi) if default is None else default,
             default_start=start * factor,
         )
+
+
+def _price_eur(offer: FlexOffer, schedule: Schedule) -> float:
+    """What the offer's own prices ask for a schedule of its only profile."""
+    return cost_eur(offer, schedule, offer.profiles[0], offer.profiles[0].slices)
 
 
 def _solvable(profile: Profile) -> bool:

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from flexhub.core.algebra.measures import energy_flexibility_kwh, time_flexibility
-from flexhub.core.algebra.shape import Floats, bounds, energies, matches
+from flexhub.core.algebra.shape import Floats, energies, matches
+from flexhub.core.cost import unavoidable_kwh
 from flexhub.core.flexoffer import FlexOffer, Schedule, State
 from flexhub.core.timegrid import slot_of
 from flexhub.core.timeseries import Measurement, Quality
@@ -36,28 +37,18 @@ def _default(offer: FlexOffer) -> Floats | None:
 
 
 def deviations_kwh(offer: FlexOffer, schedule: Schedule) -> Floats:
-    """Scheduled minus default energy of each slice: float64[n].
+    """Scheduled minus default energy of each slice: float64[n], for the contract's formula, which pays shifts apart.
 
-    Interpretation: an offer without a default schedule would run at the energy nearest to 0 that its slices allow.
+    What the offer's own prices ask is another question (`core.cost`); without a default schedule, the default is the
+    same for both.
     """
     default = _default(offer)
     if default is None:
-        lo, hi = bounds(offer.profiles[schedule.profile or 0])
-        default = np.clip(0.0, lo, hi)
+        default = np.array([unavoidable_kwh(s) for s in offer.profiles[schedule.profile or 0].slices])
     scheduled = energies(schedule)
     if len(scheduled) != len(default):  # another profile was taken: all of it is a deviation
         return np.concatenate((scheduled, -default))
     return scheduled - default
-
-
-def deviation_cost_eur(offer: FlexOffer, schedule: Schedule) -> float:
-    """What the offer's own prices ask for this schedule; a slice's price stands before the offer's."""
-    slices = offer.profiles[schedule.profile or 0].slices
-    if offer.price is None and all(s.price is None for s in slices):
-        return 0.0
-    deviation = deviations_kwh(offer, schedule).tolist()
-    prices = [s.price or offer.price for s in slices] + [offer.price] * (len(deviation) - len(slices))
-    return sum(price.cost_eur(d) for price, d in zip(prices, deviation, strict=False) if price is not None)
 
 
 class Delivery(NamedTuple):

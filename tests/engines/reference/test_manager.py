@@ -201,6 +201,18 @@ def test_shifts_a_start_out_of_the_way() -> None:
     assert plan.unserved_kwh == 0
 
 
+@pytest.mark.parametrize(("price", "eur"), [(None, 0.0), (Price.of_tariffs(-0.1, 0.3), 0.8)])
+def test_a_plan_costs_what_the_offers_own_prices_ask_in_time(price: Price | None, eur: float) -> None:
+    """2 kWh are left out where they were by default, and used where nothing was."""
+    wash = offer(first=4, last=8, profiles=(Profile(slices=(Slice(energy_kwh=(EnergyRange(1, 1),)),) * 2),),
+                 default_schedule=schedule(4, [1, 1]), price=price)  # fmt: skip
+    asks = request(*(RequestInterval(slot=i, hi_kwh=0, disposition=Disposition.REQUESTED) for i in range(4, 8)),
+                   reference=Reference.ABSOLUTE)  # fmt: skip
+    plan = MANAGER.plan(Portfolio(now=T0, offers=(wash,), requests=(asks,)))
+    assert plan.assignments[0].schedule.start == at(8)
+    assert plan.cost_eur == pytest.approx(eur)
+
+
 @pytest.mark.parametrize("kwh", [0.25, 0.333333])
 def test_a_total_that_the_slices_miss_by_rounding_spoils_no_plan(kwh: float) -> None:
     """Four or three slices make 1 kWh, up to the sixth decimal."""
