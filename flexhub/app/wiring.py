@@ -81,7 +81,11 @@ def engine_of(config: Config) -> ManagerEngine:
 def assemble(config: Config, store: Store, clock: Callable[[], datetime], engine: ManagerEngine) -> Hub:
     """The hub loop with the exchange's handlers, and who answers its questions."""
     decided = handlers.build(
-        engine, plan_every=config.plan.every, settle_every=config.settle.every, grace=config.settle.grace
+        engine,
+        aggregator=config.hub.name,
+        plan_every=config.plan.every,
+        settle_every=config.settle.every,
+        grace=config.settle.grace,
     )
     askers = portfolio.build(engine, TimeGrid(zone=config.hub.zone))
     return Hub(store, decided, askers, clock, new_id, max_batch=config.store.max_batch)

@@ -21,6 +21,9 @@ VERSION: Final = 1
 UPCASTERS: Final[dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]]] = {}
 """(type name, version) -> what turns a document of that version into one of the next."""
 
+MARKS: Final = ("\ufeff", "\ufeff".encode())
+"""A byte order mark, as text and in UTF-8."""
+
 
 @cache
 def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
@@ -54,6 +57,12 @@ def decode(kind: type[T], data: bytes | str) -> T:
     try:
         value: T = _decoder(cast("Hashable", kind)).decode(data)
     except msgspec.DecodeError as error:
+        if data[:1] == MARKS[0] or data[:3] == MARKS[1]:
+            raise MalformedError(
+                "it begins with a byte order mark; leave that out",
+                path=getattr(kind, "__name__", "document"),
+                clause="RFC 8259 section 8.1",
+            ) from error
         raise explain(kind, error) from error
     except (UnicodeDecodeError, RecursionError) as error:
         raise MalformedError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -49,6 +50,10 @@ def explained(error: Exception, root: str, data: bytes = b"") -> FlexhubError:
     if isinstance(error, msgspec.ValidationError):
         sentence, below = located(text)
         return InvalidError(sentence, path=root + below)
+    if data.startswith(BOM_UTF8):
+        return MalformedError(
+            "it begins with a byte order mark; leave that out", path=root, clause="RFC 8259 section 8.1"
+        )
     at = _BYTE.search(text)
     if at is not None:
         offset = int(at["at"])

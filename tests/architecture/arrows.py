@@ -18,6 +18,7 @@ ARROWS: Final[dict[str, tuple[str, ...]]] = {
     "adapters":     ("core",),
     "conformance":  ("core", "protocols", "mappings"),
     "app":          ("core", "protocols", "mappings", "engines", "adapters", "conformance"),
+    "__main__":     ("app",),
 }  # fmt: skip
 
 

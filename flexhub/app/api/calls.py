@@ -27,6 +27,9 @@ from flexhub.core.trading import Bill, Contract, FlexRequest
 
 T = TypeVar("T")
 
+RESERVED: Final = frozenset(("stream", "measurement"))
+"""Words that stand where an offer's id does in paths of the routes: an offer of that id could not be reached."""
+
 LONGEST: Final = timedelta(days=366)
 """Longest period that one question may ask about."""
 
@@ -95,6 +98,8 @@ def _same_id(path_id: str, body_id: str, kind: str) -> None:
 async def post_offer(service: Service, call: Call) -> Reply:
     """Offer flexibility."""
     offer = read_offer(call.body, call.party, call.message_id)
+    if offer.id in RESERVED:
+        raise InvalidError(f"/flexoffer/{offer.id} is another path", path="FlexOffer/id", value=offer.id)
     reply = await _handle(service, call, "flexoffer.post", offer.id, offer)
     return reply._replace(headers={"Location": f"/flexoffer/{offer.id}"})
 

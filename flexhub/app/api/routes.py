@@ -22,6 +22,7 @@ OWNERS: Final = (Role.PROSUMER, Role.AGGREGATOR, Role.ADMIN)
 ASKERS: Final = (Role.GRID_OPERATOR, Role.UTILITY)
 WRITING: Final = (400, 401, 403, 408, 409, 411, 413, 415, 422)
 READING: Final = (401, 403, 422)
+STREAM: Final = "/flexoffer/stream"
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +60,8 @@ ROUTES: Final[tuple[Route, ...]] = (
         path="/contract/{id}",
         call=calls.put_contract,
         name="putContract",
-        text="An aggregator's contract with a prosumer. The last one put is the one in force.",
+        text="A contract of this hub's aggregator with a prosumer. The last one put is the one in force; an aggregator "
+        "cannot take over a prosumer whose contract with another one is in force.",
         args=m.OfferId,
         body=Contract,
         returns={200: Contract, 201: Contract},
@@ -113,7 +115,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         goflex=True,
     ),
     _get(
-        "/flexoffer/stream",
+        STREAM,
         stream.stream,
         "streamChanges",
         None,

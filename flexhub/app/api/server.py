@@ -22,7 +22,7 @@ from flexhub.app.api.docs import page
 from flexhub.app.api.messages import Arguments
 from flexhub.app.api.openapi import document
 from flexhub.app.api.problems import HttpError
-from flexhub.app.api.routes import ROUTES, Route
+from flexhub.app.api.routes import ROUTES, STREAM, Route
 from flexhub.app.exchange.offers import new_id
 from flexhub.app.hub.tokens import Bearer
 from flexhub.core.base import Id
@@ -61,7 +61,11 @@ def build(service: Service, routes: Iterable[Route] = ROUTES) -> web.Application
     app = web.Application(middlewares=[_problems], client_max_size=MAX_BODY)
     listed = tuple(routes)
     for route in listed:
-        app.router.add_route(route.method, route.path, _serve(service, route))
+        serve = _serve(service, route)
+        app.router.add_route(route.method, route.path, serve)
+        if route.method == "GET":
+            # As GET, but without its body (RFC 9110 section 9.3.2); a stream has no end, and so no length to tell.
+            app.router.add_route("HEAD", route.path, _get_only if route.path == STREAM else serve)
     described = document(listed, service.version)
     body, shown = encode(described), page(described).encode()
 
@@ -75,9 +79,13 @@ def build(service: Service, routes: Iterable[Route] = ROUTES) -> web.Application
         }
         return web.Response(body=shown, headers=headers)
 
-    app.router.add_route("GET", "/openapi.json", openapi)
-    app.router.add_route("GET", "/docs", docs)
+    app.router.add_get("/openapi.json", openapi)
+    app.router.add_get("/docs", docs)
     return app
+
+
+async def _get_only(_request: web.Request) -> web.StreamResponse:
+    raise web.HTTPMethodNotAllowed("HEAD", ("GET",))
 
 
 @web.middleware

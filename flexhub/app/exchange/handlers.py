@@ -16,9 +16,14 @@ GRACE: Final = timedelta(hours=1)
 
 
 def build(
-    engine: ManagerEngine, *, plan_every: timedelta | None, settle_every: timedelta | None, grace: timedelta = GRACE
+    engine: ManagerEngine,
+    *,
+    aggregator: str,
+    plan_every: timedelta | None,
+    settle_every: timedelta | None,
+    grace: timedelta = GRACE,
 ) -> dict[str, Handler]:
-    """Kind -> handler, for an aggregator's hub with this manager engine and these cadences (None: only when asked)."""
+    """Kind -> handler, for the hub of this aggregator; cadences of None mean only when asked."""
     return {
         "flexoffer.post": PostOffer(engine),
         "flexoffer.put": PutOffer(engine),
@@ -27,7 +32,7 @@ def build(
         "flexoffer.decline": DeclineOffer(),
         "measurement.post": PostMeasurements(),
         "flexrequest.post": PostRequest(),
-        "contract.put": PutContract(),
+        "contract.put": PutContract(aggregator),
         "registry.put": Register(),
         "timer.deadline": Deadline(),
         "timer.plan": Run("plan", plan_every),

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from flexhub.app.exchange.papers import (
     Holding,
+    Membership,
     file,
     file_contract,
     file_measurement,
@@ -39,18 +40,26 @@ def value_of(message: Message, kind: type[T]) -> T:
 
 
 class PutContract:
-    """``contract.put``: an aggregator's contract with a prosumer; it becomes the one in force."""
+    """``contract.put``: a contract of the hub's own aggregator with a prosumer; it becomes the one in force.
+
+    Interpretation: Table 6 names nobody who makes contracts. One party may not do it for another: the hub's aggregator
+    makes its own, and takes no prosumer over while another's contract is in force. An admin may do either.
+    """
+
+    def __init__(self, aggregator: str) -> None:
+        self._aggregator = aggregator
 
     def needs(self, message: Message) -> Iterable[Key]:
-        """The contract of that id."""
-        return (Key(Contract, value_of(message, Contract).id),)
+        """The contract of that id, and the one that is in force for the prosumer."""
+        contract = value_of(message, Contract)
+        return Key(Contract, contract.id), Key(Membership, contract.prosumer)
 
-    def decide(self, message: Message, view: View, now: datetime) -> Decision:  # noqa: ARG002 - the handler's signature
+    def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """Stored, and the prosumer told."""
         contract = value_of(message, Contract)
-        if message.role is not Role.ADMIN and contract.aggregator != message.peer:
-            raise ForbiddenError("not your contract to make", path="Contract/aggregator", value=contract.aggregator)
         known = view.get(Contract, contract.id)
+        if message.role is not Role.ADMIN:
+            self._own(contract, message.peer, view.get(Membership, contract.prosumer), now)
         if known is not None and (known.prosumer, known.aggregator) != (contract.prosumer, contract.aggregator):
             raise DuplicateError("this id is taken by another contract", path="Contract/id", value=contract.id)
         told = Notify(party=contract.prosumer, topic="contract", subject=contract.id, body=contract)
@@ -59,6 +68,18 @@ class PutContract:
             puts=file_contract(contract),
             effects=(told,),
         )
+
+    def _own(self, contract: Contract, peer: str, membership: Membership | None, now: datetime) -> None:
+        if not contract.aggregator == peer == self._aggregator:
+            raise ForbiddenError("not your contract to make", path="Contract/aggregator", value=contract.aggregator)
+        if membership is None or membership.contract.aggregator == peer:
+            return
+        if membership.contract.covers(now):
+            raise ForbiddenError(
+                f"{contract.prosumer} has a contract in force with another aggregator",
+                path="Contract/prosumer",
+                value=contract.prosumer,
+            )
 
 
 class Registration(Model, frozen=True, kw_only=True):

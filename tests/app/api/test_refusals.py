@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -10,8 +11,10 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
+from flexhub.app.api import goflex
+from flexhub.app.api.calls import RESERVED
 from flexhub.app.api.problems import STATUS, TITLES
-from flexhub.app.api.routes import ROUTES
+from flexhub.app.api.routes import ROUTES, STREAM
 from flexhub.core.documents import encode
 from flexhub.core.errors import BY_CODE
 from flexhub.core.flexoffer import FlexOffer, Schedule, ScheduleSlice
@@ -260,7 +263,7 @@ def test_unknown_paths_and_methods_are_problems_too(hub: Live) -> None:
     _problem(hub.request("GET", "/flexoffers"), 404, "not-found", "")
     answer = hub.request("PATCH", "/flexoffer")
     _problem(answer, 405, "method-not-allowed", "")
-    assert answer.headers["allow"] == "GET, POST"
+    assert answer.headers["allow"] == "GET, HEAD, POST"
 
 
 @pytest.mark.parametrize(
@@ -324,10 +327,52 @@ def test_contracts_are_made_by_their_aggregator(hub: Live) -> None:
     mine = make_contract("eve")
     _problem(hub.request("PUT", "/contract/c-eve", "other-agr", mine), 403, "forbidden", "Contract/aggregator")
     _problem(hub.request("PUT", "/contract/c-x", AGGREGATOR, mine), 422, "invalid", "Contract/id")
-    stolen = msgspec.structs.replace(make_contract("bob", aggregator="other-agr"), id="c-ann")
-    _problem(hub.request("PUT", "/contract/c-ann", "other-agr", stolen), 409, "duplicate", "Contract/id")
+    stolen = msgspec.structs.replace(make_contract("bob"), id="c-ann")
+    _problem(hub.request("PUT", "/contract/c-ann", AGGREGATOR, stolen), 409, "duplicate", "Contract/id")
     assert [c["prosumer"] for c in hub.get("/contract", "ann")["items"]] == ["ann"]
     assert {c["id"] for c in hub.get("/contract", AGGREGATOR)["items"]} == {"c-ann", "c-bob"}
+
+
+def test_a_prosumer_is_not_taken_over_while_its_contract_is_in_force(fresh: Live) -> None:
+    other = msgspec.structs.replace(make_contract("ann", aggregator="other-agr"), id="c-2")
+    newer = msgspec.structs.replace(make_contract("ann"), id="c-3")
+    _problem(fresh.request("PUT", "/contract/c-2", "other-agr", other), 403, "forbidden", "Contract/aggregator")
+    assert fresh.request("PUT", "/contract/c-3", AGGREGATOR, newer).status == 201, "its own may be replaced"
+    until = NOON + timedelta(hours=1)
+    by_admin = msgspec.structs.replace(other, valid_until=until)
+    assert fresh.request("PUT", "/contract/c-2", "root", by_admin).status == 201, "an admin may"
+    _problem(fresh.request("PUT", "/contract/c-3", AGGREGATOR, newer), 403, "forbidden", "Contract/prosumer")
+    fresh.clock.now = until
+    assert fresh.request("PUT", "/contract/c-3", AGGREGATOR, newer).status == 200, "no longer in force"
+
+
+def test_an_offer_has_no_id_that_is_a_word_of_the_routes(hub: Live) -> None:
+    words = {r.path.split("/")[2] for r in ROUTES if r.path.startswith("/flexoffer/")}
+    assert {w for w in words if "{" not in w} == RESERVED
+    for word in RESERVED:
+        _problem(hub.request("POST", "/flexoffer", "ann", make_offer(word, "ann")), 422, "invalid", "FlexOffer/id")
+        assert hub.request("POST", "/flexoffer", "ann", make_offer(f"{word}-1", "ann")).status == 201
+
+
+def test_a_byte_order_mark_is_named(hub: Live) -> None:
+    body = encode(make_offer("marked", "ann"))
+    for type_ in ("application/json", goflex.MEDIA_TYPE):
+        answer = hub.request("POST", "/flexoffer", "ann", BOM_UTF8 + body, {"Content-Type": type_})
+        _problem(answer, 400, "malformed", "FlexOffer" if type_ == "application/json" else answer.json["path"])
+        assert "byte order mark" in answer.json["detail"]
+    assert hub.request("POST", "/flexoffer", "ann", body).status == 201
+
+
+def test_head_answers_as_get_without_the_body(hub: Live) -> None:
+    hub.request("POST", "/flexoffer", "ann", make_offer("headed", "ann"))
+    for path in ("/flexoffer/headed", "/health", "/openapi.json", "/docs", "/flexoffer/nowhere"):
+        got, told = hub.request("GET", path), hub.request("HEAD", path)
+        assert (told.status, told.body) == (got.status, b""), path
+        for name in ("content-type", "content-length"):
+            assert told.headers[name] == got.headers[name], path
+    assert hub.request("HEAD", "/flexoffer/headed", None).status == 401
+    never_ends = hub.request("HEAD", STREAM)
+    assert (never_ends.status, never_ends.headers["allow"]) == (405, "GET")
 
 
 def test_every_error_code_has_a_status_and_a_title() -> None:

@@ -55,6 +55,12 @@ def test_version(flexhub: Program) -> None:
     assert ran.out.startswith("flexhub ")
 
 
+def test_the_package_is_the_program() -> None:
+    ran = subprocess.run([sys.executable, "-m", "flexhub", "--version"], cwd=ROOT, capture_output=True, check=False)
+    assert ran.returncode == 0
+    assert ran.stdout.startswith(b"flexhub ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
