@@ -15,12 +15,14 @@ import msgspec
 import typer
 from typer.testing import CliRunner
 
+from docs import exchange
 from docs.lifecycle_diagram import draw
+from docs.words import first_paragraph, kind_of, one_line, sentence
 from flexhub.app import cli, config
 from flexhub.conformance import registry
 from flexhub.core import errors, flexoffer, lifecycle, timeseries, trading
 from flexhub.core.units import format_duration
-from flexhub.engines.slots import GROUPS
+from flexhub.engines.slots import GROUPS, Assignment
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parent
@@ -28,21 +30,13 @@ OUT: Final = HERE / "generated"
 
 FORMS: Final[dict[str, type]] = {
     "offers.jsonl": flexoffer.FlexOffer,
-    "schedules.jsonl": flexoffer.Schedule,
+    "schedules.jsonl": Assignment,
     "measurements.jsonl": timeseries.Measurement,
     "bills.jsonl": trading.Bill,
+    "contracts.jsonl": trading.Contract,
+    "requests.jsonl": trading.FlexRequest,
 }
 """Dump file -> the type of its lines."""
-
-
-def first_paragraph(thing: object) -> str:
-    """What a docstring says first, in one line."""
-    return " ".join((getattr(thing, "__doc__", None) or "").strip().split("\n\n")[0].split())
-
-
-def sentence(text: str) -> str:
-    """A text with a capital letter."""
-    return text[:1].upper() + text[1:]
 
 
 def lifecycle_page() -> str:
@@ -77,14 +71,15 @@ def forms_page() -> str:
     lines = [
         "# JSON forms",
         "",
-        "The core's types in JSON, as `flexhub demo --dump` writes them, one object a line. Energies are kWh",
-        "(positive is consumption), powers kW, prices EUR/kWh, instants RFC 3339 in UTC. Fields at their defaults",
-        "are left out; unknown fields are refused.",
+        "The types of the core and of the [exchange interface](exchange.md) in JSON. Energies are kWh (positive is",
+        "consumption), powers kW, prices EUR/kWh, instants RFC 3339 in UTC. Fields at their defaults are left out;",
+        "unknown fields are refused. `flexhub demo --dump` writes one object a line:",
         "",
         *(f"- `{name}`: [{kind.__name__}](#{kind.__name__.lower()})" for name, kind in FORMS.items()),
         "",
     ]
-    _, components = msgspec.json.schema_components(list(FORMS.values()), ref_template="#/{name}")
+    kinds = list(dict.fromkeys((*FORMS.values(), *exchange.kinds())))
+    _, components = msgspec.json.schema_components(kinds, ref_template="#/{name}")
     for name in sorted(components):
         schema = components[name]
         lines += [f"## {name}", "", one_line(schema.get("description", "")), ""]
@@ -98,33 +93,6 @@ def forms_page() -> str:
                 lines.append(f"| `{field}` | {kind_of(of)} | {default} |")
             lines.append("")
     return "\n".join(lines)
-
-
-def one_line(text: str) -> str:
-    """The first paragraph of a text in one line."""
-    return " ".join(text.split("\n\n", maxsplit=1)[0].split())
-
-
-def kind_of(schema: dict[str, Any]) -> str:
-    """A JSON schema in words, linking to the types of the page."""
-    if "$ref" in schema:
-        name = schema["$ref"].rpartition("/")[2]
-        return f"[{name}](#{name.lower()})"
-    if "anyOf" in schema:
-        return " or ".join(kind_of(one) for one in schema["anyOf"])
-    if schema.get("type") == "array":
-        inside = schema.get("items") or (schema.get("prefixItems") or [{}])[0]
-        return f"list of {kind_of(inside)}"
-    words = schema.get("type", "any")
-    words = {"null": "null", "string": "text", "number": "number", "integer": "whole number"}.get(words, words)
-    if "format" in schema:
-        words = {"date-time": "instant", "decimal": "decimal as text"}.get(schema["format"], schema["format"])
-    bounds = [
-        f"{sign} {schema[key]}"
-        for key, sign in (("minimum", "at least"), ("exclusiveMinimum", "above"), ("maximum", "at most"))
-        if key in schema
-    ]
-    return " ".join([words, *bounds])
 
 
 def errors_page() -> str:
@@ -314,6 +282,7 @@ def conformance_page() -> str:
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "lifecycle.md": lifecycle_page,
     "forms.md": forms_page,
+    "exchange.md": exchange.page,
     "errors.md": errors_page,
     "interpretations.md": interpretations_page,
     "slots.md": slots_page,

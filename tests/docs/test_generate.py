@@ -10,6 +10,8 @@ import pytest
 
 from docs import generate, lifecycle_diagram
 from flexhub.app import cli, config
+from flexhub.app.api.problems import STATUS
+from flexhub.app.api.routes import ROUTES
 from flexhub.core import errors, lifecycle
 from tests.conftest import ROOT
 
@@ -91,6 +93,44 @@ def test_the_json_forms_list_every_field_of_a_dump(pages: dict[str, str]) -> Non
         table = pages["forms.md"].partition(f"## {kind.__name__}\n")[2].partition("\n## ")[0]
         names = [field.encode_name for field in msgspec.structs.fields(kind)]
         assert [name for name in names if f"| `{name}` |" not in table] == []
+
+
+TABLE_6 = """
+GET /contract
+GET /bill
+POST /flexoffer
+GET /flexoffer
+GET /flexoffer/{from}/{to}
+GET /flexoffer/{id}
+PUT /flexoffer/{id}
+DELETE /flexoffer/{id}
+GET /flexoffer/stream
+POST /flexoffer/measurement
+GET /timeseries/{kind}/{from}/{to}
+GET /kpi
+"""
+
+
+def test_the_exchange_interface_is_told_call_by_call(pages: dict[str, str]) -> None:
+    page = pages["exchange.md"]
+    listed = page.partition("## GOFLEX D2.1 Table 6")[2].partition("Beside it")[0]
+    assert sorted(re.findall(r"^\| \[`(.+?)`\]", listed, re.MULTILINE)) == sorted(TABLE_6.strip().splitlines())
+    for route in ROUTES:
+        told = page.partition(f"## {route.method} {route.path} {{#{route.name.lower()}}}\n")[2].partition("\n## ")[0]
+        assert route.text in told
+        assert f"- Roles: {', '.join(route.roles)}" in told
+        for status in (*route.returns, *route.problems):
+            assert re.search(rf"\b{status} [A-Z]", told), (route.name, status)
+        for field in msgspec.structs.fields(route.args):
+            assert f"| `{field.encode_name}` |" in told, (route.name, field.name)
+    for code, status in STATUS.items():
+        assert f"| `{code}` | {status.value} " in page
+
+
+def test_every_type_that_the_exchange_names_is_among_the_forms(pages: dict[str, str]) -> None:
+    named = set(re.findall(r"\(forms\.md#(\w+)\)", pages["exchange.md"]))
+    assert {"flexoffer", "bills", "registration"} <= named
+    assert named <= {name.lower() for name in re.findall(r"^## (\w+)$", pages["forms.md"], re.MULTILINE)}
 
 
 def test_generated_pages_are_not_committed() -> None:
