@@ -79,7 +79,10 @@ class Plan(Model, frozen=True, kw_only=True):
 
 
 class Account(Model, frozen=True, kw_only=True):
-    """What a settlement of [start, end) looks at: one contract, its offers, and all readings taken under them."""
+    """What a settlement of [start, end) looks at: one contract, its offers, and all readings taken under them.
+
+    The offers are those that the contract's aggregator took, in a state of `core.billing.BILLED`.
+    """
 
     contract: Contract
     offers: tuple[FlexOffer, ...]

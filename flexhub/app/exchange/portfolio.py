@@ -10,18 +10,25 @@ from flexhub.app.exchange import figures
 from flexhub.app.exchange.papers import PLANNABLE, Fault
 from flexhub.app.exchange.running import Settlement
 from flexhub.app.hub.contract import Asker, Question, Reads
+from flexhub.core.billing import BILLED, billed_at
 from flexhub.core.errors import FlexhubError
 from flexhub.core.flexoffer import FlexOffer, State
 from flexhub.core.timegrid import TimeGrid
 from flexhub.core.timeseries import Measurement, SeriesKind, TimeSeries
-from flexhub.core.trading import Bill, Contract, FlexRequest
+from flexhub.core.trading import Basis, Bill, Contract, FlexRequest
 from flexhub.engines.slots import Account, ManagerEngine, Plan, Portfolio
 
 T = TypeVar("T")
 
 PAGE: Final = 1000
-BILLED: Final = (State.ASSIGNED, State.CONFIRMED, State.EXECUTING, State.EXECUTED, State.SETTLED)
-"""States of offers that a bill shows: what was done, and what is predicted."""
+OPEN: Final = tuple(sorted(BILLED - {State.SETTLED, State.EXPIRED}))
+"""States of offers whose part of a bill may still change."""
+
+AHEAD: Final = timedelta(days=3660)
+"""Later than anything that is on offer."""
+
+RECENT: Final = timedelta(days=7)
+"""So long after its time, what is no longer open is looked at again: offers that expired, and predictions on bills."""
 
 
 async def every(reads: Reads, kind: type[T], **narrowed: object) -> list[T]:
@@ -47,7 +54,7 @@ class PlanAsker:
         aggregator = question.subject
         states = (*PLANNABLE, State.EXECUTING)
         offers = [o for o in await every(reads, FlexOffer, states=states) if o.recipient == aggregator]
-        requests = await every(reads, FlexRequest, overlapping=(now, now + timedelta(days=3660)))
+        requests = await every(reads, FlexRequest, overlapping=(now, now + AHEAD))
         return Portfolio(
             now=now,
             offers=tuple(o for o in offers if o.state in PLANNABLE and movable(o, now)),
@@ -86,23 +93,33 @@ class Due(NamedTuple):
 
 
 class SettleAsker:
-    """Answers ``manager.settle``: one account per contract and local day that has offers to settle."""
+    """Answers ``manager.settle``: one account per contract and local day whose bill may change."""
 
     def __init__(self, engine: ManagerEngine, grid: TimeGrid) -> None:
         self._engine = engine
         self._grid = grid
 
     async def gather(self, question: Question, reads: Reads, now: datetime) -> tuple[datetime, list[Due]]:
-        """Every account with an offer that is assigned, executing or executed; settled ones of its day beside them."""
+        """Every account with an open offer, one that expired lately, or a prediction on its bill, with all its offers.
+
+        The bill is looked at because the offer that was predicted may have been taken back, or moved to another day.
+        """
         contracts = {c.id: c for c in await every(reads, Contract) if c.aggregator == question.subject}
-        open_states = tuple(s for s in BILLED if s is not State.SETTLED)
-        open_offers = await every(reads, FlexOffer, states=open_states)
+        lately = (now - RECENT, now + AHEAD)
+        open_offers = await every(reads, FlexOffer, states=OPEN)
+        open_offers += await every(reads, FlexOffer, states=(State.EXPIRED,), overlapping=lately)
         days = {self._account(o) for o in open_offers if o.contract in contracts}
+        bills = await every(reads, Bill, overlapping=lately)
+        days |= {(b.contract, b.start, b.end) for b in bills if b.contract in contracts and _predicted(b)}
         due: list[Due] = []
         for contract_id, start, end in sorted(days):
             contract = contracts[contract_id]
             offers = await every(
-                reads, FlexOffer, owner=contract.prosumer, states=BILLED, overlapping=(start, end + timedelta(days=1))
+                reads,
+                FlexOffer,
+                owner=contract.prosumer,
+                states=sorted(BILLED),
+                overlapping=(start, end + timedelta(days=1)),
             )
             offers = [o for o in offers if self._account(o) == (contract_id, start, end)]
             readings = await every(
@@ -121,9 +138,8 @@ class SettleAsker:
         return now, due
 
     def _account(self, offer: FlexOffer) -> tuple[str, datetime, datetime]:
-        """An offer is billed on the local day on which its schedule starts."""
-        start = offer.schedule.start if offer.schedule is not None else offer.created
-        return offer.contract or "", *self._grid.day(self._grid.locate(start)[0])
+        """An offer is billed on the local day on which it starts."""
+        return offer.contract or "", *self._grid.day(self._grid.locate(billed_at(offer))[0])
 
     def answer(self, arguments: tuple[datetime, list[Due]]) -> Settlement:
         """The engine's bills. What fails for one account is told, and holds up no other."""
@@ -139,6 +155,10 @@ class SettleAsker:
                 continue
             offers += item.executed
         return Settlement(at=at, bills=tuple(bills), offers=tuple(offers), faults=tuple(faults))
+
+
+def _predicted(bill: Bill) -> bool:
+    return any(line.basis is Basis.PREDICTED for line in bill.lines)
 
 
 def build(engine: ManagerEngine, grid: TimeGrid) -> dict[str, Asker]:

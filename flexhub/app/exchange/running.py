@@ -146,7 +146,7 @@ class SettleResult:
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """Bills, and Settled for every offer that is final."""
         result = value_of(message, Settlement)
-        changed = [bill for bill in result.bills if view.get(Bill, bill.id) != bill]
+        changed = [bill for bill in result.bills if _news(bill, view.get(Bill, bill.id))]
         puts = [file_bill(bill) for bill in changed]
         effects: list[Effect] = [Notify(party=bill.party, topic="bill", subject=bill.id, body=bill) for bill in changed]
         open_, final = _verdicts(result.bills)
@@ -163,6 +163,11 @@ class SettleResult:
                 effects += more
         body = encode({"bills": len(changed), "faults": result.faults})
         return Decision(answer=Answer(status=200, body=body), puts=tuple(puts), effects=tuple(effects))
+
+
+def _news(bill: Bill, known: Bill | None) -> bool:
+    """Whether the bill says another thing than before; a first one that says nothing is none."""
+    return bill != known and bool(bill.lines or known is not None)
 
 
 def _verdicts(bills: Iterable[Bill]) -> tuple[set[str], set[str]]:

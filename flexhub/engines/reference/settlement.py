@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from flexhub.core.algebra.measures import energy_flexibility_kwh, time_flexibility
 from flexhub.core.algebra.shape import Floats, energies, matches
+from flexhub.core.billing import BILLED, billed_at
 from flexhub.core.cost import unavoidable_kwh
 from flexhub.core.flexoffer import FlexOffer, Schedule, State
 from flexhub.core.timegrid import slot_of
@@ -21,11 +21,6 @@ from flexhub.engines.slots import Account
 
 ACTIVATION_KWH: Final = 1e-3
 """A deviation over this is an activation [GOFLEX manager]."""
-
-BILLED: Final = frozenset(
-    {State.ACCEPTED, State.ASSIGNED, State.CONFIRMED, State.EXECUTING, State.EXECUTED, State.SETTLED}
-)
-"""States in which an offer earns: it was taken, and nobody took it back."""
 
 PAID_ON: Final = frozenset({Quality.MEASURED, Quality.ESTIMATED})
 
@@ -156,11 +151,12 @@ def imbalance_kwh(schedule: Schedule, reading: Reading) -> float:
 def judge(offer: FlexOffer, contract: Contract, measurements: Sequence[Measurement]) -> tuple[Basis, Verdict]:
     """Whether an offer is paid, and on what.
 
-    Not carried out or not measured yet: predicted, as if it will be done. A bad reading, or a gap that stays after the
+    Not needed, and expired: factual and paid, since nothing was to be carried out. Not carried out or not measured yet:
+    predicted, as if it will be done. A bad reading, or a gap that stays after the
     execution: unverified, neither pay nor penalty. Otherwise factual: paid where the imbalance is within the limit.
     """
     if offer.schedule is None:
-        return Basis.PREDICTED, Verdict.PAID
+        return Basis.FACTUAL if offer.state is State.EXPIRED else Basis.PREDICTED, Verdict.PAID
     reading = read(offer, offer.schedule, measurements)
     over = offer.state is State.SETTLED or (offer.state is State.EXECUTED and not reading.empty)
     complete = all(e is not None for e in reading.slices_kwh)
@@ -203,8 +199,8 @@ def amounts(offer: FlexOffer, contract: Contract) -> list[Item]:
 def bill(account: Account, bill_id: str) -> Bill:
     """The bill of one contract for [start, end): one line per item and offer, each rounded to the cent once.
 
-    An offer belongs to the period in which it starts: by its schedule, else its default schedule, else its earliest
-    start. Lines that are refused or unverified show the quantity and price, and an amount of 0.
+    An offer belongs to the period in which it starts (`core.billing`). Lines that are refused or unverified show the
+    quantity and price, and an amount of 0.
     """
     contract = account.contract
     lines = []
@@ -213,7 +209,7 @@ def bill(account: Account, bill_id: str) -> Bill:
         item = ("fixed", 1.0, "period", contract.fixed_eur)
         lines.append(_line(item, (Basis.FACTUAL, Verdict.PAID), None))
     for offer in account.offers:
-        if offer.state not in BILLED or not account.start <= _begins(offer) < account.end:
+        if offer.state not in BILLED or not account.start <= billed_at(offer) < account.end:
             continue
         outcome = judge(offer, contract, account.measurements)
         lines += [_line(item, outcome, offer.id) for item in amounts(offer, contract)]
@@ -226,11 +222,6 @@ def bill(account: Account, bill_id: str) -> Bill:
         lines=tuple(lines),
         currency=contract.currency,
     )
-
-
-def _begins(offer: FlexOffer) -> datetime:
-    chosen = offer.schedule or offer.default_schedule
-    return chosen.start if chosen is not None else offer.window(offer.created)[0]
 
 
 def _line(item: Item, outcome: tuple[Basis, Verdict], offer: str | None) -> BillLine:

@@ -179,6 +179,15 @@ class ManagerTests(SlotTests[ManagerEngine]):
         bill = self.make().settle(_account(done, measured), "bill")
         expect(bill.total(Basis.FACTUAL) == 0, "paid on a suspect reading")
 
+    def test_pays_for_what_was_offered_and_not_needed(self) -> None:
+        """An accepted offer that expired earns its flexibility, for good; one that was taken back earns nothing."""
+        pays = msgspec.structs.replace(CONTRACT, per_energy_flexibility_eur_per_kwh=0.05)
+        for state, owed in ((State.EXPIRED, money(0.4)), (State.CANCELED, money(0))):  # 8 kWh
+            account = _account(msgspec.structs.replace(OFFERS[0], state=state))
+            bill = self.make().settle(msgspec.structs.replace(account, contract=pays), "bill")
+            expect(bill.total(Basis.FACTUAL) == owed, f"pays {bill.total(Basis.FACTUAL)} for one that is {state}")
+            expect(bill.total(Basis.PREDICTED) == 0, f"predicts pay for one that is {state}")
+
     def test_predicts_what_is_not_measured_yet(self) -> None:
         """Before execution the bill holds predicted amounts only."""
         ahead = msgspec.structs.replace(OFFERS[0], state=State.ASSIGNED, schedule=schedule(8, [0, 0, 2, 2]))

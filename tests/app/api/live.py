@@ -25,6 +25,7 @@ from flexhub.app.config import (
     StoreSection,
 )
 from flexhub.core.registry import Role
+from flexhub.engines.slots import ManagerEngine
 from tests.app.market import AGGREGATOR, NOON, Clock, Greedy
 
 T = TypeVar("T")
@@ -121,8 +122,8 @@ def config(folder: Path) -> Config:
 
 
 @contextmanager
-def live(configured: Config, clock: Clock | None = None) -> Iterator[Live]:
-    """Serve in a thread until the block ends."""
+def live(configured: Config, clock: Clock | None = None, engine: ManagerEngine | None = None) -> Iterator[Live]:
+    """Serve in a thread until the block ends; the manager is a `Greedy` one unless told otherwise."""
     clock = clock or Clock(NOON)
     loop = uvloop.new_event_loop()
     up: list[Live] = []
@@ -130,7 +131,7 @@ def live(configured: Config, clock: Clock | None = None) -> Iterator[Live]:
 
     async def serve() -> None:
         try:
-            async with wiring.running(configured, clock=clock, engine=Greedy(), timers=False) as running:
+            async with wiring.running(configured, clock=clock, engine=engine or Greedy(), timers=False) as running:
                 hub = Live(running, loop, clock)
                 for party, role in TOKENS.items():
                     hub.tokens[party] = await running.hub.add_token(party, role)

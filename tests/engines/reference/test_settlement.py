@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flexhub.core.billing import BILLED, billed_at
 from flexhub.core.flexoffer import EnergyRange, FlexOffer, Profile, Schedule, ScheduleSlice, Slice, State
 from flexhub.core.timeseries import Measurement, Quality
 from flexhub.core.trading import Basis, Bill, Contract, Verdict
@@ -109,6 +110,21 @@ def test_does_not_pay_for_what_was_taken_back() -> None:
     assert len(settle(readings(1.5, 0.5)).lines) == 6
     canceled = msgspec.structs.replace(OFFER, state=State.CANCELED)
     assert [x.item for x in settle(readings(1.5, 0.5), offer=canceled).lines] == ["fixed"]
+
+
+@pytest.mark.parametrize("state", State)
+def test_pays_in_the_states_that_are_billed(state: State) -> None:
+    offer = msgspec.structs.replace(OFFER, state=state, schedule=None)
+    lines = {x.item: x.basis for x in settle(offer=offer).lines}
+    basis = Basis.FACTUAL if state is State.EXPIRED else Basis.PREDICTED
+    offered = {"time flexibility": basis, "energy flexibility": basis}
+    assert lines == {"fixed": Basis.FACTUAL} | (offered if state in BILLED else {})
+
+
+def test_an_offer_is_billed_where_it_starts() -> None:
+    plain = msgspec.structs.replace(OFFER, schedule=None, default_schedule=None)
+    by_default = msgspec.structs.replace(plain, default_schedule=schedule(5, 2, 2))
+    assert [billed_at(o) for o in (plain, by_default, OFFER)] == [T0 + slot * STEP for slot in (4, 5, 7)]
 
 
 def test_usef_vector() -> None:
