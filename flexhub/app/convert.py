@@ -10,6 +10,7 @@ import msgspec
 from flexhub.core import documents
 from flexhub.core.errors import FlexhubError, InvalidError, MalformedError
 from flexhub.core.flexoffer import FlexOffer
+from flexhub.core.watch import Watch, unseen
 from flexhub.mappings.fates import Kind, Loss, refuse_serious
 from flexhub.mappings.flexoffer import Context, Form, Sign, to_core, to_wire
 from flexhub.protocols import codec
@@ -64,13 +65,14 @@ def recognise(data: bytes) -> Recognised:
     raise MalformedError("no known message; core flex-offers and flex-offer messages (V1, GOFLEX) are read")
 
 
-def convert(
+def convert(  # noqa: PLR0913 - one argument per choice
     data: bytes,
     to: str,
     *,
     allow_loss: bool = False,
     sign_in: Sign = Sign.CONSUMPTION,
     sign_out: Sign = Sign.CONSUMPTION,
+    watch: Watch = unseen,
 ) -> Converted:
     """Write any supported message as another.
 
@@ -80,6 +82,7 @@ def convert(
         allow_loss: let bounds and prices be lost.
         sign_in: what a positive amount means in a flex-offer message that is read.
         sign_out: what it is to mean in one that is written.
+        watch: sees the offers go by.
 
     An offer without an id gets one that follows from the bytes and its place in them, so that the result is the same
     each time; V1 and GOFLEX have such an id written as null again.
@@ -91,13 +94,13 @@ def convert(
     if to not in TARGETS:
         raise InvalidError(f"{to!r} is not a target; allowed: {', '.join(TARGETS)}", value=to)
     losses: list[Loss] = []
-    offers = _core_offers(data, sign_in, losses)
+    offers = _core_offers(data, sign_in, losses, watch)
     if to == CORE:
-        out = b"".join(documents.encode(offer) + b"\n" for offer in offers)
+        out = b"".join(documents.encode(offer) + b"\n" for offer in watch(offers, "writing"))
     else:
         context = Context(form=Form(to), sign=sign_out, null_ids=True)
         messages = []
-        for i, offer in enumerate(offers):
+        for i, offer in enumerate(watch(offers, "writing")):
             written = to_wire(offer, context)
             losses += _placed(written.losses, i, len(offers))
             messages.append(written.value)
@@ -107,19 +110,19 @@ def convert(
     return Converted(out, tuple(losses))
 
 
-def validate(data: bytes) -> list[Broken]:
+def validate(data: bytes, watch: Watch = unseen) -> list[Broken]:
     """Every rule that the message breaks by itself; what cannot be read is one finding, by the code of its error."""
     try:
         found = recognise(data)
         if found.protocol == "core":
-            return _core_findings(data)
+            return _core_findings(data, watch)
         document = FlexOfferCodec().decode(data)
     except FlexhubError as error:
         return [_finding(error)]
     single = not document.wrapper
     return [
         finding
-        for i, offer in enumerate(document.offers)
+        for i, offer in enumerate(watch(document.offers, "judging"))
         for finding in broken(RULES, offer, at=_ROOT if single else f"{_ROOT}[{i}]")
     ]
 
@@ -145,13 +148,13 @@ def _core_documents(data: bytes) -> list[bytes]:
     return [msgspec.json.encode(value) for value in objects]
 
 
-def _core_offers(data: bytes, sign: Sign, losses: list[Loss]) -> list[FlexOffer]:
+def _core_offers(data: bytes, sign: Sign, losses: list[Loss], watch: Watch) -> list[FlexOffer]:
     if recognise(data).protocol == "core":
-        return [documents.decode(FlexOffer, document) for document in _core_documents(data)]
+        return [documents.decode(FlexOffer, document) for document in watch(_core_documents(data), "reading")]
     document = FlexOfferCodec().decode(data)
     digest = hashlib.sha256(data).hexdigest()[:16]
     offers = []
-    for i, message in enumerate(document.offers):
+    for i, message in enumerate(watch(document.offers, "reading")):
         findings = broken(RULES, message, at=f"{_ROOT}[{i}]" if document.wrapper else _ROOT)
         if findings:
             one = findings[0]
@@ -171,10 +174,10 @@ def _placed(losses: tuple[Loss, ...], i: int, count: int) -> list[Loss]:
     return [msgspec.structs.replace(x, path=f"{_ROOT}[{i}]{x.path.removeprefix(_ROOT)}") for x in losses]
 
 
-def _core_findings(data: bytes) -> list[Broken]:
+def _core_findings(data: bytes, watch: Watch) -> list[Broken]:
     findings = []
     parts = _core_documents(data)
-    for i, document in enumerate(parts):
+    for i, document in enumerate(watch(parts, "judging")):
         try:
             documents.decode(FlexOffer, document)
         except FlexhubError as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
@@ -11,7 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 import msgspec
 import typer
 
+from flexhub.core.watch import Watch, unseen
+
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from flexhub.app.config import Config
 
 T = TypeVar("T")
@@ -83,31 +88,56 @@ def _is_number(text: str) -> bool:
     return not text or text == "-" or text.lstrip("+-").replace(".", "", 1).isdigit()
 
 
-def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
-    """The items, with a bar on stderr once they have taken over a second; no bar where stderr is no terminal."""
-    if not sys.stderr.isatty():
-        yield from items
-        return
-    started = monotonic()
-    bar = None
-    task = None
-    done = 0
-    try:
-        for item in items:
-            yield item
-            done += 1
-            if bar is None and monotonic() - started > PATIENCE_S:
-                from rich.console import Console  # noqa: PLC0415 - as in table()
-                from rich.progress import Progress  # noqa: PLC0415 - as in table()
+@contextmanager
+def progress(*, as_json: bool) -> Iterator[Watch]:
+    """What shows a bar on stderr once the work within has taken over a second.
 
-                bar = Progress(console=Console(stderr=True), transient=True)
-                task = bar.add_task(label, total=total)
-                bar.start()
-            if bar is not None and task is not None:
-                bar.update(task, completed=done)
+    No bar where stderr is no terminal, or with --json.
+    """
+    if as_json or not sys.stderr.isatty():
+        yield unseen
+        return
+    bar = _Bar()
+    try:
+        yield bar.watch
     finally:
-        if bar is not None:
-            bar.stop()
+        bar.stop()
+
+
+class _Bar:
+    """A bar for each kind of work; stopped, it leaves nothing behind."""
+
+    def __init__(self) -> None:
+        self._started = monotonic()
+        self._shown: Progress | None = None
+
+    def watch(self, items: Iterable[T], label: str) -> Iterator[T]:
+        """The items, and how many of them are done."""
+        total = len(items) if isinstance(items, Sized) else None
+        task: TaskID | None = None
+        for done, item in enumerate(items, 1):
+            yield item
+            if self._shown is None:
+                if monotonic() - self._started <= PATIENCE_S:
+                    continue
+                self._shown = self._show()
+            if task is None:
+                task = self._shown.add_task(label, total=total)
+            self._shown.update(task, completed=done)
+
+    @staticmethod
+    def _show() -> Progress:
+        from rich.console import Console  # noqa: PLC0415 - as in table()
+        from rich.progress import Progress  # noqa: PLC0415 - as in table()
+
+        bar = Progress(console=Console(stderr=True), transient=True)
+        bar.start()
+        return bar
+
+    def stop(self) -> None:
+        """Take it away."""
+        if self._shown is not None:
+            self._shown.stop()
 
 
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The hub's configuration.")]

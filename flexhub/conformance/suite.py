@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from flexhub.core.errors import ConfigError
+from flexhub.core.watch import Watch, unseen
 
 T = TypeVar("T")
 
@@ -128,11 +129,11 @@ async def _judge(case: Case[T], target: T) -> str | None:
         return f"{type(error).__name__}: {error}"
 
 
-async def run(suite: Suite[T], target: T, name: str = "") -> Report:
+async def run(suite: Suite[T], target: T, name: str = "", watch: Watch = unseen) -> Report:
     """Judge the target by every case, in order; cases of a requirement that is todo or exempt are not run."""
     clauses = {r.id: r.clause for r in suite.requirements}
     lines: list[CaseResult] = []
-    for case in suite.cases:
+    for case in watch(suite.cases, "judging"):
         status = suite.status.get(case.requirement)
         came: str | None
         if status is not None:
@@ -163,7 +164,7 @@ async def run(suite: Suite[T], target: T, name: str = "") -> Report:
     )
 
 
-async def self_check(suite: Suite[T], fresh: Callable[[], T]) -> list[str]:
+async def self_check(suite: Suite[T], fresh: Callable[[], T], watch: Watch = unseen) -> list[str]:
     """What is wrong with the suite itself; empty where every requirement is noticed by exactly its own cases.
 
     `fresh` makes a good target; each mutant gets one of its own.
@@ -176,7 +177,7 @@ async def self_check(suite: Suite[T], fresh: Callable[[], T]) -> list[str]:
     if problems:
         return problems  # mutants of a target that is wrong already tell nothing
     judged = [r.id for r in suite.requirements if r.id not in suite.status]
-    for requirement in judged:
+    for requirement in watch(judged, "breaking"):
         own = {case.id for case in suite.cases if case.requirement == requirement}
         mutants = [mutant for mutant in suite.mutants if mutant.requirement == requirement]
         if not own:

@@ -13,6 +13,7 @@ from flexhub.app.suites import transports
 from flexhub.conformance import registry, reporters
 from flexhub.conformance.suite import Report, Suite, self_check
 from flexhub.conformance.suite import run as judge
+from flexhub.core.watch import Watch
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
@@ -63,13 +64,15 @@ def run(  # noqa: PLR0913 - one argument per option
     if known.endpoint and (target is None) != (tokens is None):
         raise typer.BadParameter("--target and --tokens go together", param_hint="--target")
     if check:
-        problems = asyncio.run(_self_check(known, target, tokens))
+        with terminal.progress(as_json=as_json) as watch:
+            problems = asyncio.run(_self_check(known, target, tokens, watch))
         if as_json:
             terminal.json_line({"suite": known.name, "problems": problems})
         else:
             typer.echo("\n".join(problems) or f"{known.name}: every requirement is noticed by exactly its own cases")
         raise typer.Exit(1 if problems else 0)
-    report = asyncio.run(_judge(known, target, tokens))
+    with terminal.progress(as_json=as_json) as watch:
+        report = asyncio.run(_judge(known, target, tokens, watch))
     typer.echo(reporters.to_json(report) if as_json else reporters.table(report), nl=False)
     for file, text in ((junit, reporters.junit), (html, reporters.html)):
         if file is not None:
@@ -78,11 +81,11 @@ def run(  # noqa: PLR0913 - one argument per option
         raise typer.Exit(1)
 
 
-async def _judge(chosen: Suite[Any], target: str | None, tokens: Path | None) -> Report:
+async def _judge(chosen: Suite[Any], target: str | None, tokens: Path | None, watch: Watch) -> Report:
     async with transports(chosen, target, tokens) as carried:
-        return await judge(chosen, chosen.connect(target, carried()), target or "flexhub")
+        return await judge(chosen, chosen.connect(target, carried()), target or "flexhub", watch)
 
 
-async def _self_check(chosen: Suite[Any], target: str | None, tokens: Path | None) -> list[str]:
+async def _self_check(chosen: Suite[Any], target: str | None, tokens: Path | None, watch: Watch) -> list[str]:
     async with transports(chosen, target, tokens) as carried:
-        return await self_check(chosen, lambda: chosen.connect(target, carried()))
+        return await self_check(chosen, lambda: chosen.connect(target, carried()), watch)

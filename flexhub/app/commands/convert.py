@@ -34,7 +34,9 @@ def convert(  # noqa: PLR0913 - one argument per option
     A loss has path, kind, value and why. A bound or a price is not lost unless --allow-loss says so: exit 1 then. With
     --json, one object with the result as text and the losses goes to stdout.
     """
-    done = converted(terminal.read(file), to.value, allow_loss=True, sign_in=sign_in, sign_out=sign_out)
+    data = terminal.read(file)
+    with terminal.progress(as_json=as_json) as watch:
+        done = converted(data, to.value, allow_loss=True, sign_in=sign_in, sign_out=sign_out, watch=watch)
     if not as_json:
         for loss in done.losses:
             terminal.json_line(loss, err=True)

@@ -20,7 +20,8 @@ def validate(file: terminal.File, *, as_json: terminal.AsJson = False) -> None:
     stdout instead.
     """
     data = terminal.read(file)
-    findings = findings_of(data)
+    with terminal.progress(as_json=as_json) as watch:
+        findings = findings_of(data, watch)
     try:
         known = recognise(data)
     except FlexhubError:
