@@ -20,7 +20,7 @@ ABOUT: Final = f"""\
 
 What participants speak with a hub: HTTP and JSON, served by `flexhub run` and by the demo. This page follows from the
 table of routes. A running hub describes itself the same way, at `/openapi.json` (OpenAPI 3.1) for programs and at
-`/docs` for people.
+`/docs` for people. `HEAD` answers as `GET` does, without the body.
 
 Energies are kWh (positive is consumption), prices EUR/kWh, instants RFC 3339 with an offset; the
 [JSON forms](forms.md) list every field. Durations and limits below are the hub's own and can't be configured.
