@@ -64,13 +64,14 @@ def new_id() -> str:
 
 
 def engine_of(config: Config) -> ManagerEngine:
-    """The manager engine that the configuration names.
+    """The manager engine that the configuration names; it speaks for the hub, by its name.
 
     Raises:
         ConfigError: none of that name is installed.
+        EngineError: it cannot be used.
     """
     try:
-        engine = plugins.load("manager", config.plan.engine)
+        engine = plugins.load("manager", config.plan.engine, party=config.hub.name)
     except ConfigError as error:
         raise ConfigError(error.message, path="plan/engine", value=config.plan.engine) from error
     if not isinstance(engine, ManagerEngine):  # `load` has seen to it; said again for the type checker

@@ -1,11 +1,12 @@
 """Finding engines: ours by the table below, everyone's through entry points of the slot's group.
 
-A plugin's target is a class, or any callable, that gives an engine when called without arguments::
+A plugin's target is a class, or any callable, that gives an engine when called::
 
     [project.entry-points."flexhub.manager"]
     mine = "my_package.manager:MyManager"
 
-That of a protocol is the protocol itself (a `flexhub.protocols.registry.Protocol`).
+It is called without arguments; that of a manager with ``party=``, the aggregator that its aggregates and bids are
+issued by. That of a protocol is not called: it is the protocol itself (a `flexhub.protocols.registry.Protocol`).
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ CONTRACTS: Final[dict[str, tuple[type, ...]]] = {
 """What an engine of a slot must be one of; protocols are described by their own room."""
 
 
+PARTY: Final = "aggregator"
+"""Whom a manager speaks for where nobody says."""
+
+
 class Plugin(NamedTuple):
     """One found engine; `error` says why it cannot be used, empty where it can."""
 
@@ -79,8 +84,8 @@ def installed(slot: str | None = None) -> list[Plugin]:
     return plugins
 
 
-def load(slot: str, name: str) -> object:
-    """A new engine.
+def load(slot: str, name: str, *, party: str = PARTY) -> object:
+    """A new engine; a manager issues its aggregates and bids as `party`.
 
     Raises:
         ConfigError: no such slot, no engine of this name, or two different ones.
@@ -99,7 +104,9 @@ def load(slot: str, name: str) -> object:
         raise ConfigError(f"{targets} have the same name", path=path, value=name)
     try:
         target = named[0].load()
-        engine: object = target() if slot in CONTRACTS else target
+        engine: object = target
+        if slot in CONTRACTS:
+            engine = target(party=party) if slot == "manager" else target()
     except Exception as error:
         raise EngineError(f"{named[0].value} cannot be used: {type(error).__name__}: {error}", path=path) from error
     contracts = CONTRACTS.get(slot, (object,))

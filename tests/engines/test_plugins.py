@@ -67,6 +67,23 @@ def test_a_broken_plugin_is_told_and_stops_no_other(monkeypatch: pytest.MonkeyPa
     assert isinstance(plugins.load("manager", "another"), ReferenceManager)
 
 
+def test_a_manager_is_told_whom_it_speaks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    found(monkeypatch, ("another", OURS), ("anonymous", "tests.engines.test_plugins:Anonymous"))
+    for name in ("reference", "another"):
+        engine = plugins.load("manager", name, party="agr")
+        assert isinstance(engine, ReferenceManager)
+        assert engine.party == "agr"
+    with pytest.raises(EngineError, match="TypeError"):
+        plugins.load("manager", "anonymous", party="agr")
+
+
+class Anonymous(ReferenceManager):
+    """Takes no party, so that nobody knew whose aggregates and bids these are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
 def test_a_protocol_is_an_object_and_needs_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
     found(monkeypatch, ("flexoffer", PROTOCOL), ("broken", "math:nothing"), slot="protocol")
     assert plugins.load("protocol", "flexoffer") is protocol("flexoffer")
