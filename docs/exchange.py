@@ -27,7 +27,7 @@ Energies are kWh (positive is consumption), prices EUR/kWh, instants RFC 3339 wi
 
 ## Who calls
 
-Every request but `GET /health` bears a token: `Authorization: Bearer ...`. It stands for one party in one role;
+Every call below but `GET /health` bears a token: `Authorization: Bearer ...`. It stands for one party in one role;
 `flexhub keys add` makes it and `flexhub keys revoke` ends it, within {loop.TOKEN_S:g} seconds, on open streams within
 {stream.HEARTBEAT_S:g} more. Without a token, or with an unknown one, the answer is 401; a role that may not do it gets
 403. A prosumer sees what is its own, an aggregator its portfolio, an admin everything; what one may not see is answered
