@@ -1,1 +1,1 @@
-"""What carries and keeps bytes: HTTP, the store."""
+"""What carries and keeps bytes: HTTP, the store, data from files, notices."""

@@ -34,6 +34,11 @@ BUILT_IN: Final[dict[str, dict[str, str]]] = {
         "median": "flexhub.engines.reference.baseline:MedianOfLikeDays",
         "ten-in-ten": "flexhub.engines.reference.baseline:TenInTen",
     },
+    "provider": {
+        "like-days": "flexhub.engines.reference.forecaster:LikeDays",
+        "series-file": "flexhub.adapters.providers.series_file:SeriesFile",
+        "lines": "flexhub.adapters.providers.notices:NoticeLines",
+    },
 }
 """Slot -> name -> target. They are entry points of the distribution, too; here they work uninstalled as well."""
 

@@ -229,7 +229,11 @@ class Forecaster(Protocol):
     name: str
 
     def forecast(self, history: Sequence[TimeSeries], start: datetime, slots: int) -> TimeSeries:
-        """Expected energy of `slots` slots from `start`."""
+        """Expected energy of `slots` slots from `start`, from past series of the same subject.
+
+        Raises:
+            InfeasibleError: no history to tell from.
+        """
 
 
 @runtime_checkable
@@ -239,7 +243,11 @@ class DataProvider(Protocol):
     name: str
 
     def fetch(self, subject: str, start: datetime, slots: int) -> TimeSeries:
-        """The series of that subject."""
+        """`slots` values of that subject from `start`, None where none is known.
+
+        Raises:
+            NotFoundError: an unknown subject.
+        """
 
 
 @runtime_checkable
