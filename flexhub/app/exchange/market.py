@@ -21,6 +21,7 @@ from flexhub.core.effects import Notify
 from flexhub.core.errors import DuplicateError, ExpiredError, FlexhubError, ForbiddenError, InvalidError, NotFoundError
 from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.registry import Connection, Party, Resource, Role
+from flexhub.core.timegrid import QUARTER_HOUR_S
 from flexhub.core.timeseries import Measurement
 from flexhub.core.trading import Contract, FlexRequest
 
@@ -129,7 +130,11 @@ class Register:
 
 
 class PostRequest:
-    """``flexrequest.post``: a grid operator or utility asks for flexibility; a higher revision replaces a lower one."""
+    """``flexrequest.post``: a grid operator or utility asks for flexibility; a higher revision replaces a lower one.
+
+    Interpretation: plans are made in quarter-hours, and so are requests; how energy is spread in longer slots, or moves
+    within shorter ones, nobody could plan.
+    """
 
     def needs(self, message: Message) -> Iterable[Key]:
         """The request of that id."""
@@ -141,6 +146,12 @@ class PostRequest:
         if request.issuer != message.peer:
             raise ForbiddenError(
                 f"{message.peer} may not ask for {request.issuer}", path="FlexRequest/issuer", value=request.issuer
+            )
+        if request.resolution_s != QUARTER_HOUR_S:
+            raise InvalidError(
+                f"slots of {request.resolution_s} s, plans have {QUARTER_HOUR_S} s",
+                path="FlexRequest/resolution_s",
+                value=str(request.resolution_s),
             )
         known = view.get(FlexRequest, request.id)
         if known == request:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, TypeVar
 
 from flexhub.app.exchange import figures
-from flexhub.app.exchange.papers import PLANNABLE, Fault
+from flexhub.app.exchange.papers import PLANNABLE, Fault, span
+from flexhub.app.exchange.places import Places
 from flexhub.app.exchange.running import Settlement
 from flexhub.app.hub.contract import Asker, Question, Reads
 from flexhub.core.billing import BILLED, billed_at
 from flexhub.core.errors import FlexhubError
 from flexhub.core.flexoffer import FlexOffer, State
+from flexhub.core.registry import Connection, Resource
 from flexhub.core.timegrid import TimeGrid
 from flexhub.core.timeseries import Measurement, SeriesKind, TimeSeries
 from flexhub.core.trading import Basis, Bill, Contract, FlexRequest
-from flexhub.engines.slots import Account, ManagerEngine, Plan, Portfolio
+from flexhub.engines.slots import Account, ManagerEngine, Plan, Portfolio, Refusal
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -44,27 +49,67 @@ async def every(reads: Reads, kind: type[T], **narrowed: object) -> list[T]:
 
 
 class PlanAsker:
-    """Answers ``manager.plan``: gathers an aggregator's portfolio and has the engine plan it."""
+    """Answers ``manager.plan``: gathers an aggregator's portfolios and has the engine plan each of them.
+
+    A portfolio is what stands behind one congestion point (`places`); one that fails holds up no other.
+    """
 
     def __init__(self, engine: ManagerEngine) -> None:
         self._engine = engine
 
-    async def gather(self, question: Question, reads: Reads, now: datetime) -> Portfolio:
-        """Offers not started yet, unexpired requests, and the energy of those that are being executed."""
+    async def gather(self, question: Question, reads: Reads, now: datetime) -> list[Portfolio]:
+        """Offers not started yet, unexpired requests, and the energy of offers that are being executed; by point."""
         aggregator = question.subject
         states = (*PLANNABLE, State.EXECUTING)
         offers = [o for o in await every(reads, FlexOffer, states=states) if o.recipient == aggregator]
-        requests = await every(reads, FlexRequest, overlapping=(now, now + AHEAD))
-        return Portfolio(
-            now=now,
-            offers=tuple(o for o in offers if o.state in PLANNABLE and movable(o, now)),
-            requests=tuple(r for r in requests if r.recipient == aggregator and r.expires > now),
-            committed=committed([o for o in offers if o.state is State.EXECUTING], aggregator),
+        open_ = [o for o in offers if o.state in PLANNABLE and movable(o, now)]
+        # What is asked for a time that no offer reaches can't be planned: it would only make the plan longer.
+        until = max((span(o)[1] for o in open_), default=now)
+        requests = await every(reads, FlexRequest, overlapping=(now, until)) if until > now else []
+        requests = [r for r in requests if r.recipient == aggregator and r.expires > now]
+        places = Places(
+            await every(reads, Connection), await every(reads, Resource), {r.congestion_point for r in requests}
+        )
+        open_at, executing_at = (
+            by_point(places, found) for found in (open_, [o for o in offers if o.state is State.EXECUTING])
+        )
+        return [
+            Portfolio(
+                now=now,
+                offers=tuple(found),
+                requests=tuple(r for r in requests if r.congestion_point == point),
+                committed=committed(executing_at.get(point, ()), aggregator),
+            )
+            for point, found in open_at.items()
+        ]
+
+    def answer(self, arguments: list[Portfolio]) -> Plan:
+        """The engine's plans in one; nothing to plan is an empty plan. Offers of a plan that failed are refused."""
+        plans = [self._plan(portfolio) for portfolio in arguments]
+        return Plan(
+            assignments=tuple(a for p in plans for a in p.assignments),
+            refusals=tuple(r for p in plans for r in p.refusals),
+            aggregates=tuple(a for p in plans for a in p.aggregates),
+            aggregate_schedules=tuple(s for p in plans for s in p.aggregate_schedules),
+            cost_eur=sum(p.cost_eur for p in plans),
+            unserved_kwh=sum(p.unserved_kwh for p in plans),
         )
 
-    def answer(self, arguments: Portfolio) -> Plan:
-        """The engine's plan; nothing to plan is an empty plan."""
-        return self._engine.plan(arguments) if arguments.offers else Plan()
+    def _plan(self, portfolio: Portfolio) -> Plan:
+        try:
+            return self._engine.plan(portfolio)
+        except Exception as error:  # an engine is anyone's code
+            log.exception("%d offers could not be planned", len(portfolio.offers))
+            reason = f"its portfolio could not be planned: {error}"
+            return Plan(refusals=tuple(Refusal(offer=o.id, reason=reason) for o in portfolio.offers))
+
+
+def by_point(places: Places, offers: Iterable[FlexOffer]) -> dict[str | None, list[FlexOffer]]:
+    """The offers behind each congestion point; None for those of which it isn't known."""
+    found: dict[str | None, list[FlexOffer]] = {}
+    for offer in offers:
+        found.setdefault(places.point_of(offer), []).append(offer)
+    return found
 
 
 def movable(offer: FlexOffer, now: datetime) -> bool:
