@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, TypeVar
@@ -20,8 +19,6 @@ from flexhub.core.timegrid import TimeGrid
 from flexhub.core.timeseries import Measurement, SeriesKind, TimeSeries
 from flexhub.core.trading import Basis, Bill, Contract, FlexRequest
 from flexhub.engines.slots import Account, ManagerEngine, Plan, Portfolio, Refusal
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -99,8 +96,7 @@ class PlanAsker:
         try:
             return self._engine.plan(portfolio)
         except Exception as error:  # an engine is anyone's code
-            log.exception("%d offers could not be planned", len(portfolio.offers))
-            reason = f"its portfolio could not be planned: {error}"
+            reason = f"its portfolio could not be planned: {type(error).__name__}: {error}"
             return Plan(refusals=tuple(Refusal(offer=o.id, reason=reason) for o in portfolio.offers))
 
 
