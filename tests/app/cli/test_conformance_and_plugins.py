@@ -62,3 +62,14 @@ def test_a_target_needs_tokens(flexhub: Program) -> None:
     ran = flexhub("conformance", "run", "flexoffer-rest", "--target", "http://127.0.0.1:1")
     assert ran.code == 2
     assert "--tokens" in ran.err
+
+
+def test_a_token_file_that_is_no_text_is_told_in_one_sentence(flexhub: Program, tmp_path: Path) -> None:
+    (tmp_path / "noise").write_bytes(b"\xc9\x00\xff")
+    (tmp_path / "tokens").write_text('[one]\nparty = "a"\ntoken = "x"\n[other]\nparty = "b"\ntoken = "y"\n')
+    arguments = ("conformance", "run", "flexoffer-rest", "--target", "http://127.0.0.1:1", "--tokens")
+    ran = flexhub(*arguments, "noise")
+    assert (ran.code, len(ran.err.splitlines())) == (2, 1)
+    assert ran.err.startswith("flexhub: noise: ")
+    assert "[one] and [other]" in ran.err
+    assert "[one] and [other]" not in flexhub(*arguments, "tokens").err

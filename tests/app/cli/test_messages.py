@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from flexhub.app import terminal
 from flexhub.core.documents import decode, encode
 from flexhub.core.flexoffer import FlexOffer, Profile, TwoMode
 from tests.app.cli.conftest import Program
@@ -95,3 +96,10 @@ def test_a_target_that_is_none_is_wrong_usage(flexhub: Program) -> None:
     ran = flexhub("convert", "-", "--to", "banana", stdin=encode(offer()))
     assert (ran.code, ran.out) == (2, "")
     assert "goflex" in ran.err
+
+
+def test_input_without_an_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "MOST_BYTES", 1000)
+    assert terminal.read(Path("/dev/zero")) == bytes(1000)
+    (short := tmp_path / "short").write_bytes(b"{}")
+    assert terminal.read(short) == b"{}"

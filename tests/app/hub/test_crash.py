@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections import Counter
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from flexhub.adapters.store import open_store
 from flexhub.adapters.store.interface import Query, Store
+from flexhub.app import wiring
 from flexhub.core.documents import decode
+from flexhub.core.flexoffer import FlexOffer, State
+from tests.app.api.live import config
 from tests.app.hub.crash import WRITERS
 from tests.app.hub.shop import Box, url
+from tests.app.market import NOON, Clock, Greedy
 from tests.conftest import ROOT
 
 AFTER = (150, 700, 300, 40)
@@ -52,3 +58,29 @@ def test_a_killed_hub_has_lost_nothing_and_done_nothing_twice(tmp_path: Path) ->
         assert outbox == journal
         assert Counter((box, item) for box, items in boxes.items() for item in items) == journal
         assert all(items == tuple(map(str, range(len(items)))) for items in boxes.values()), "in order, without holes"
+
+
+def state_after_a_restart(folder: Path, now: datetime) -> State:
+    """What has become of the offer once a hub that starts at this time has nothing left to do."""
+
+    async def story() -> State:
+        async with wiring.running(config(folder), clock=Clock(now), engine=Greedy()) as running:
+            await running.hub.settled()
+            offer = await running.hub.get(FlexOffer, "o")
+            assert offer is not None
+            return offer.state
+
+    return asyncio.run(story())
+
+
+def test_what_fell_due_while_the_hub_was_down_is_made_up_for(tmp_path: Path) -> None:
+    """The offer's assignment deadline is at 12:45; the hub that took it is killed at noon."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.app.hub.outage", str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT
+    ) as hub:
+        assert hub.stdout is not None
+        said = hub.stdout.readline()
+        hub.kill()
+    assert said == b"201\n"
+    assert state_after_a_restart(tmp_path, NOON + timedelta(minutes=44)) is State.ACCEPTED
+    assert state_after_a_restart(tmp_path, NOON + timedelta(hours=9)) is State.EXPIRED

@@ -247,6 +247,17 @@ def test_refuses_a_portfolio_it_would_misread(bad: dict[str, object], path: str)
     assert MANAGER.plan(Portfolio(now=T0, offers=(offer(),))).assignments
 
 
+def test_an_offer_that_outlasts_the_horizon_is_refused_and_stops_no_plan() -> None:
+    manager = ReferenceManager(horizon=timedelta(hours=6))
+    piece = Slice(energy_kwh=(EnergyRange(0, 2),))
+    day, quarters = (offer(f"o{n}", profiles=(Profile(slices=(piece,) * n),), default_schedule=None) for n in (25, 24))
+    assert not manager.accept(day, CONTRACT, T0).accepted
+    assert manager.accept(quarters, CONTRACT, T0).accepted
+    plan = manager.plan(Portfolio(now=T0, offers=(day, quarters)))
+    assert [(r.offer, "lasts longer" in r.reason) for r in plan.refusals] == [("o25", True)]
+    assert [a.offer for a in plan.assignments] == ["o24"]
+
+
 def test_takes_the_newest_revision_and_none_that_expired() -> None:
     portfolio = Portfolio(
         now=at(2),
