@@ -33,8 +33,7 @@ soak: $(VENV)/.dev debian  ## the property tests, at length
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -n 2 --dist worksteal --timeout 3600 $(TESTS)
 
 bench: $(VENV)/.dev  ## the figures, and the README's table of them
-	$(BIN)/python -m benchmarks $(ARGS)
-	$(BIN)/python -m benchmarks.report --write
+	$(BIN)/python -m benchmarks $(ARGS); missed=$$?; $(BIN)/python -m benchmarks.report --write; exit $$missed
 
 lint: $(VENV)/.dev  ## style and types
 	$(BIN)/ruff check .

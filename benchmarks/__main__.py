@@ -16,6 +16,7 @@ import msgspec
 
 import benchmarks
 from benchmarks.figure import RESULTS, Figure, Report, machine, today
+from benchmarks.report import number
 
 CHILD = "--child"
 
@@ -56,7 +57,7 @@ def main(arguments: list[str]) -> int:
             figures.append(figure)
             verdict = {True: "met", False: "MISSED", None: ""}[figure.met]
             target = "" if figure.target is None else f"({'<=' if figure.at_most else '>='} {figure.target:,g}) "
-            print(f"  {figure.name}: {figure.value:,.4g} {figure.unit} {target}{verdict}", flush=True)
+            print(f"  {figure.name}: {number(figure.value)} {figure.unit} {target}{verdict}", flush=True)
     kept = tuple(f for f in before if f.name not in {new.name for new in figures})
     report = Report(machine=machine(), day=today(), figures=(*kept, *figures))
     RESULTS.parent.mkdir(exist_ok=True)
