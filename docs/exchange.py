@@ -10,7 +10,7 @@ from docs.words import kind_of, sentence
 from flexhub.app.api import calls, goflex, messages, openapi, server, stream
 from flexhub.app.api.problems import CONTENT_TYPE, STATUS, TITLES, Problem
 from flexhub.app.api.routes import ROUTES, Route
-from flexhub.app.hub import loop
+from flexhub.app.hub import reading
 
 FORMS: Final = "forms.md"
 TABLE_6: Final = "GOFLEX D2.1 Table 6"
@@ -28,7 +28,7 @@ Energies are kWh (positive is consumption), prices EUR/kWh, instants RFC 3339 wi
 ## Who calls
 
 Every call below but `GET /health` bears a token: `Authorization: Bearer ...`. It stands for one party in one role;
-`flexhub keys add` makes it and `flexhub keys revoke` ends it, within {loop.TOKEN_S:g} seconds, on open streams within
+`flexhub keys add` makes it, `flexhub keys revoke` ends it within {reading.TOKEN_S:g} seconds, on open streams within
 {stream.HEARTBEAT_S:g} more. Without a token, or with an unknown one, the answer is 401; a role that may not do it gets
 403. A prosumer sees what is its own, an aggregator its portfolio, an admin everything; what one may not see is answered
 like what isn't there, with 404.

@@ -11,17 +11,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from time import monotonic
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 import msgspec
 
-from flexhub.adapters.store.interface import NoticeRow, Position, Query, Store, TimerRow
+from flexhub.adapters.store.interface import Store, TimerRow
 from flexhub.app.hub.batch import Batch, Outcome, Recent
 from flexhub.app.hub.contract import (
     ENGINE,
@@ -33,26 +32,19 @@ from flexhub.app.hub.contract import (
     Handler,
     Key,
     Message,
-    Page,
     Question,
     View,
 )
-from flexhub.app.hub.tokens import Bearer, add_token, find_token
+from flexhub.app.hub.reading import Reading
+from flexhub.app.hub.tokens import add_token
 from flexhub.core import documents
-from flexhub.core.errors import FlexhubError, InternalError, InvalidError
+from flexhub.core.errors import FlexhubError, InternalError
 from flexhub.core.registry import Role
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 MAX_BATCH: Final = 256
 TIMERS_AT_ONCE: Final = 1000
-PAGE: Final = 500
-TOKEN_S: Final = 3.0
-"""How long a token is taken from memory: a revoked one works no longer than that."""
-
-_UNKNOWN: Final[tuple[Bearer | None, float]] = (None, -math.inf)
-
 LONGEST_SLEEP_S: Final = 1.0
 """How late a jump of the clock is noticed at most."""
 
@@ -87,7 +79,7 @@ class _Noted:
         return Decision(answer=Answer(status=204))
 
 
-class Hub:
+class Hub(Reading):
     """Works messages, asks engines, fires timers, and lets others read.
 
     Args:
@@ -97,7 +89,7 @@ class Hub:
         clock: the time, as an aware instant.
         ids: fresh identifiers (of questions).
         max_batch: most messages in one commit; 1 switches group commit off.
-        monotonic: seconds that go on whatever the clock says; tokens are remembered by it.
+        monotonic: as for `Reading`.
     """
 
     def __init__(  # noqa: PLR0913 - the parts it is composed of
@@ -111,7 +103,7 @@ class Hub:
         max_batch: int = MAX_BATCH,
         monotonic: Callable[[], float] = monotonic,
     ) -> None:
-        self.store = store
+        super().__init__(store, monotonic=monotonic)
         self._askers = dict(askers)
         failures: dict[str, Handler] = {f"{_question(name)[1]}.failed": _Noted() for name in askers}
         self._handlers: dict[str, Handler] = failures | dict(handlers)
@@ -128,14 +120,10 @@ class Hub:
         self._next_due: datetime | None = None
         self._sooner = asyncio.Event()
         self._firing = asyncio.Lock()
-        self._listeners: dict[str | None, set[asyncio.Event]] = {}
-        self._monotonic = monotonic
-        self._tokens: dict[str, tuple[Bearer | None, float]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._accepting = False
         self._messages = self._batches = self._largest = 0
         self._writer = ThreadPoolExecutor(1, "hub-write")
-        self._readers = ThreadPoolExecutor(4, "hub-read")
         self._engines = ThreadPoolExecutor(2, "hub-engine")
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -166,11 +154,8 @@ class Hub:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._open_asks.values(), return_exceptions=True)
         self._tasks.clear()
-        for listeners in self._listeners.values():
-            for listener in listeners:
-                listener.set()
+        self.close()
         self._engines.shutdown(wait=False, cancel_futures=True)
-        self._readers.shutdown()
         self._writer.shutdown()
 
     # -- messages -----------------------------------------------------------------------------------------------------
@@ -235,9 +220,7 @@ class Hub:
                 _fail(job, answer)
             elif not job.answer.done():
                 job.answer.set_result(answer)
-        for party in (*outcome.parties, None) if outcome.parties else ():
-            for listener in self._listeners.get(party, ()):
-                listener.set()
+        self.told(outcome.parties)
 
     # -- questions ----------------------------------------------------------------------------------------------------
 
@@ -337,105 +320,10 @@ class Hub:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._sooner.wait(), min(wait, LONGEST_SLEEP_S))
 
-    # -- reading ------------------------------------------------------------------------------------------------------
-
-    async def _read(self, read: Callable[..., T], *args: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, read, *args)
-
-    async def get(self, kind: type[T], id: str) -> T | None:  # noqa: A002 - the documents' own word
-        """One document, as of the last commit."""
-
-        def read() -> T | None:
-            row = self.store.document(kind.__name__, id)
-            return None if row is None else documents.upcast(kind, row.schema_version, row.body)
-
-        return await self._read(read)
-
-    async def documents(  # noqa: PLR0913 - each narrows the list in its own way
-        self,
-        kind: type[T],
-        *,
-        owner: str | None = None,
-        states: Iterable[str] | None = None,
-        overlapping: tuple[datetime, datetime] | None = None,
-        after: str | None = None,
-        limit: int = 100,
-    ) -> Page[T]:
-        """Documents in order of start and id, as of the last commit.
-
-        Args:
-            kind: their core type.
-            owner: only those of this party.
-            states: only those in one of these states.
-            overlapping: only those that share time with [from, to).
-            after: the cursor of the page before.
-            limit: most documents in the page.
-
-        Raises:
-            InvalidError: `after` is no cursor of ours.
-        """
-        query = Query(
-            kind=kind.__name__,
-            owner=owner,
-            states=None if states is None else tuple(states),
-            overlapping=overlapping,
-            after=None if after is None else _position(after),
-            limit=limit + 1,
-        )
-
-        def read() -> Page[T]:
-            rows = self.store.documents(query)
-            items = tuple(documents.upcast(kind, row.schema_version, row.body) for row in rows[:limit])
-            last = rows[limit - 1] if len(rows) > limit else None
-            return Page(items, None if last is None else _cursor(Position(last.starts, last.id)))
-
-        return await self._read(read)
-
-    async def last_notice(self) -> int:
-        """The place of the last notice so far, whoever it is for: behind it begins what comes from now on."""
-        return await self._read(self.store.last_notice)
-
-    async def notices(self, party: str | None, after: int | None = None) -> AsyncIterator[NoticeRow]:
-        """What a party is told (None: what anyone is), behind `after` (None: from now on); waits for more.
-
-        Ends when the hub stops. A notice's `seq` is the place to resume after.
-        """
-        listener = asyncio.Event()
-        listeners = self._listeners.setdefault(party, set())
-        listeners.add(listener)
-        try:
-            at = await self._read(self.store.last_notice) if after is None else after
-            while self._accepting:
-                listener.clear()
-                rows = await self._read(self.store.notices, party, at, PAGE)
-                for row in rows:
-                    at = row.seq
-                    yield row
-                if not rows:
-                    await listener.wait()
-        finally:
-            listeners.discard(listener)
-
     async def add_token(self, party: str, role: Role) -> str:
         """A new token of a party in a role; only its hash is kept."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._writer, add_token, self.store, party, role, self._clock())
-
-    async def find_token(self, hash: str) -> Bearer | None:  # noqa: A002 - what it is
-        """Whom the token with this hash (`token_hash`) stands for.
-
-        Known ones are answered from memory for `TOKEN_S`, so that one revoked by another process works no longer.
-        """
-        bearer, until = self._tokens.get(hash, _UNKNOWN)
-        now = self._monotonic()
-        if now < until:
-            return bearer
-        found = await self._read(find_token, self.store, hash)
-        if found is None:
-            self._tokens.pop(hash, None)
-        else:
-            self._tokens[hash] = (found, now + TOKEN_S)
-        return found
 
     @property
     def stats(self) -> Stats:
@@ -470,18 +358,3 @@ def _due(timer: TimerRow) -> Message:
         role=Role.ADMIN,
         value=value,
     )
-
-
-def _cursor(position: Position) -> str:
-    return f"{'' if position.starts is None else position.starts.isoformat()}_{position.id}"
-
-
-def _position(cursor: str) -> Position:
-    starts, separator, id_ = cursor.partition("_")
-    try:
-        at = datetime.fromisoformat(starts) if starts else None
-    except ValueError:
-        at, separator = None, ""
-    if not separator or (at is not None and at.tzinfo is None):
-        raise InvalidError("not a cursor of a page before", path="after", value=cursor)
-    return Position(at, id_)

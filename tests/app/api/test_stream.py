@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flexhub.app.api import stream
-from flexhub.app.hub import loop
+from flexhub.app.hub import reading
 from tests.app.api.live import Live
 from tests.app.market import make_offer, make_request
 
@@ -119,7 +119,7 @@ def test_an_aggregator_hears_of_its_portfolio_requests_and_plans(fresh: Live) ->
 
 def test_a_stream_ends_with_its_token(fresh: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "HEARTBEAT_S", 0.02)
-    monkeypatch.setattr(loop, "TOKEN_S", 0.0)
+    monkeypatch.setattr(reading, "TOKEN_S", 0.0)
     with listen(fresh, "ann") as ann, listen(fresh, "bob") as bob:
         ann.comment()
         with fresh.running.hub.store.begin() as transaction:  # as `flexhub keys revoke` does

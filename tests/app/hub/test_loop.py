@@ -15,7 +15,8 @@ from flexhub.adapters.store import open_store
 from flexhub.app.config import Config, StoreSection
 from flexhub.app.exchange.market import Registration
 from flexhub.app.hub.contract import Answer
-from flexhub.app.hub.loop import TOKEN_S, Hub
+from flexhub.app.hub.loop import Hub
+from flexhub.app.hub.reading import TOKEN_S
 from flexhub.app.hub.tokens import Bearer, token_hash
 from flexhub.app.wiring import assemble
 from flexhub.core.documents import encode

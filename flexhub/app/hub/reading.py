@@ -1,0 +1,164 @@
+"""What is stored, as of the last commit: documents, notices and tokens, read in threads that wait for no writer."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from time import monotonic
+from typing import Final, TypeVar
+
+from flexhub.adapters.store.interface import NoticeRow, Position, Query, Store
+from flexhub.app.hub.contract import Page
+from flexhub.app.hub.tokens import Bearer, find_token
+from flexhub.core import documents
+from flexhub.core.errors import InvalidError
+
+T = TypeVar("T")
+
+PAGE: Final = 500
+TOKEN_S: Final = 3.0
+"""How long a token is taken from memory: a revoked one works no longer than that."""
+
+_UNKNOWN: Final[tuple[Bearer | None, float]] = (None, -math.inf)
+
+
+class Reading:
+    """Reads a store, and wakes those who wait for notices when it is `told` that there are new ones.
+
+    Args:
+        store: what is read.
+        monotonic: seconds that go on whatever the clock says; tokens are remembered by it.
+    """
+
+    def __init__(self, store: Store, *, monotonic: Callable[[], float] = monotonic) -> None:
+        self.store = store
+        self._monotonic = monotonic
+        self._open = True
+        self._listeners: dict[str | None, set[asyncio.Event]] = {}
+        self._tokens: dict[str, tuple[Bearer | None, float]] = {}
+        self._readers = ThreadPoolExecutor(4, "hub-read")
+
+    def told(self, parties: Iterable[str]) -> None:
+        """A commit brought notices for these parties."""
+        for party in (*parties, None) if parties else ():
+            for listener in self._listeners.get(party, ()):
+                listener.set()
+
+    def close(self) -> None:
+        """End all waiting for notices, and read no more."""
+        self._open = False
+        for listeners in self._listeners.values():
+            for listener in listeners:
+                listener.set()
+        self._readers.shutdown()
+
+    async def _read(self, read: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, read, *args)
+
+    async def get(self, kind: type[T], id: str) -> T | None:  # noqa: A002 - the documents' own word
+        """One document, as of the last commit."""
+
+        def read() -> T | None:
+            row = self.store.document(kind.__name__, id)
+            return None if row is None else documents.upcast(kind, row.schema_version, row.body)
+
+        return await self._read(read)
+
+    async def documents(  # noqa: PLR0913 - each narrows the list in its own way
+        self,
+        kind: type[T],
+        *,
+        owner: str | None = None,
+        states: Iterable[str] | None = None,
+        overlapping: tuple[datetime, datetime] | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page[T]:
+        """Documents in order of start and id, as of the last commit.
+
+        Args:
+            kind: their core type.
+            owner: only those of this party.
+            states: only those in one of these states.
+            overlapping: only those that share time with [from, to).
+            after: the cursor of the page before.
+            limit: most documents in the page.
+
+        Raises:
+            InvalidError: `after` is no cursor of ours.
+        """
+        query = Query(
+            kind=kind.__name__,
+            owner=owner,
+            states=None if states is None else tuple(states),
+            overlapping=overlapping,
+            after=None if after is None else _position(after),
+            limit=limit + 1,
+        )
+
+        def read() -> Page[T]:
+            rows = self.store.documents(query)
+            items = tuple(documents.upcast(kind, row.schema_version, row.body) for row in rows[:limit])
+            last = rows[limit - 1] if len(rows) > limit else None
+            return Page(items, None if last is None else _cursor(Position(last.starts, last.id)))
+
+        return await self._read(read)
+
+    async def last_notice(self) -> int:
+        """The place of the last notice so far, whoever it is for: behind it begins what comes from now on."""
+        return await self._read(self.store.last_notice)
+
+    async def notices(self, party: str | None, after: int | None = None) -> AsyncIterator[NoticeRow]:
+        """What a party is told (None: what anyone is), behind `after` (None: from now on); waits for more.
+
+        Ends at `close`. A notice's `seq` is the place to resume after.
+        """
+        listener = asyncio.Event()
+        listeners = self._listeners.setdefault(party, set())
+        listeners.add(listener)
+        try:
+            at = await self._read(self.store.last_notice) if after is None else after
+            while self._open:
+                listener.clear()
+                rows = await self._read(self.store.notices, party, at, PAGE)
+                for row in rows:
+                    at = row.seq
+                    yield row
+                if not rows:
+                    await listener.wait()
+        finally:
+            listeners.discard(listener)
+
+    async def find_token(self, hash: str) -> Bearer | None:  # noqa: A002 - what it is
+        """Whom the token with this hash (`token_hash`) stands for.
+
+        Known ones are answered from memory for `TOKEN_S`, so that one revoked by another process works no longer.
+        """
+        bearer, until = self._tokens.get(hash, _UNKNOWN)
+        now = self._monotonic()
+        if now < until:
+            return bearer
+        found = await self._read(find_token, self.store, hash)
+        if found is None:
+            self._tokens.pop(hash, None)
+        else:
+            self._tokens[hash] = (found, now + TOKEN_S)
+        return found
+
+
+def _cursor(position: Position) -> str:
+    return f"{'' if position.starts is None else position.starts.isoformat()}_{position.id}"
+
+
+def _position(cursor: str) -> Position:
+    starts, separator, id_ = cursor.partition("_")
+    try:
+        at = datetime.fromisoformat(starts) if starts else None
+    except ValueError:
+        at, separator = None, ""
+    if not separator or (at is not None and at.tzinfo is None):
+        raise InvalidError("not a cursor of a page before", path="after", value=cursor)
+    return Position(at, id_)
