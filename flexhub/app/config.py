@@ -72,12 +72,16 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class HubSection(Section, frozen=True, kw_only=True):
-    """``[hub]``: who this hub is, which roles it serves, and where it listens. `zone` has the local days of bills."""
+    """``[hub]``: who this hub is, which roles it serves, and where it listens. `zone` has the local days of bills.
+
+    `doors` is the number of processes that speak HTTP for it; with 0 its own process does.
+    """
 
     name: Id = "flexhub"
     roles: tuple[Role, ...] = (Role.AGGREGATOR,)
     listen: str = "127.0.0.1:8080"
     zone: str = "UTC"
+    doors: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
 
     def __post_init__(self) -> None:
         unserved = [str(role) for role in self.roles if role is not Role.AGGREGATOR]

@@ -39,7 +39,7 @@ async def transports(
         yield dict
         return
     from flexhub.adapters.http.client import HttpClient  # noqa: PLC0415 - HTTP is loaded for endpoints only
-    from flexhub.app.wiring import utc_now  # noqa: PLC0415 - as above
+    from flexhub.app.serving import utc_now  # noqa: PLC0415 - as above
 
     @asynccontextmanager
     async def given() -> AsyncIterator[tuple[str, tuple[Any, Any]]]:

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
-import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from importlib.metadata import version
-from importlib.util import find_spec
 from typing import Final, NamedTuple
-
-from aiohttp import web
 
 from flexhub.adapters.store import open_store
 from flexhub.adapters.store.interface import Store
-from flexhub.app.api import server
 from flexhub.app.api.calls import Service
-from flexhub.app.config import Config, PartySection, host_port
+from flexhub.app.config import Config, PartySection
+from flexhub.app.doors.keeper import doors
 from flexhub.app.exchange import handlers, portfolio
 from flexhub.app.exchange.market import Registration
 from flexhub.app.exchange.running import next_run
 from flexhub.app.hub.contract import Message
 from flexhub.app.hub.loop import Hub
 from flexhub.app.pages import Settings
+from flexhub.app.serving import address, listening, serving_http, spare_collector, tls_context, utc_now
 from flexhub.core.base import Model
 from flexhub.core.documents import encode
 from flexhub.core.errors import ConfigError
@@ -44,18 +40,12 @@ CONFIG: Final = "flexhub:config"
 
 
 class Running(NamedTuple):
-    """A hub at work: its loop, its application, and the address that it is bound to."""
+    """A hub at work: its loop, and the address that it is bound to."""
 
     hub: Hub
-    app: web.Application
     host: str
     port: int
     url: str
-
-
-def utc_now() -> datetime:
-    """The time of this machine."""
-    return datetime.now(UTC)
 
 
 def new_id() -> str:
@@ -105,7 +95,7 @@ async def running(
 
     Args:
         config: the configuration.
-        clock: what time it is; everything goes by it.
+        clock: what time it is; everything goes by it (doors, where configured, go by the machine's).
         engine: the manager engine, instead of the one that the configuration names.
         timers: fire timers as the clock goes; without, only `Hub.tick` does.
         page: what the page is told, where the configuration has pages; by default the hub's name and zone.
@@ -114,42 +104,28 @@ async def running(
         ConfigError: an unknown engine or store, or files that cannot be read.
         OSError: the address cannot be bound.
     """
-    host, port = host_port(config.hub.listen)
-    tls = tls_context(config)
-    store = open_store(config.store.url)
-    try:
-        hub = assemble(config, store, clock, engine or engine_of(config))
-        arm(store, config, clock())
-        await hub.start(timers=timers)
+    page = page or Settings(name=config.hub.name, zone=config.hub.zone, version=version("flexhub"))
+    tls_context(config)  # a wrong certificate is told before anything is opened
+    with listening(config.hub.listen) as bound:
+        store = open_store(config.store.url)
         try:
-            await seed(hub, config)
-            app = server.build(Service(hub, clock, config.hub.name, version("flexhub")))
-            if config.pages:
-                add_pages(app, page or Settings(name=config.hub.name, zone=config.hub.zone, version=version("flexhub")))
-            runner = web.AppRunner(app, **server.SERVER_OPTIONS)
-            await runner.setup()
+            hub = assemble(config, store, clock, engine or engine_of(config))
+            arm(store, config, clock())
+            await hub.start(timers=timers)
             try:
-                await web.TCPSite(runner, host, port, ssl_context=tls, backlog=1024).start()
-                bound = runner.addresses[0]
-                url = f"{'https' if tls else 'http'}://{f'[{bound[0]}]' if ':' in bound[0] else bound[0]}:{bound[1]}"
-                _spare_collector()
-                yield Running(hub, app, bound[0], bound[1], url)
+                await seed(hub, config)
+                async with AsyncExitStack() as serving:
+                    if config.hub.doors:
+                        await serving.enter_async_context(doors(hub, config, page, bound))
+                    else:
+                        service = Service(hub, clock, config.hub.name, page.version)
+                        await serving.enter_async_context(serving_http(service, config, page, bound))
+                    spare_collector()
+                    yield Running(hub, *address(config, bound))
             finally:
-                await runner.cleanup()
+                await hub.stop()
         finally:
-            await hub.stop()
-    finally:
-        store.close()
-
-
-def add_pages(app: web.Application, page: Settings) -> None:
-    """Serve the pages where their packages are installed (``flexhub[pages]``); REST needs none of them."""
-    if find_spec("jinja2") is None or find_spec("plotly") is None:
-        log.info("no pages: flexhub[pages] is not installed")
-        return
-    from flexhub.app.pages.site import mount  # noqa: PLC0415 - of an extra
-
-    mount(app, page)
+            store.close()
 
 
 def arm(store: Store, config: Config, now: datetime) -> None:
@@ -235,34 +211,6 @@ def contract_of(section: PartySection, aggregator: str) -> Contract | None:
         per_deviation_eur_per_kwh=float(terms.per_deviation),
         imbalance_limit_kwh=float(terms.imbalance_limit),
     )
-
-
-def tls_context(config: Config) -> ssl.SSLContext | None:
-    """TLS 1.2 or newer with the configured certificate; None without one.
-
-    Raises:
-        ConfigError: the files are no certificate and key.
-    """
-    if config.tls is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(config.tls.cert, config.tls.key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"no certificate and key: {error}", path="tls/cert", value=str(config.tls.cert)) from error
-    return context
-
-
-def _spare_collector() -> None:
-    """Keep the garbage collector from walking the program's own objects again and again.
-
-    What is loaded by now stays for good; what messages leave behind is freed by counting references, and the rest is
-    collected less often. A full collection would hold every answer up for tens of milliseconds.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
 
 
 def serve(config: Config, *, ready: Callable[[Running], None] | None = None) -> None:

@@ -21,7 +21,7 @@ from typing import Final
 from flexhub.core.algebra.shape import bounds, cumulative, settle_into, tighten
 from flexhub.core.flexoffer import EnergyRange, FlexOffer, HalfPlane, Profile, Schedule, ScheduleSlice, Slice
 from flexhub.core.judge import violations
-from flexhub.core.timegrid import ceil_to_grid, floor_to_grid, instant_of, slot_of
+from flexhub.core.timegrid import instant_of, slot_from, slot_of
 
 BIG_KWH: Final = 1e9
 """Energies beyond this (a thousand GWh in one slice) are not looked for where a polygon leaves them open."""
@@ -112,13 +112,13 @@ def _timing(offer: FlexOffer, profile: Profile, now: datetime) -> tuple[datetime
     """
     resolution = offer.resolution_s
     earliest, latest = offer.window(now)
-    first, last = slot_of(ceil_to_grid(earliest, resolution), resolution), slot_of(latest, resolution)
+    first, last = slot_from(earliest, resolution), slot_of(latest, resolution)
     shortest, longest = profile.span_slots(resolution)
     end, end_limit = first + shortest, last + longest
     if offer.end_after is not None:
-        end = max(end, slot_of(ceil_to_grid(offer.end_after, resolution), resolution))
+        end = max(end, slot_from(offer.end_after, resolution))
     if offer.end_before is not None:
-        end_limit = min(end_limit, slot_of(floor_to_grid(offer.end_before, resolution), resolution))
+        end_limit = min(end_limit, slot_of(offer.end_before, resolution))
     if first > last or end > end_limit:
         return None
     length = min(end - first, longest)

@@ -21,7 +21,7 @@ import msgspec
 from flexhub.core.base import Id, Instant, Model, ResolutionS, Seconds, Slots, finite, in_utc
 from flexhub.core.errors import InvalidError
 from flexhub.core.price import Price
-from flexhub.core.timegrid import QUARTER_HOUR_S, ceil_to_grid, check_on_grid, floor_to_grid, slot_of
+from flexhub.core.timegrid import QUARTER_HOUR_S, ceil_to_grid, check_on_grid, slot_from, slot_of
 from flexhub.core.units import LONGEST_S, MOST_SLOTS, TOLERANCE_KWH
 
 _INF = math.inf
@@ -533,11 +533,11 @@ class FlexOffer(Model, frozen=True, kw_only=True, gc=False):
         """
         step = self.resolution_s
         earliest, latest = self.window(now)
-        first, last = slot_of(ceil_to_grid(earliest, step), step), slot_of(latest, step)
+        first, last = slot_from(earliest, step), slot_of(latest, step)
         if self.end_after is not None:
-            first = max(first, slot_of(ceil_to_grid(self.end_after, step), step) - length)
+            first = max(first, slot_from(self.end_after, step) - length)
         if self.end_before is not None:
-            last = min(last, slot_of(floor_to_grid(self.end_before, step), step) - length)
+            last = min(last, slot_of(self.end_before, step) - length)
         return first, last
 
     def assign_deadline(self, now: datetime) -> datetime:

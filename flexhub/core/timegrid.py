@@ -43,7 +43,12 @@ def floor_to_grid(instant: datetime, resolution_s: int) -> datetime:
 
 def ceil_to_grid(instant: datetime, resolution_s: int) -> datetime:
     """The first slot edge at or after the instant."""
-    return instant_of(-int(-instant.timestamp() // resolution_s), resolution_s)
+    return instant_of(slot_from(instant, resolution_s), resolution_s)
+
+
+def slot_from(instant: datetime, resolution_s: int) -> int:
+    """The first slot that begins at or after the instant."""
+    return -int(-instant.timestamp() // resolution_s)
 
 
 def slot_of(instant: datetime, resolution_s: int) -> int:

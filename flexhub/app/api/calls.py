@@ -16,7 +16,7 @@ from flexhub.app.exchange.offers import Decline, read_offer
 from flexhub.app.exchange.papers import UNSETTLED
 from flexhub.app.exchange.portfolio import every
 from flexhub.app.hub.contract import Message, Page
-from flexhub.app.hub.loop import Hub
+from flexhub.app.hub.reading import Front
 from flexhub.app.hub.tokens import Bearer, token_hash
 from flexhub.core.documents import decode, encode
 from flexhub.core.errors import InvalidError, NotFoundError
@@ -37,7 +37,7 @@ LONGEST: Final = timedelta(days=366)
 class Service(NamedTuple):
     """What the routes work with. `name` is the hub's own, `version` flexhub's."""
 
-    hub: Hub
+    hub: Front
     clock: Callable[[], datetime]
     name: str
     version: str

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexhub.core.flexoffer import FlexOffer, Profile, Schedule, State
-from flexhub.core.timegrid import QUARTER_HOUR, QUARTER_HOUR_S, ceil_to_grid, floor_to_grid, slot_of
+from flexhub.core.timegrid import QUARTER_HOUR, QUARTER_HOUR_S, ceil_to_grid, floor_to_grid, slot_from, slot_of
 from flexhub.core.timeseries import Measurement, SeriesKind, TimeSeries
 from flexhub.core.trading import Basis, Bill
 from flexhub.core.units import money
@@ -136,7 +136,7 @@ def offer_room(offer: FlexOffer, start: datetime, hours: int) -> NDArray[np.floa
     """
     step = offer.resolution_s
     earliest, latest = offer.window(offer.created)
-    first, last = slot_of(ceil_to_grid(earliest, step), step), slot_of(latest, step)
+    first, last = slot_from(earliest, step), slot_of(latest, step)
     length = max((p.duration_slots()[1] for p in offer.profiles), default=0)
     # Only the hours that the offer can reach are looked at; and of the starts that miss them all, one on each side.
     begin = slot_of(start, 1)

@@ -177,7 +177,7 @@ def own(view: View, message: Message) -> FlexOffer:
     return offer
 
 
-def _draft(message: Message, default_id: str | None = None) -> FlexOffer:
+def _draft(message: Message, default_id: str) -> FlexOffer:
     if isinstance(message.value, FlexOffer):
         return message.value
     return read_offer(message.body, message.peer, message.id, default_id)
@@ -211,11 +211,11 @@ class PostOffer(_Judging):
 
     def needs(self, message: Message) -> Iterable[Key]:
         """The offer of that id, and the issuer's contract."""
-        return Key(FlexOffer, _draft(message).id), Key(Membership, message.peer)
+        return Key(FlexOffer, message.conversation), Key(Membership, message.peer)
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """Submitted, then Accepted or Rejected."""
-        draft = _draft(message)
+        draft = _draft(message, message.conversation)
         _by(message, draft)
         known = view.get(FlexOffer, draft.id)
         if known is not None:

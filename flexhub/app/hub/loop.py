@@ -35,7 +35,7 @@ from flexhub.app.hub.contract import (
     Question,
     View,
 )
-from flexhub.app.hub.reading import Reading
+from flexhub.app.hub.reading import Front
 from flexhub.app.hub.tokens import add_token
 from flexhub.core import documents
 from flexhub.core.errors import FlexhubError, InternalError
@@ -79,7 +79,7 @@ class _Noted:
         return Decision(answer=Answer(status=204))
 
 
-class Hub(Reading):
+class Hub(Front):
     """Works messages, asks engines, fires timers, and lets others read.
 
     Args:
@@ -89,7 +89,7 @@ class Hub(Reading):
         clock: the time, as an aware instant.
         ids: fresh identifiers (of questions).
         max_batch: most messages in one commit; 1 switches group commit off.
-        monotonic: as for `Reading`.
+        monotonic: as for `Front`.
     """
 
     def __init__(  # noqa: PLR0913 - the parts it is composed of
@@ -161,18 +161,18 @@ class Hub(Reading):
     # -- messages -----------------------------------------------------------------------------------------------------
 
     async def handle(self, message: Message) -> Answer:
-        """Work a message; when this returns, message, decision and answer are on disk.
+        """As `Front.handle`."""
+        return await self.submit(message)
 
-        The same message again (peer, id and content) gets the same answer again, and changes nothing.
+    def submit(self, message: Message) -> asyncio.Future[Answer]:
+        """`handle` for those who wait in their own way.
 
         Raises:
-            DuplicateError: the same peer and id with other content.
-            InternalError: our fault: a handler or the store failed, or the hub is stopped; nothing was acknowledged.
-            FlexhubError: the handler's refusal; nothing of the message is stored.
+            InternalError: the hub is stopped.
         """
         if not self._accepting:
             raise InternalError("the hub is stopped")
-        return await self._submit(message)
+        return self._submit(message)
 
     def _submit(self, message: Message) -> asyncio.Future[Answer]:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -220,7 +220,7 @@ class Hub(Reading):
                 _fail(job, answer)
             elif not job.answer.done():
                 job.answer.set_result(answer)
-        self.told(outcome.parties)
+        self.told(tuple(outcome.parties))
 
     # -- questions ----------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -11,7 +12,7 @@ from time import monotonic
 from typing import Final, TypeVar
 
 from flexhub.adapters.store.interface import NoticeRow, Position, Query, Store
-from flexhub.app.hub.contract import Page
+from flexhub.app.hub.contract import Answer, Message, Page
 from flexhub.app.hub.tokens import Bearer, find_token
 from flexhub.core import documents
 from flexhub.core.errors import InvalidError
@@ -38,14 +39,27 @@ class Reading:
         self._monotonic = monotonic
         self._open = True
         self._listeners: dict[str | None, set[asyncio.Event]] = {}
+        self._tellers: set[Callable[[tuple[str, ...]], None]] = set()
         self._tokens: dict[str, tuple[Bearer | None, float]] = {}
         self._readers = ThreadPoolExecutor(4, "hub-read")
 
-    def told(self, parties: Iterable[str]) -> None:
+    def told(self, parties: tuple[str, ...]) -> None:
         """A commit brought notices for these parties."""
-        for party in (*parties, None) if parties else ():
+        if not parties:
+            return
+        for party in (*parties, None):
             for listener in self._listeners.get(party, ()):
                 listener.set()
+        for tell in self._tellers:
+            tell(parties)
+
+    def tell(self, others: Callable[[tuple[str, ...]], None]) -> None:
+        """Also tell these, who read the same store."""
+        self._tellers.add(others)
+
+    def tell_no_more(self, others: Callable[[tuple[str, ...]], None]) -> None:
+        """They no longer listen."""
+        self._tellers.discard(others)
 
     def close(self) -> None:
         """End all waiting for notices, and read no more."""
@@ -147,6 +161,22 @@ class Reading:
         else:
             self._tokens[hash] = (found, now + TOKEN_S)
         return found
+
+
+class Front(Reading, ABC):
+    """A hub as those see it who serve others: they read, and hand messages in."""
+
+    @abstractmethod
+    async def handle(self, message: Message) -> Answer:
+        """Work a message; when this returns, message, decision and answer are on disk.
+
+        The same message again (peer, id and content) gets the same answer again, and changes nothing.
+
+        Raises:
+            DuplicateError: the same peer and id with other content.
+            InternalError: our fault: a handler or the store failed, or the hub is stopped; nothing was acknowledged.
+            FlexhubError: the handler's refusal; nothing of the message is stored.
+        """
 
 
 def _cursor(position: Position) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flexhub.core.errors import InvalidError
 from flexhub.core.flexoffer import FlexOffer, Profile, Quantity, Schedule
-from flexhub.core.timegrid import ceil_to_grid, on_grid, slot_of
+from flexhub.core.timegrid import on_grid, slot_from
 from flexhub.core.units import TOLERANCE_KWH
 
 Floats = NDArray[np.float64]
@@ -101,7 +101,7 @@ def starts(offer: FlexOffer, durations: int, now: datetime | None = None) -> Sta
     """
     first, last = offer.start_slots(now or offer.created, durations)
     if now is not None:
-        first = max(first, slot_of(ceil_to_grid(now, offer.resolution_s), offer.resolution_s))
+        first = max(first, slot_from(now, offer.resolution_s))
     return Starts(first, last)
 
 

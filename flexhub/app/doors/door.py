@@ -1,0 +1,113 @@
+"""A door: the process that speaks HTTP. It reads the store itself, and hands the hub what changes anything."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import pickle
+import signal
+import socket
+import sys
+from typing import Final
+
+from flexhub.adapters.store import open_store
+from flexhub.adapters.store.interface import Store
+from flexhub.app.api.calls import Service
+from flexhub.app.config import Config
+from flexhub.app.doors.frames import Answered, Asked, Frames, Refused, ToDoor, Told
+from flexhub.app.hub.contract import Answer, Message
+from flexhub.app.hub.reading import Front
+from flexhub.app.pages import Settings
+from flexhub.app.serving import serving_http, spare_collector, utc_now
+from flexhub.core.errors import InternalError
+
+READY: Final = "ready\n"
+LOST: Final = "the hub went away before it answered; send the message again"
+
+
+class Door(Front):
+    """Takes the hub's place in a process of its own: messages go to the hub over the socket, questions to the store."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.gone = asyncio.Event()
+        """Set once the hub is gone; nothing can be handled any more."""
+        self._numbers = itertools.count()
+        self._open_messages: dict[int, asyncio.Future[Answer]] = {}
+        self._frames: Frames[Answered | Refused | Told] = Frames(ToDoor, self._received, self._lost)
+
+    async def connect(self, hub: socket.socket) -> None:
+        """Speak with the hub over this socket."""
+        await asyncio.get_running_loop().create_unix_connection(lambda: self._frames, sock=hub)
+
+    async def handle(self, message: Message) -> Answer:
+        """As `Hub.handle`.
+
+        Raises:
+            InternalError: also where the hub went away meanwhile; it may or may not have worked the message.
+            FlexhubError: the hub's refusal.
+        """
+        if self.gone.is_set():
+            raise InternalError(LOST)
+        number = next(self._numbers)
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._open_messages[number] = answer
+        self._frames.say(Asked.of(number, message))
+        try:
+            return await answer
+        finally:
+            self._open_messages.pop(number, None)
+
+    def _received(self, items: list[Answered | Refused | Told]) -> None:
+        for item in items:
+            match item:
+                case Told(parties=parties):
+                    self.told(parties)
+                case Answered(number=number):
+                    answer = self._open_messages.get(number)
+                    if answer is not None and not answer.done():
+                        answer.set_result(item.outcome())
+                case Refused(number=number):
+                    answer = self._open_messages.get(number)
+                    if answer is not None and not answer.done():
+                        answer.set_exception(item.outcome())
+
+    def _lost(self) -> None:
+        self.gone.set()
+        for answer in self._open_messages.values():
+            if not answer.done():
+                answer.set_exception(InternalError(LOST))
+
+
+async def serve(config: Config, page: Settings, hub: socket.socket, bound: socket.socket) -> None:
+    """Serve until told to stop, or until the hub is gone."""
+    loop = asyncio.get_running_loop()
+    store = open_store(config.store.url)
+    try:
+        door = Door(store)
+        await door.connect(hub)
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            # An interrupt reaches the whole group of processes: the hub stops its doors in its own time.
+            loop.add_signal_handler(signum, door.gone.set if signum == signal.SIGTERM else lambda: None)
+        async with serving_http(Service(door, utc_now, config.hub.name, page.version), config, page, bound):
+            spare_collector()
+            sys.stdout.write(READY)
+            sys.stdout.flush()
+            await door.gone.wait()
+        door.close()
+    finally:
+        store.close()
+
+
+def main() -> None:
+    """``python -m flexhub.app.doors.door HUB LISTEN``: two sockets by their numbers, and a configuration on stdin."""
+    import uvloop  # noqa: PLC0415 - not on every platform, and only where a hub runs
+
+    hub, bound = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+    config, page = pickle.load(sys.stdin.buffer)  # noqa: S301 - written by the process that started this one
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(config, page, hub, bound))
+
+
+if __name__ == "__main__":
+    main()
