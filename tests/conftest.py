@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests import postgres as pg
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,3 +38,11 @@ def shared() -> Path:
     folder = Path(os.environ.get("FLEXHUB_SHARED", ROOT.parent / "shared"))
     need(folder.is_dir(), f"no folder of schemas and data at {folder}; set FLEXHUB_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[pg.Cluster]:
+    """A PostgreSQL server of this run's own."""
+    need(pg.programs() is not None, "no PostgreSQL server here; Debian's package postgresql")
+    with pg.cluster() as running:
+        yield running

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from importlib.util import find_spec
+
 from flexhub.adapters.store.interface import Store
 from flexhub.core.errors import ConfigError
 
@@ -12,12 +15,21 @@ def check_url(url: str) -> None:
     Raises:
         ConfigError: an address of a kind that we don't serve.
     """
-    if not url.startswith("sqlite:///"):
-        raise ConfigError("the store is an SQLite file: sqlite:///path/to/hub.db", path="store/url", value=url)
+    if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
+        sentence = "the store is sqlite:///path/to/hub.db or postgresql+psycopg://user@host/database"
+        raise ConfigError(sentence, path="store/url", value=_without_password(url))
+    if url.startswith("postgresql") and find_spec("psycopg") is None:
+        raise ConfigError("PostgreSQL needs flexhub[postgres]", path="store/url", value=_without_password(url))
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
 
 
 def open_store(url: str) -> Store:
-    """The store at this address, its tables up to date. SQLite: ``sqlite:///folder/hub.db``.
+    """The store at this address, its tables up to date.
+
+    SQLite: ``sqlite:///folder/hub.db``; PostgreSQL: ``postgresql+psycopg://user@host/database``.
 
     Raises:
         ConfigError: an address of a kind that we don't serve, or a file that is no database of ours.

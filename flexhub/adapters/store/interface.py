@@ -7,7 +7,7 @@ of threads read, each seeing only what is committed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -31,7 +31,8 @@ class JournalRow(NamedTuple):
 class DocumentRow(NamedTuple):
     """A document's current body and what it is found by. No `starts` or `ends`: unbounded on that side.
 
-    `version` counts its writes; `schema_version` is that of the types it was written with.
+    `version` counts its writes; `schema_version` is that of the types it was written with. To be written, a version
+    above 0 says which write this is: the store must hold the one before, or nothing where it is 1.
     """
 
     kind: str
@@ -57,13 +58,14 @@ class NoticeRow(NamedTuple):
 
 
 class AskRow(NamedTuple):
-    """A question to an engine that is not answered yet."""
+    """A question to an engine that is not answered yet; `holder` is the process that puts it."""
 
     id: str
     slot: str
     question: str
     subject: str
     asked: datetime
+    holder: str = ""
 
 
 class TimerRow(NamedTuple):
@@ -104,8 +106,19 @@ class Query(NamedTuple):
     limit: int = 100
 
 
+class ConflictError(Exception):
+    """Another process wrote meanwhile what this transaction depends on. Nothing of it is stored; do it again."""
+
+
 class Transaction(Protocol):
-    """What one batch reads and writes; all of it is stored, or nothing."""
+    """What one batch reads and writes; all of it is stored, or nothing.
+
+    Where several processes write, any of it may raise `ConflictError`. Journal and notices come last: who numbers them
+    holds all others up until it commits.
+    """
+
+    def claim(self, conversations: Iterable[str]) -> None:
+        """Wait until no other process works on these conversations; they are this transaction's until it ends."""
 
     def journalled(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], JournalRow]:
         """Messages known by (peer, message_id)."""
@@ -120,7 +133,11 @@ class Transaction(Protocol):
         """Append messages, in this order. A known (peer, message_id) fails the transaction."""
 
     def put_documents(self, rows: Sequence[DocumentRow]) -> None:
-        """Write documents, new or not; each key at most once. The store counts versions up itself."""
+        """Write documents, new or not; each key at most once. The store counts versions up itself.
+
+        Raises:
+            ConflictError: a row says its version, and another one than that before it is there.
+        """
 
     def add_notices(self, rows: Sequence[NoticeRow]) -> None:
         """Append to the outbox, in this order."""
@@ -134,6 +151,9 @@ class Transaction(Protocol):
     def set_timers(self, timers: Mapping[tuple[str, str], datetime | None]) -> None:
         """Set, move or (None) clear timers by (subject, event)."""
 
+    def announce(self, parties: Iterable[str]) -> None:
+        """Once it is committed, tell other processes that there are notices for these parties (and timers maybe)."""
+
     def add_token(self, row: TokenRow) -> None:
         """Keep a token's hash."""
 
@@ -142,7 +162,12 @@ class Transaction(Protocol):
 
 
 class Store(Protocol):
-    """A place that keeps all of it. Reads are safe from any thread; writers take turns."""
+    """A place that keeps all of it. Reads are safe from any thread; writers take turns.
+
+    `shared` says whether other processes may write to it as well.
+    """
+
+    shared: bool
 
     def begin(self) -> AbstractContextManager[Transaction]:
         """A write transaction: durable when the block ends, undone if it raises."""
@@ -170,6 +195,21 @@ class Store(Protocol):
 
     def next_due(self) -> datetime | None:
         """When the next timer is due."""
+
+    def hold(self, name: str, holder: str, seconds: float) -> bool:
+        """Take a lease, or keep it, for so long by the store's own clock; False while somebody else has it."""
+
+    def let_go(self, holder: str) -> None:
+        """Give all leases of this holder back."""
+
+    def adopt(self, holder: str) -> list[AskRow]:
+        """Take over the questions of holders that have no lease any more; those that are this holder's now."""
+
+    def listen(self, heard: Callable[[tuple[str, ...] | None], None]) -> None:
+        """Call this, in a thread of its own, with the parties of each commit of another process.
+
+        None: with whoever; also after a connection was lost, as something may have been missed.
+        """
 
     def token(self, hash: str) -> TokenRow | None:  # noqa: A002 - what it is
         """Whose token this is."""

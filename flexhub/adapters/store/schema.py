@@ -99,6 +99,15 @@ ask: Final = Table(
     Column("question", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("asked", Micros, nullable=False),
+    Column("holder", Text, nullable=False),
+)
+
+lease: Final = Table(
+    "lease",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("until", Micros, nullable=False),
 )
 
 timer: Final = Table(

@@ -1,42 +1,40 @@
-"""The store on SQL: SQLite with write-ahead log; every commit reaches the disk before it returns (synchronous=FULL)."""
+"""The store on SQL; every commit reaches the disk before it returns."""
 
 from __future__ import annotations
 
 import heapq
-import sqlite3
+import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from itertools import chain, islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import msgspec
 from sqlalchemy import (
     Connection,
-    Dialect,
     Executable,
-    Insert,
     Row,
     Select,
-    Table,
     bindparam,
-    create_engine,
     delete,
-    event,
     func,
     insert,
     literal,
-    literal_column,
     or_,
     select,
     tuple_,
 )
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import DBAPIError
 
 from flexhub.adapters.store import schema
+from flexhub.adapters.store.dialects import AT_ONCE, CHANNEL, MAX_PAYLOAD, SCHEMES, Dialect
 from flexhub.adapters.store.interface import (
     AskRow,
+    ConflictError,
     DocumentRow,
     JournalRow,
     NoticeRow,
@@ -48,32 +46,18 @@ from flexhub.adapters.store.interface import (
 from flexhub.adapters.store.migrate import upgrade
 from flexhub.adapters.store.schema import UNBOUNDED_END, UNBOUNDED_START, instant, micros
 
-PRAGMAS: Final = {
-    "journal_mode": "WAL",
-    "synchronous": "FULL",
-    "foreign_keys": "ON",
-    "busy_timeout": "10000",
-    "wal_autocheckpoint": "8000",  # pages: a checkpoint holds the writer up, so it comes seldom
-    "cache_size": "-32000",  # KiB
-}
-AT_ONCE: Final = 64
-"""Rows per statement, so that few texts of statements are in use."""
+log = logging.getLogger(__name__)
 
 LOOKUPS: Final = 400
 """Keys per statement; SQLite takes 32,766 parameters at most, and short lists keep the statement's cache small."""
+
+LISTEN_S: Final = 1.0
+"""How long a listener waits at a time; so it notices within that the store is closed."""
 
 _journal_columns: Final = [schema.journal.c[name] for name in JournalRow._fields]
 _document_columns: Final = [schema.document.c[name] for name in DocumentRow._fields]
 _notice_columns: Final = [schema.notice.c[name] for name in NoticeRow._fields]
 
-_put = upsert(schema.document)
-_PUT_DOCUMENT: Final = _put.on_conflict_do_update(
-    index_elements=["kind", "id"],
-    set_={name: _put.excluded[name] for name in ("owner", "state", "starts", "ends", "schema_version", "body")}
-    | {"version": schema.document.c.version + literal_column("1")},
-)
-_set = upsert(schema.timer)
-_SET_TIMER: Final = _set.on_conflict_do_update(index_elements=["subject", "event"], set_={"due": _set.excluded.due})
 _CLEAR_TIMER: Final = delete(schema.timer).where(
     schema.timer.c.subject == bindparam("of_subject"), schema.timer.c.event == bindparam("of_event")
 )
@@ -83,49 +67,72 @@ _DOCUMENTS: Final = select(*_document_columns).where(
 )
 
 
-class Texts:
-    """The statements that every batch puts many rows through, compiled once; rows are tuples in the tables' order.
+class Rows(NamedTuple):
+    """A statement that every batch puts many rows through; a row is a tuple in the columns' order.
 
-    A statement takes up to `AT_ONCE` rows: one call into SQLite, which leaves the interpreter to the event loop
-    meanwhile (with `executemany` the two hand it back and forth for every row), and no parameter objects of
-    SQLAlchemy's, which cost as much as the insert itself.
+    It takes up to `AT_ONCE` rows: one call into the database, which leaves the interpreter to the event loop meanwhile
+    (with `executemany` the two hand it back and forth for every row), and no parameter objects of SQLAlchemy's, which
+    cost as much as the insert itself.
     """
 
-    def __init__(self, dialect: Dialect) -> None:
-        self._dialect = dialect
-        self.add_journal = self._text(insert(schema.journal), JournalRow._fields[:-1])
-        self.put_document = self._text(_PUT_DOCUMENT, DocumentRow._fields)
-        self.add_notice = self._text(insert(schema.notice), NoticeRow._fields[:-1])
-        self.set_timer = self._text(_SET_TIMER, TimerRow._fields)
+    table: str
+    columns: tuple[str, ...]
+    behind: str = ""
 
-    def _text(self, statement: Insert, columns: Sequence[str]) -> tuple[str, str, str]:
-        """What stands before the row's places, the places, and what stands behind."""
-        text = str(statement.compile(dialect=self._dialect, column_keys=list(columns)))
-        places = f"({', '.join('?' * len(columns))})"
-        before, _, after = text.partition(places)
-        return before, places, after
+    def text(self, rows: int, mark: str) -> str:
+        """The statement for so many rows."""
+        place = f"({', '.join([mark] * len(self.columns))})"
+        places = ", ".join([place] * rows)
+        return f"INSERT INTO {self.table} ({', '.join(self.columns)}) VALUES {places}{self.behind}"  # noqa: S608 - names of ours
 
 
 @cache
-def _for_rows(text: tuple[str, str, str], rows: int) -> str:
-    before, places, after = text
-    return f"{before}{', '.join([places] * rows)}{after}"
+def _for_rows(into: Rows, rows: int, mark: str) -> str:
+    return into.text(rows, mark)
+
+
+_DOCUMENT: Final = ("kind", "id", "owner", "state", "starts", "ends", "schema_version", "body", "version")
+_REPLACE: Final = " ON CONFLICT (kind, id) DO UPDATE SET " + ", ".join(
+    f"{name} = excluded.{name}" for name in _DOCUMENT[2:-1]
+)
+_ADD_JOURNAL: Final = Rows("journal", JournalRow._fields[:-1])
+_ADD_NOTICE: Final = Rows("notice", NoticeRow._fields[:-1])
+_PUT_ANYHOW: Final = Rows("document", _DOCUMENT, f"{_REPLACE}, version = document.version + 1")
+_PUT_NEXT: Final = Rows(
+    "document", _DOCUMENT, f"{_REPLACE}, version = excluded.version WHERE document.version = excluded.version - 1"
+)
+_SET_TIMER: Final = Rows("timer", TimerRow._fields, " ON CONFLICT (subject, event) DO UPDATE SET due = excluded.due")
+
+_HOLD: Final = """
+    INSERT INTO lease (name, holder, until) VALUES (%(name)s, %(holder)s, {now} + %(length)s)
+    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
+    WHERE lease.holder = excluded.holder OR lease.until < {now}
+"""
+_ADOPT: Final = """
+    UPDATE ask SET holder = %(holder)s WHERE holder <> %(holder)s AND NOT EXISTS
+    (SELECT 1 FROM lease WHERE lease.name = 'hub/' || ask.holder AND lease.until >= {now})
+    RETURNING id
+"""
+_NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+"""The server's own clock in microseconds: those of several machines may differ."""
 
 
 _PAIRED: Final = {"document": ("kind", "id"), "journal": ("peer", "message_id"), "timer": ("subject", "event")}
 """Table -> the columns that name a row together."""
 
 
-def _by_pairs(table: Table, columns: Sequence[str], first: str, second: str, pairs: int) -> str:
+@cache
+def _by_pairs(table: str, columns: tuple[str, ...], pairs: int, mark: str) -> str:
     """SQL for the rows of a table by so many pairs of keys.
 
     Not `(a, b) IN (VALUES ...)`, for which SQLite may read the whole table: CROSS JOIN makes it look each pair up.
     """
-    wanted = ", ".join(f"{table.name}.{name}" for name in columns)
-    places = ", ".join(["(?, ?)"] * pairs)
+    first, second = _PAIRED[table]
+    wanted = ", ".join(f"{table}.{name}" for name in columns)
+    places = ", ".join([f"({mark}, {mark})"] * pairs)
     return (
-        f"WITH pair (a, b) AS (VALUES {places}) SELECT {wanted} FROM pair CROSS JOIN {table.name} "  # noqa: S608 - names of ours
-        f"WHERE {table.name}.{first} = pair.a AND {table.name}.{second} = pair.b"
+        f"WITH pair (a, b) AS (VALUES {places}) SELECT {wanted} FROM pair CROSS JOIN {table} "  # noqa: S608 - names of ours
+        f"WHERE {table}.{first} = pair.a AND {table}.{second} = pair.b"
     )
 
 
@@ -145,27 +152,38 @@ def _bounded(found: DocumentRow) -> DocumentRow:
     )
 
 
+def _stored(row: DocumentRow, version: int) -> tuple[Any, ...]:
+    starts, ends = micros(row.starts or UNBOUNDED_START), micros(row.ends or UNBOUNDED_END)
+    return (*row[:4], starts, ends, row.schema_version, row.body, version)
+
+
 class SqlTransaction:
     """A batch's reads and writes on the writer's connection."""
 
-    def __init__(self, connection: Connection, texts: Texts) -> None:
+    def __init__(self, connection: Connection, dialect: Dialect, me: str) -> None:
         self._connection = connection
-        self._texts = texts
+        self._dialect = dialect
+        self._me = me
+        self._numbering = False
 
-    def _by_pairs(self, table: Table, columns: Sequence[str], keys: Sequence[tuple[str, str]]) -> Iterator[Any]:
+    def claim(self, conversations: Iterable[str]) -> None:
+        """These are this transaction's until it ends."""
+        self._dialect.claim(self._connection, conversations)
+
+    def _by_pairs(self, table: str, columns: tuple[str, ...], keys: Sequence[tuple[str, str]]) -> Iterator[Any]:
         for chunk in _chunks(keys):
-            sql = _by_pairs(table, columns, *_PAIRED[table.name], len(chunk))
+            sql = _by_pairs(table, columns, len(chunk), self._dialect.mark)
             yield from self._connection.exec_driver_sql(sql, tuple(part for key in chunk for part in key))
 
     def journalled(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], JournalRow]:
         """Messages known by (peer, message_id)."""
-        found = self._by_pairs(schema.journal, JournalRow._fields, keys)
+        found = self._by_pairs("journal", JournalRow._fields, keys)
         rows = (JournalRow._make((*row[:6], instant(row[6]), *row[7:])) for row in found)
         return {(row.peer, row.message_id): row for row in rows}
 
     def documents(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], DocumentRow]:
         """Documents by (kind, id), without those that are not there."""
-        found = self._by_pairs(schema.document, DocumentRow._fields, list(keys))
+        found = self._by_pairs("document", DocumentRow._fields, list(keys))
         return {
             (row[0], row[1]): _bounded(DocumentRow._make((*row[:4], instant(row[4]), instant(row[5]), *row[6:])))
             for row in found
@@ -173,14 +191,21 @@ class SqlTransaction:
 
     def timers(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
         """When timers are due, by (subject, event)."""
-        return {
-            (subject, name): instant(due) for subject, name, due in self._by_pairs(schema.timer, TimerRow._fields, keys)
-        }
+        return {(subject, name): instant(due) for subject, name, due in self._by_pairs("timer", TimerRow._fields, keys)}
 
-    def _rows(self, text: tuple[str, str, str], rows: Sequence[tuple[Any, ...]]) -> None:
+    def _rows(self, into: Rows, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Put rows; how many are there as said."""
+        done = 0
         for at in range(0, len(rows), AT_ONCE):
             chunk = rows[at : at + AT_ONCE]
-            self._connection.exec_driver_sql(_for_rows(text, len(chunk)), tuple(chain.from_iterable(chunk)))
+            sql = _for_rows(into, len(chunk), self._dialect.mark)
+            done += self._connection.exec_driver_sql(sql, tuple(chain.from_iterable(chunk))).rowcount
+        return done
+
+    def _number(self) -> None:
+        if not self._numbering:
+            self._dialect.number(self._connection)
+            self._numbering = True
 
     def _many(self, statement: Executable, rows: list[dict[str, Any]]) -> None:
         if rows:
@@ -188,32 +213,43 @@ class SqlTransaction:
 
     def add_journal(self, rows: Sequence[JournalRow]) -> None:
         """Append messages, in this order."""
-        self._rows(self._texts.add_journal, [(*row[:6], micros(row.received), row.status, row.answer) for row in rows])
+        if rows:
+            self._number()
+        self._rows(_ADD_JOURNAL, [(*row[:6], micros(row.received), row.status, row.answer) for row in rows])
 
     def put_documents(self, rows: Sequence[DocumentRow]) -> None:
-        """Write documents, new or not."""
-        self._rows(
-            self._texts.put_document,
-            [
-                (
-                    *row[:4],
-                    micros(row.starts or UNBOUNDED_START),
-                    micros(row.ends or UNBOUNDED_END),
-                    1,
-                    row.schema_version,
-                    row.body,
-                )
-                for row in rows
-            ],
-        )
+        """Write documents, new or not.
+
+        Raises:
+            ConflictError: a row says its version, and another one than that before it is there.
+        """
+        known = [_stored(row, row.version) for row in rows if row.version]
+        if self._rows(_PUT_NEXT, known) != len(known):
+            raise ConflictError("a document was written by another process meanwhile")
+        self._rows(_PUT_ANYHOW, [_stored(row, 1) for row in rows if not row.version])
 
     def add_notices(self, rows: Sequence[NoticeRow]) -> None:
         """Append to the outbox, in this order."""
-        self._rows(self._texts.add_notice, [(*row[:4], micros(row.created)) for row in rows])
+        if rows:
+            self._number()
+        self._rows(_ADD_NOTICE, [(*row[:4], micros(row.created)) for row in rows])
+
+    def announce(self, parties: Iterable[str]) -> None:
+        """Once it is committed, other processes hear of these parties, or of everyone where they are too many."""
+        if not self._dialect.shared:
+            return
+        text = msgspec.json.encode((self._me, tuple(parties))).decode()
+        if len(text.encode()) > MAX_PAYLOAD:
+            text = msgspec.json.encode((self._me, None)).decode()
+        self._dialect.announce(self._connection, text)
 
     def add_asks(self, rows: Sequence[AskRow]) -> None:
         """Keep questions until they are removed."""
         self._many(insert(schema.ask), [row._asdict() for row in rows])
+
+    def adopt(self, holder: str) -> None:
+        """All questions are this holder's."""
+        self._connection.execute(schema.ask.update().values(holder=holder))
 
     def remove_asks(self, ids: Sequence[str]) -> None:
         """These questions are answered."""
@@ -225,7 +261,7 @@ class SqlTransaction:
             _CLEAR_TIMER,
             [{"of_subject": subject, "of_event": name} for (subject, name), due in timers.items() if due is None],
         )
-        self._rows(self._texts.set_timer, [(*key, micros(due)) for key, due in timers.items() if due is not None])
+        self._rows(_SET_TIMER, [(*key, micros(due)) for key, due in timers.items() if due is not None])
 
     def add_token(self, row: TokenRow) -> None:
         """Keep a token's hash."""
@@ -269,21 +305,26 @@ class SqlStore:
 
     def __init__(self, url: str) -> None:
         upgrade(url)
-        self._reader = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=8, max_overflow=8)
-        event.listen(self._reader, "connect", _prepare)
-        engine = create_engine(url, connect_args={"cached_statements": 8 * AT_ONCE})
-        event.listen(engine, "connect", _prepare)
-        event.listen(engine, "begin", _begin)
+        self._dialect = SCHEMES[url.partition(":")[0]]
+        self.shared = self._dialect.shared
+        self.engines = self._dialect.engines(url)
+        engine, self._reader = self.engines
         self._writer = engine.connect()
-        self.engines = (engine, self._reader)
-        self._texts = Texts(engine.dialect)
         self._turn = threading.Lock()
+        self._me = uuid.uuid4().hex
+        self._closed = threading.Event()
+        self._listener: threading.Thread | None = None
 
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
         """A write transaction: durable when the block ends, undone if it raises."""
-        with self._turn, self._writer.begin():
-            yield SqlTransaction(self._writer, self._texts)
+        try:
+            with self._turn, self._writer.begin():
+                yield SqlTransaction(self._writer, self._dialect, self._me)
+        except DBAPIError as error:
+            if self._dialect.lost(error):
+                raise ConflictError(str(error.orig)) from error
+            raise
 
     def document(self, kind: str, id: str) -> DocumentRow | None:  # noqa: A002 - the documents' own word
         """One document."""
@@ -339,6 +380,56 @@ class SqlStore:
             due: datetime | None = connection.execute(select(func.min(schema.timer.c.due))).scalar_one()
         return due
 
+    def hold(self, name: str, holder: str, seconds: float) -> bool:
+        """Take a lease, or keep it; alone there is nobody to take it from."""
+        if not self.shared:
+            return True
+        given = {"name": name, "holder": holder, "length": int(seconds * 1e6)}
+        with self._reader.connect() as connection:
+            return connection.exec_driver_sql(_HOLD.format(now=_NOW), given).rowcount == 1
+
+    def let_go(self, holder: str) -> None:
+        """Give all leases of this holder back."""
+        with self._reader.connect() as connection:
+            connection.execute(delete(schema.lease).where(schema.lease.c.holder == holder))
+
+    def adopt(self, holder: str) -> list[AskRow]:
+        """Take over the questions of holders that have no lease any more; those that are this holder's now."""
+        if self.shared:
+            with self._reader.connect() as connection:
+                found = connection.exec_driver_sql(_ADOPT.format(now=_NOW), {"holder": holder})
+                if not found.all():
+                    return []
+        else:
+            with self.begin() as transaction:
+                assert isinstance(transaction, SqlTransaction)  # noqa: S101 - `begin` makes these
+                transaction.adopt(holder)
+        return [row for row in self.asks() if row.holder == holder]
+
+    def listen(self, heard: Callable[[tuple[str, ...] | None], None]) -> None:
+        """Call this, in a thread of its own, with the parties of each commit of another process."""
+        if not self.shared:
+            return
+        self._listener = threading.Thread(target=self._listen, args=(heard,), name="store-listen", daemon=True)
+        self._listener.start()
+
+    def _listen(self, heard: Callable[[tuple[str, ...] | None], None]) -> None:
+        while not self._closed.is_set():
+            try:
+                with self._reader.connect() as connection:
+                    connection.exec_driver_sql(f"LISTEN {CHANNEL}")
+                    driver: Any = connection.connection.driver_connection
+                    heard(None)  # what was said before is not heard any more
+                    while not self._closed.is_set():
+                        for said in driver.notifies(timeout=LISTEN_S):
+                            sender, parties = msgspec.json.decode(said.payload, type=tuple[str, tuple[str, ...] | None])
+                            if sender != self._me:
+                                heard(parties)
+                    connection.invalidate()  # it goes on listening: not one for the pool
+            except Exception:
+                log.warning("no connection to listen on; trying again", exc_info=True)
+                self._closed.wait(LISTEN_S)
+
     def token(self, hash: str) -> TokenRow | None:  # noqa: A002 - what it is
         """Whose token this is."""
         with self._reader.connect() as connection:
@@ -354,18 +445,10 @@ class SqlStore:
 
     def close(self) -> None:
         """Let go of all connections."""
+        self._closed.set()
+        if self._listener is not None:
+            self._listener.join(5 * LISTEN_S)
         with self._turn:
             self._writer.close()
         for engine in self.engines:
             engine.dispose()
-
-
-def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-    # The driver's own idea of when transactions begin is switched off: `_begin` says so, before the first read.
-    connection.isolation_level = None
-    for name, value in PRAGMAS.items():
-        connection.execute(f"PRAGMA {name}={value}")
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

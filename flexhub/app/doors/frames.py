@@ -86,9 +86,9 @@ class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
 
 
 class Told(msgspec.Struct, frozen=True, array_like=True, tag="told"):
-    """A commit brought notices for these parties."""
+    """A commit brought notices for these parties; None: for whoever."""
 
-    parties: tuple[str, ...]
+    parties: tuple[str, ...] | None
 
 
 ToHub = list[Asked]

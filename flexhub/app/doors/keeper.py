@@ -74,7 +74,7 @@ class _Line:
         else:
             self.frames.say(Refused.of(number, error))
 
-    def _tell(self, parties: tuple[str, ...]) -> None:
+    def _tell(self, parties: tuple[str, ...] | None) -> None:
         self.frames.say(Told(parties))
 
     def _hung_up(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar
 
@@ -50,10 +51,18 @@ class Outcome(NamedTuple):
     earliest: datetime | None
 
 
+def question(row: AskRow) -> Question:
+    """A stored question, to be put."""
+    return Question(id=row.id, slot=row.slot, question=row.question, subject=row.subject, asked=row.asked)
+
+
 class BatchView:
     """Documents by key, decoded when first looked at; `named` are the keys that the current message may see."""
 
-    def __init__(self, rows: Mapping[tuple[str, str], DocumentRow], recent: Recent) -> None:
+    def __init__(
+        self, keys: AbstractSet[tuple[str, str]], rows: Mapping[tuple[str, str], DocumentRow], recent: Recent
+    ) -> None:
+        self._keys = keys
         self._rows = rows
         self._recent = recent
         self._values: dict[Key, object] = {}
@@ -85,26 +94,34 @@ class BatchView:
             self._recent[place] = value
         return value
 
+    def next_version(self, kind: str, id: str) -> int:  # noqa: A002 - the documents' own word
+        """The version that follows the one that was looked up; 0 where nobody looked."""
+        if (kind, id) not in self._keys:
+            return 0
+        row = self._rows.get((kind, id))
+        return 1 if row is None else row.version + 1
+
     def put(self, put: Put) -> None:
         """Later messages of the batch see this."""
         self._values[put.key] = put.value
 
 
+class Office(NamedTuple):
+    """What all batches of a hub work with: who decides, which questions are answered, and who puts them (`holder`)."""
+
+    handlers: Mapping[str, Handler]
+    questions: frozenset[tuple[str, str]]
+    ids: Callable[[], str]
+    holder: str
+    recent: Recent
+
+
 class Batch:
     """The work on one batch. `now` is the same for all of its messages."""
 
-    def __init__(
-        self,
-        handlers: Mapping[str, Handler],
-        questions: frozenset[tuple[str, str]],
-        now: datetime,
-        ids: Callable[[], str],
-        recent: Recent,
-    ) -> None:
-        self._handlers = handlers
-        self._questions = questions
+    def __init__(self, office: Office, now: datetime) -> None:
+        self._office = office
         self._now = now
-        self._ids = ids
         self._journal: dict[tuple[str, str], tuple[Message, Answer]] = {}
         self._documents: dict[tuple[str, str], DocumentRow] = {}
         self._notices: list[NoticeRow] = []
@@ -115,19 +132,19 @@ class Batch:
         self._needed: list[frozenset[Key] | Exception] = []
         self._known: Mapping[tuple[str, str], JournalRow] = {}
         self._due: Mapping[tuple[str, str], datetime] = {}
-        self._recent = recent
-        self._view = BatchView({}, recent)
+        self._view = BatchView(frozenset(), {}, office.recent)
         self._answers: list[Answer | Exception] = []
 
     def look_up(self, messages: Sequence[Message], transaction: Transaction) -> None:
         """Take these messages, and read what is known about them. In the writer's thread."""
         self._messages = messages
+        transaction.claim({message.conversation for message in messages})
         self._needed = [self._needs(message) for message in messages]
         self._known = transaction.journalled([(message.peer, message.id) for message in self._messages])
         self._due = transaction.timers([_timer(message) for message in self._messages if message.peer == TIMER])
         keys = {(kind.__name__, id_) for named in self._needed if isinstance(named, frozenset) for kind, id_ in named}
         if keys:
-            self._view = BatchView(transaction.documents(keys), self._recent)
+            self._view = BatchView(keys, transaction.documents(keys), self._office.recent)
 
     async def decide(self) -> None:
         """Decide all messages, in order. On the event loop."""
@@ -138,17 +155,22 @@ class Batch:
 
     def write(self, transaction: Transaction) -> Outcome:
         """Write what the messages change. In the writer's thread."""
-        transaction.add_journal([self._journal_row(*entry) for entry in self._journal.values()])
-        transaction.put_documents(list(self._documents.values()))
-        transaction.add_notices(self._notices)
+        parties = {row.party for row in self._notices}
+        transaction.put_documents(
+            [row._replace(version=self._view.next_version(row.kind, row.id)) for row in self._documents.values()]
+        )
         transaction.remove_asks(self._answered)
         transaction.add_asks(self._asks)
         transaction.set_timers(self._timers)
+        transaction.add_journal([self._journal_row(*entry) for entry in self._journal.values()])
+        transaction.add_notices(self._notices)
+        if parties or self._timers:
+            transaction.announce(parties)
         return Outcome(
             answers=self._answers,
-            asks=[Question(**row._asdict()) for row in self._asks],
+            asks=[question(row) for row in self._asks],
             answered=self._answered,
-            parties={row.party for row in self._notices},
+            parties=parties,
             earliest=min((at for at in self._timers.values() if at is not None), default=None),
         )
 
@@ -160,7 +182,7 @@ class Batch:
             return _ours(error, message)
 
     def _handler(self, kind: str) -> Handler:
-        handler = self._handlers.get(kind)
+        handler = self._office.handlers.get(kind)
         if handler is None:
             raise ConfigError(f"no handler for messages of kind {kind}", path="Message/kind", value=kind)
         return handler
@@ -176,7 +198,7 @@ class Batch:
             if isinstance(needs, Exception):
                 raise needs  # noqa: TRY301 - refused here as if by `decide`
             self._view.named = needs
-            decision = self._handlers[message.kind].decide(message, self._view, self._now)
+            decision = self._office.handlers[message.kind].decide(message, self._view, self._now)
             rows = [_document_row(put) for put in decision.puts]
             kept = self._effects(decision.effects)
         except Exception as error:
@@ -234,10 +256,10 @@ class Batch:
                     notices.append(NoticeRow(party, topic, subject, text, self._now))
                 case SetTimer(subject=subject, event=event, due=due):
                     timers[subject, event] = due
-                case Ask(slot=slot, question=question, subject=subject):
-                    if (slot, question) not in self._questions:
-                        raise ConfigError(f"nobody answers {question} in slot {slot}", path="Ask/slot", value=slot)
-                    asks.append(AskRow(self._ids(), slot, question, subject, self._now))
+                case Ask(slot=slot, question=name, subject=subject):
+                    if (slot, name) not in self._office.questions:
+                        raise ConfigError(f"nobody answers {name} in slot {slot}", path="Ask/slot", value=slot)
+                    asks.append(AskRow(self._office.ids(), slot, name, subject, self._now, self._office.holder))
                 case Reply():
                     pass  # the decision's answer is the reply
                 case _:

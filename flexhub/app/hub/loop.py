@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +21,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from flexhub.adapters.store.interface import Store, TimerRow
-from flexhub.app.hub.batch import Batch, Outcome, Recent
+from flexhub.adapters.store.interface import ConflictError, Store, TimerRow
+from flexhub.app.hub.batch import Batch, Office, Outcome, question
 from flexhub.app.hub.contract import (
     ENGINE,
     TIMER,
@@ -45,6 +46,13 @@ log = logging.getLogger(__name__)
 
 MAX_BATCH: Final = 256
 TIMERS_AT_ONCE: Final = 1000
+RACES: Final = 50
+"""So often a batch is decided again because another process wrote first what it depends on."""
+
+BEAT_S: Final = 1.0
+LEASE_S: Final = 3.0
+"""How long a process that has gone silent is waited for, before others take over what it held."""
+
 LONGEST_SLEEP_S: Final = 1.0
 """How late a jump of the clock is noticed at most."""
 
@@ -106,12 +114,18 @@ class Hub(Front):
         super().__init__(store, monotonic=monotonic)
         self._askers = dict(askers)
         failures: dict[str, Handler] = {f"{_question(name)[1]}.failed": _Noted() for name in askers}
-        self._handlers: dict[str, Handler] = failures | dict(handlers)
-        self._questions = frozenset(_question(name) for name in askers)
+        self._holder = uuid.uuid4().hex
+        self._office = Office(
+            handlers=failures | dict(handlers),
+            questions=frozenset(_question(name) for name in askers),
+            ids=ids,
+            holder=self._holder,
+            recent={},
+        )
         self._clock = clock
-        self._ids = ids
         self._max_batch = max_batch
-        self._recent: Recent = {}
+        self._keeper = False
+        self._changed = False
         self._queue: deque[_Job] = deque()
         self._waiting = asyncio.Event()
         self._working = 0
@@ -136,9 +150,12 @@ class Hub(Front):
         """
         self._accepting = True
         self._tasks.append(asyncio.create_task(self._work(), name="hub-work"))
+        await self._beat()
         self._next_due = await self._read(self.store.next_due)
-        for row in await self._read(self.store.asks):
-            self._ask(Question(**row._asdict()))
+        if self.store.shared:
+            self._loop = asyncio.get_running_loop()
+            self.store.listen(self._hear)
+            self._tasks.append(asyncio.create_task(self._share(), name="hub-share"))
         if timers:
             self._tasks.append(asyncio.create_task(self._watch(), name="hub-timers"))
 
@@ -154,6 +171,8 @@ class Hub(Front):
             task.cancel()
         await asyncio.gather(*self._tasks, *self._open_asks.values(), return_exceptions=True)
         self._tasks.clear()
+        with contextlib.suppress(Exception):  # leases lapse by themselves
+            await self._read(self.store.let_go, self._holder)
         self.close()
         self._engines.shutdown(wait=False, cancel_futures=True)
         self._writer.shutdown()
@@ -201,19 +220,24 @@ class Hub(Front):
 
     def _commit(self, messages: list[Message], loop: asyncio.AbstractEventLoop) -> Outcome:
         """In the writer's thread, which waits while the event loop's decides."""
-        batch = Batch(self._handlers, self._questions, self._clock(), self._ids, self._recent)
-        with self.store.begin() as transaction:
-            batch.look_up(messages, transaction)
-            asyncio.run_coroutine_threadsafe(batch.decide(), loop).result()
-            return batch.write(transaction)
+        for _ in range(RACES):
+            batch = Batch(self._office, self._clock())
+            try:
+                with self.store.begin() as transaction:
+                    batch.look_up(messages, transaction)
+                    asyncio.run_coroutine_threadsafe(batch.decide(), loop).result()
+                    return batch.write(transaction)
+            except ConflictError as error:
+                log.info("another process was first (%s); deciding %d messages again", error, len(messages))
+        raise InternalError(f"other processes were first {RACES} times")
 
     def _release(self, jobs: list[_Job], outcome: Outcome) -> None:
         self._messages += len(jobs)
         self._batches += 1
         self._largest = max(self._largest, len(jobs))
         # Before the answers: who waits for an answer and then for `settled` must find its questions open.
-        for question in outcome.asks:
-            self._ask(question)
+        for asked in outcome.asks:
+            self._ask(asked)
         self._come_up(outcome.earliest)
         for job, answer in zip(jobs, outcome.answers, strict=True):
             if isinstance(answer, Exception):
@@ -263,6 +287,37 @@ class Hub(Front):
         with contextlib.suppress(InternalError):  # not stored: the question stays, and is put again at the next start
             await self._submit(message)
 
+    # -- sharing the store with other processes ----------------------------------------------------------------------
+
+    async def _share(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_S)
+            try:
+                await self._beat()
+            except Exception:
+                self._keeper = False
+                log.exception("no lease could be had; trying again")
+
+    async def _beat(self) -> None:
+        """Say that this process is there, and take over what one that is gone has left."""
+        await self._read(self.store.hold, f"hub/{self._holder}", self._holder, LEASE_S)
+        keeper, self._keeper = self._keeper, await self._read(self.store.hold, "timers", self._holder, LEASE_S)
+        if self._keeper and not keeper:
+            self._come_up(await self._read(self.store.next_due))
+        for row in await self._read(self.store.adopt, self._holder):
+            if row.id not in self._open_asks:
+                self._ask(question(row))
+
+    def _hear(self, parties: tuple[str, ...] | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: this process is done
+            self._loop.call_soon_threadsafe(self._heard, parties)
+
+    def _heard(self, parties: tuple[str, ...] | None) -> None:
+        """Another process has committed something."""
+        self.told(parties)
+        self._changed = True
+        self._sooner.set()
+
     # -- timers -------------------------------------------------------------------------------------------------------
 
     async def tick(self) -> None:
@@ -306,7 +361,10 @@ class Hub(Front):
         while True:
             self._sooner.clear()
             now = self._clock()
-            if self._next_due is not None and self._next_due <= now:
+            if self._changed:
+                self._changed = False
+                self._come_up(await self._read(self.store.next_due))
+            if self._keeper and self._next_due is not None and self._next_due <= now:
                 try:
                     self._next_due = None  # a batch that sets an earlier one meanwhile is not overwritten
                     await self._fire()
@@ -316,7 +374,8 @@ class Hub(Front):
                     self._come_up(now)
                     await asyncio.sleep(LONGEST_SLEEP_S)
                 continue
-            wait = LONGEST_SLEEP_S if self._next_due is None else (self._next_due - now).total_seconds()
+            due = self._next_due if self._keeper else None
+            wait = LONGEST_SLEEP_S if due is None else (due - now).total_seconds()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._sooner.wait(), min(wait, LONGEST_SLEEP_S))
 

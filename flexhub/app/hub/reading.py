@@ -39,25 +39,25 @@ class Reading:
         self._monotonic = monotonic
         self._open = True
         self._listeners: dict[str | None, set[asyncio.Event]] = {}
-        self._tellers: set[Callable[[tuple[str, ...]], None]] = set()
+        self._tellers: set[Callable[[tuple[str, ...] | None], None]] = set()
         self._tokens: dict[str, tuple[Bearer | None, float]] = {}
         self._readers = ThreadPoolExecutor(4, "hub-read")
 
-    def told(self, parties: tuple[str, ...]) -> None:
-        """A commit brought notices for these parties."""
-        if not parties:
+    def told(self, parties: tuple[str, ...] | None) -> None:
+        """A commit brought notices for these parties; None: for whoever."""
+        if parties is not None and not parties:
             return
-        for party in (*parties, None):
+        for party in self._listeners if parties is None else (*parties, None):
             for listener in self._listeners.get(party, ()):
                 listener.set()
         for tell in self._tellers:
             tell(parties)
 
-    def tell(self, others: Callable[[tuple[str, ...]], None]) -> None:
+    def tell(self, others: Callable[[tuple[str, ...] | None], None]) -> None:
         """Also tell these, who read the same store."""
         self._tellers.add(others)
 
-    def tell_no_more(self, others: Callable[[tuple[str, ...]], None]) -> None:
+    def tell_no_more(self, others: Callable[[tuple[str, ...] | None], None]) -> None:
         """They no longer listen."""
         self._tellers.discard(others)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,23 +25,31 @@ from flexhub.adapters.store.interface import (
     TokenRow,
 )
 from flexhub.core.errors import ConfigError
+from tests.postgres import Cluster
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
-URLS: dict[str, Callable[[Path], str]] = {"sqlite": lambda folder: f"sqlite:///{folder / 'store.db'}"}
-"""Implementation -> the address of an empty store."""
+STORES = ("sqlite", "postgres")
 
 
-@pytest.fixture(params=URLS)
+def empty(request: pytest.FixtureRequest, folder: Path) -> str:
+    """The address of an empty store."""
+    if request.param == "sqlite":
+        return f"sqlite:///{folder / 'store.db'}"
+    server: Cluster = request.getfixturevalue("postgres")
+    return server.database()
+
+
+@pytest.fixture(params=STORES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return URLS[request.param](tmp_path)
+    return empty(request, tmp_path)
 
 
-@pytest.fixture(scope="module", params=URLS)
+@pytest.fixture(scope="module", params=STORES)
 def old_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """One store for all examples of a property: each uses a kind or subject of its own."""
-    opened = open_store(URLS[request.param](tmp_path_factory.mktemp("old")))
+    opened = open_store(empty(request, tmp_path_factory.mktemp("old")))
     yield opened
     opened.close()
 

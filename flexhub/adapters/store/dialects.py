@@ -1,0 +1,141 @@
+"""What differs between the databases that a store may be in."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+AT_ONCE: Final = 64
+"""Rows per statement, so that few texts of statements are in use."""
+
+PRAGMAS: Final = {
+    "journal_mode": "WAL",
+    "synchronous": "FULL",
+    "foreign_keys": "ON",
+    "busy_timeout": "10000",
+    "wal_autocheckpoint": "8000",  # pages: a checkpoint holds the writer up, so it comes seldom
+    "cache_size": "-32000",  # KiB
+}
+
+CHANNEL: Final = "flexhub"
+"""Where a commit is announced to other processes (NOTIFY)."""
+
+MAX_PAYLOAD: Final = 7900
+"""Bytes of an announcement; PostgreSQL takes fewer than 8000."""
+
+NUMBERING: Final = 0x666C6578687562
+"""The advisory lock that who numbers journal and notices holds until its commit."""
+
+
+class Dialect(Protocol):
+    """A kind of database."""
+
+    mark: str
+    """How a parameter's place is written."""
+
+    shared: bool
+    """Whether other processes may write to the same database."""
+
+    def engines(self, url: str) -> tuple[Engine, Engine]:
+        """For the one writer, and for readers."""
+
+    def claim(self, connection: Connection, conversations: Iterable[str]) -> None:
+        """Wait until no other process works on these; they are this transaction's until it ends."""
+
+    def number(self, connection: Connection) -> None:
+        """From here to the commit nobody else numbers journal or notices: numbers rise in the order of commits."""
+
+    def announce(self, connection: Connection, text: str) -> None:
+        """Tell other processes, once this transaction is committed."""
+
+    def lost(self, error: DBAPIError) -> bool:
+        """Whether the transaction failed because another one was there first; done again it may succeed."""
+
+
+class Sqlite:
+    """One file, one process: a transaction locks out all other writers from its begin."""
+
+    mark = "?"
+    shared = False
+
+    def engines(self, url: str) -> tuple[Engine, Engine]:
+        """With a write-ahead log; every commit reaches the disk before it returns (synchronous=FULL)."""
+        writer = create_engine(url, connect_args={"cached_statements": 8 * AT_ONCE})
+        reader = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=8, max_overflow=8)
+        for engine in (writer, reader):
+            event.listen(engine, "connect", self._prepare)
+        event.listen(writer, "begin", self._begin)
+        return writer, reader
+
+    @staticmethod
+    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+        # The driver's own idea of when transactions begin is switched off: `_begin` says so, before the first read.
+        connection.isolation_level = None
+        for name, value in PRAGMAS.items():
+            connection.execute(f"PRAGMA {name}={value}")
+
+    @staticmethod
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def claim(self, connection: Connection, conversations: Iterable[str]) -> None:
+        """Nobody else writes."""
+
+    def number(self, connection: Connection) -> None:
+        """Nobody else writes."""
+
+    def announce(self, connection: Connection, text: str) -> None:
+        """Nobody else listens."""
+
+    def lost(self, error: DBAPIError) -> bool:  # noqa: ARG002 - the slot's signature
+        """A known message is no race here, but a mistake of ours."""
+        return False
+
+
+class Postgres:
+    """A server, and any number of hub processes on it."""
+
+    mark = "%s"
+    shared = True
+    _RACES: Final = ("40001", "40P01")
+    """SQLSTATE: serialization failure, deadlock."""
+
+    def engines(self, url: str) -> tuple[Engine, Engine]:
+        """A commit returns once it is on disk, whatever the server's own setting."""
+        durable = {"options": "-c synchronous_commit=on -c timezone=UTC"}
+        writer = create_engine(url, connect_args=durable, pool_pre_ping=True)
+        reader = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=8, max_overflow=8, pool_pre_ping=True)
+        return writer, reader
+
+    def claim(self, connection: Connection, conversations: Iterable[str]) -> None:
+        """By advisory locks, always in the same order, so that two batches wait for each other but never crosswise."""
+        keys = sorted({_key(conversation) for conversation in conversations})
+        if keys:
+            sql = "SELECT pg_advisory_xact_lock(k) FROM (SELECT unnest(%s::bigint[]) AS k ORDER BY k) AS wanted"
+            connection.exec_driver_sql(sql, (keys,))
+
+    def number(self, connection: Connection) -> None:
+        """Sequences are counted up outside of transactions: without the lock a reader could see 8 before 7."""
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s::bigint)", (NUMBERING,))
+
+    def announce(self, connection: Connection, text: str) -> None:
+        """NOTIFY is part of the transaction."""
+        connection.exec_driver_sql("SELECT pg_notify(%s, %s)", (CHANNEL, text))
+
+    def lost(self, error: DBAPIError) -> bool:
+        """A deadlock, or a row that another one has inserted."""
+        state: Any = getattr(error.orig, "sqlstate", None)
+        return isinstance(error, IntegrityError) or state in self._RACES
+
+
+def _key(conversation: str) -> int:
+    """A conversation as one of PostgreSQL's 64-bit lock numbers; that two share one only makes them wait."""
+    return int.from_bytes(hashlib.blake2b(conversation.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+SCHEMES: Final[dict[str, Dialect]] = {"sqlite": Sqlite(), "postgresql+psycopg": Postgres()}
