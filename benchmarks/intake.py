@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
@@ -68,7 +69,7 @@ class Load(NamedTuple):
 # -- the server's process ---------------------------------------------------------------------------------------------
 
 
-async def serve(folder: Path, max_batch: int, doors: int) -> None:
+async def serve(url: str, max_batch: int, doors: int) -> None:
     """Serve until stdin closes."""
     from flexhub.app import config as c  # noqa: PLC0415 - the load generator doesn't need the hub
     from flexhub.app import wiring  # noqa: PLC0415 - as above
@@ -77,7 +78,7 @@ async def serve(folder: Path, max_batch: int, doors: int) -> None:
     names = [f"prosumer-{n}" for n in range(PROSUMERS)]
     configured = c.Config(
         hub=c.HubSection(name="aggregator", listen="127.0.0.1:0", doors=doors),
-        store=c.StoreSection(url=_url(folder), max_batch=max_batch),
+        store=c.StoreSection(url=url, max_batch=max_batch),
         plan=c.PlanSection(every=None),
         settle=c.SettleSection(every=None),
         party=tuple(
@@ -90,10 +91,6 @@ async def serve(folder: Path, max_batch: int, doors: int) -> None:
         sys.stdout.write(msgspec.json.encode(Ready(running.port, tokens)).decode() + "\n")
         sys.stdout.flush()
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-
-
-def _url(folder: Path) -> str:
-    return f"sqlite:///{folder / 'hub.db'}"
 
 
 # -- the load generator -----------------------------------------------------------------------------------------------
@@ -169,13 +166,14 @@ class Client(asyncio.Protocol):
             self.done.set_exception(exc or ConnectionError("closed by the server"))
 
 
-async def load(port: int, todo: list[bytes]) -> Load:
-    """Send all, over `CONNECTIONS` connections."""
+async def load(ports: list[int], todo: list[bytes]) -> Load:
+    """Send all, over `CONNECTIONS` connections, to these ports in turn."""
     latencies: list[float] = []
     loop, rest = asyncio.get_running_loop(), iter(todo)
     begun = perf_counter()
     made = [
-        await loop.create_connection(lambda: Client(rest, latencies), "127.0.0.1", port) for _ in range(CONNECTIONS)
+        await loop.create_connection(lambda: Client(rest, latencies), "127.0.0.1", ports[n % len(ports)])
+        for n in range(CONNECTIONS)
     ]
     async with asyncio.timeout(LONGEST_S):
         failures = await asyncio.gather(*(client.done for _, client in made))
@@ -189,32 +187,46 @@ def peak_mib(pid: int) -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024 + sum(peak_mib(int(child)) for child in children)
 
 
-def measure(count: int, *, max_batch: int = 256, doors: int = 1, live: int = 0) -> tuple[Load, float]:
+def measure(  # noqa: PLR0913 - what is compared
+    count: int, *, max_batch: int = 256, doors: int = 1, live: int = 0, url: str | None = None, processes: int = 1
+) -> tuple[Load, float]:
     """Serve from an empty store, warm up, send `count` offers, and look them up in the store.
 
+    Args:
+        count: how many offers are timed.
+        max_batch: most messages in one commit.
+        doors: processes for HTTP, of each hub process.
+        live: so many offers are sent in all before the memory is read.
+        url: an empty store; by default an SQLite file.
+        processes: hub processes on the one store.
+
     Returns:
-        The load, and the peak memory of the server's processes in MiB once `live` offers are in the store.
+        The load, and the peak memory in MiB of the server's processes once `live` offers are in the store.
 
     Raises:
         RuntimeError: an offer was refused, or acknowledged and lost.
     """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        command = [sys.executable, "-m", "benchmarks.intake", str(folder), str(max_batch), str(doors)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+    with tempfile.TemporaryDirectory() as name, ExitStack() as running:
+        url = url or f"sqlite:///{Path(name) / 'hub.db'}"
+        command = [sys.executable, "-m", "benchmarks.intake", url, str(max_batch), str(doors)]
+        servers, ready = [], []
+        for _ in range(processes):  # one after the other: the first one makes the tables
+            server = running.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
             assert server.stdout is not None  # noqa: S101 - a pipe
-            ready = msgspec.json.decode(server.stdout.readline(), type=Ready)
-            uvloop.run(load(ready.port, requests(ready.tokens, WARM_UP, 0)))
-            done = uvloop.run(load(ready.port, requests(ready.tokens, count, WARM_UP)))
-            failures = done.failures
-            for first in range(WARM_UP + count, live, count):
-                more = requests(ready.tokens, min(count, live - first), first)
-                failures += uvloop.run(load(ready.port, more)).failures
-            peak = peak_mib(server.pid)
+            servers.append(server)
+            ready.append(msgspec.json.decode(server.stdout.readline(), type=Ready))
+        ports, tokens = [r.port for r in ready], ready[0].tokens
+        uvloop.run(load(ports, requests(tokens, WARM_UP, 0)))
+        done = uvloop.run(load(ports, requests(tokens, count, WARM_UP)))
+        failures = done.failures
+        for first in range(WARM_UP + count, live, count):
+            failures += uvloop.run(load(ports, requests(tokens, min(count, live - first), first))).failures
+        peak = sum(peak_mib(server.pid) for server in servers)
+        for server in servers:
             server.communicate()
         if failures:
             raise RuntimeError(f"{failures} offers were not answered with 201")
-        store = open_store(_url(folder))
+        store = open_store(url)
         stored = sum(store.document("FlexOffer", f"offer-{n:08}") is not None for n in range(WARM_UP + count))
         store.close()
         if stored != WARM_UP + count:
@@ -268,4 +280,4 @@ def run() -> list[Figure]:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
+    uvloop.run(serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

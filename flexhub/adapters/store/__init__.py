@@ -17,12 +17,13 @@ def check_url(url: str) -> None:
     """
     if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
         sentence = "the store is sqlite:///path/to/hub.db or postgresql+psycopg://user@host/database"
-        raise ConfigError(sentence, path="store/url", value=_without_password(url))
+        raise ConfigError(sentence, path="store/url", value=without_password(url))
     if url.startswith("postgresql") and find_spec("psycopg") is None:
-        raise ConfigError("PostgreSQL needs flexhub[postgres]", path="store/url", value=_without_password(url))
+        raise ConfigError("PostgreSQL needs flexhub[postgres]", path="store/url", value=without_password(url))
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """An address that may be shown."""
     return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
 
 

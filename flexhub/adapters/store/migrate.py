@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 
-from flexhub.adapters.store import check_url
+from flexhub.adapters.store import check_url, without_password
 from flexhub.core.errors import ConfigError
 
 
@@ -30,7 +30,9 @@ def _reached(url: str) -> Iterator[Engine]:
     try:
         yield engine
     except DBAPIError as error:
-        raise ConfigError(f"the store cannot be used: {error.orig}", path="store/url", value=url) from error
+        raise ConfigError(
+            f"the store cannot be used: {error.orig}", path="store/url", value=without_password(url)
+        ) from error
     finally:
         engine.dispose()
 
@@ -57,7 +59,7 @@ def current(url: str) -> tuple[str | None, str | None]:
     newest = ScriptDirectory.from_config(_config()).get_current_head()
     with _reached(url) as engine:
         file = engine.url.database
-        if file and Path(file).exists():  # looking makes no database
+        if engine.name != "sqlite" or (file and Path(file).exists()):  # looking makes no file
             with engine.connect() as connection:
                 here = MigrationContext.configure(connection).get_current_revision()
     return here, newest

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from flexhub.adapters.store import without_password
 from flexhub.adapters.store.migrate import current, upgrade
 from flexhub.app import terminal
 
@@ -21,6 +22,7 @@ def db() -> None:
 
 def _tell(url: str, *, as_json: bool) -> bool:
     here, newest = current(url)
+    url = without_password(url)
     if as_json:
         terminal.json_line({"store": url, "revision": here, "newest": newest})
     else:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, inspect
 
+from flexhub.adapters.store import without_password
 from flexhub.adapters.store.migrate import current, upgrade
 from flexhub.adapters.store.schema import metadata
 from flexhub.adapters.store.sql import SqlStore
+from flexhub.core.errors import ConfigError
+from tests.postgres import Cluster
 
 
 def test_the_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
@@ -25,10 +29,31 @@ def test_the_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
 
 def test_upgrading_again_changes_nothing(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'a.db'}"
-    assert current(url) == (None, "0002")
+    before, newest = current(url)
+    assert before is None
     upgrade(url)
     upgrade(url)
-    assert current(url) == ("0002", "0002")
+    assert current(url) == (newest, newest)
+
+
+def test_postgres_is_brought_to_the_same_tables_and_writes_through(postgres: Cluster) -> None:
+    url = postgres.database()
+    before, newest = current(url)
+    assert before is None
+    store = SqlStore(url)
+    assert current(url) == (newest, newest)
+    with store.engines[0].connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == "on"
+    store.close()
+
+
+def test_a_password_is_not_told() -> None:
+    url = "postgresql+psycopg://me:secret@127.0.0.1:1/none"
+    with pytest.raises(ConfigError) as caught:
+        upgrade(url)
+    assert "secret" not in f"{caught.value} {caught.value.value}"
+    assert without_password(url) == "postgresql+psycopg://me:***@127.0.0.1:1/none"
 
 
 def test_sqlite_writes_through(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -169,10 +170,20 @@ def hub(
     handlers: Mapping[str, Handler] = HANDLERS,
 ) -> Hub:
     """A hub on the database in that folder, not started."""
+    return hub_at(url(folder), clock, askers, handlers)
+
+
+def hub_at(
+    address: str,
+    clock: Clock | None = None,
+    askers: Mapping[str, Asker] | None = None,
+    handlers: Mapping[str, Handler] = HANDLERS,
+) -> Hub:
+    """A hub on the store at that address, not started."""
     numbers = itertools.count()
-    name = f"{id(numbers):x}"
+    name = f"{os.getpid()}-{id(numbers):x}"
     return Hub(
-        open_store(url(folder)),
+        open_store(address),
         handlers,
         {"test.count": Count()} if askers is None else askers,
         clock or Clock(),

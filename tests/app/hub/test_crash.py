@@ -9,6 +9,8 @@ from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from flexhub.adapters.store import open_store
 from flexhub.adapters.store.interface import Query, Store
 from flexhub.app import wiring
@@ -19,16 +21,27 @@ from tests.app.hub.crash import WRITERS
 from tests.app.hub.shop import Box, url
 from tests.app.market import NOON, Clock, Greedy
 from tests.conftest import ROOT
+from tests.postgres import Cluster
 
 AFTER = (150, 700, 300, 40)
 """Kill after so many acknowledgements beyond what the runs before have stored."""
 
 
-def run_and_kill(folder: Path, lines: int) -> set[tuple[str, str]]:
+@pytest.fixture(params=["sqlite", "postgres"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return url(tmp_path)
+    server: Cluster = request.getfixturevalue("postgres")
+    return server.database()
+
+
+def started(address: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "tests.app.hub.crash", address], stdout=subprocess.PIPE, cwd=ROOT)
+
+
+def kill_after(lines: int, hub: subprocess.Popen[bytes]) -> set[tuple[str, str]]:
     """Acknowledgements (box, number) that the hub gave before it was killed: at least so many."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.app.hub.crash", str(folder)], stdout=subprocess.PIPE, cwd=ROOT
-    ) as hub:
+    with hub:
         assert hub.stdout is not None
         said = [hub.stdout.readline() for _ in range(lines)]
         hub.kill()
@@ -46,18 +59,31 @@ def everything(store: Store) -> tuple[Counter[tuple[str, str]], Counter[tuple[st
     return journal, outbox, boxes
 
 
-def test_a_killed_hub_has_lost_nothing_and_done_nothing_twice(tmp_path: Path) -> None:
+def check(address: str, acknowledged: set[tuple[str, str]]) -> None:
+    """What was acknowledged is there, once, and nothing is there by half."""
+    store = open_store(address)
+    journal, outbox, boxes = everything(store)
+    store.close()
+    assert acknowledged <= set(journal)
+    assert set(journal.values()) == {1}
+    assert outbox == journal
+    assert Counter((box, item) for box, items in boxes.items() for item in items) == journal
+    assert all(items == tuple(map(str, range(len(items)))) for items in boxes.values()), "in order, without holes"
+
+
+def test_a_killed_hub_has_lost_nothing_and_done_nothing_twice(address: str) -> None:
     acknowledged: set[tuple[str, str]] = set()
     for more in AFTER:
-        acknowledged |= run_and_kill(tmp_path, len(acknowledged) + more)
-        store = open_store(url(tmp_path))
-        journal, outbox, boxes = everything(store)
-        store.close()
-        assert acknowledged <= set(journal)
-        assert set(journal.values()) == {1}
-        assert outbox == journal
-        assert Counter((box, item) for box, items in boxes.items() for item in items) == journal
-        assert all(items == tuple(map(str, range(len(items)))) for items in boxes.values()), "in order, without holes"
+        acknowledged |= kill_after(len(acknowledged) + more, started(address))
+        check(address, acknowledged)
+
+
+def test_two_hubs_that_are_sent_the_same_and_killed_have_worked_it_once(postgres: Cluster) -> None:
+    address = postgres.database()
+    one, other = started(address), started(address)
+    acknowledged = kill_after(300, one)
+    acknowledged |= kill_after(500, other)
+    check(address, acknowledged)
 
 
 def state_after_a_restart(folder: Path, now: datetime) -> State:
