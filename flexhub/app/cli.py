@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, str]] = {
     "check":        "Validate a configuration.",
     "keys":         "Make, list and revoke the tokens of participants.",
     "db":           "Look after the store's tables.",
+    "replay":       "Work a hub's journal again and compare what comes of it.",
     "convert":      "Write a message as another; every loss is told.",
     "validate":     "Name every rule that a message breaks.",
     "conformance":  "Judge an endpoint, ours or anyone's, by a suite.",

@@ -8,7 +8,7 @@ import signal
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Final, NamedTuple
 
@@ -19,8 +19,8 @@ from flexhub.app.config import Config, PartySection
 from flexhub.app.doors.keeper import doors
 from flexhub.app.exchange import handlers, portfolio
 from flexhub.app.exchange.market import Registration
-from flexhub.app.exchange.running import next_run
-from flexhub.app.hub.contract import Message
+from flexhub.app.exchange.running import Cadence
+from flexhub.app.hub.contract import Asker, Handler, Message
 from flexhub.app.hub.loop import Hub
 from flexhub.app.pages import Settings
 from flexhub.app.serving import address, listening, serving_http, spare_collector, tls_context, utc_now
@@ -69,17 +69,15 @@ def engine_of(config: Config) -> ManagerEngine:
     return engine
 
 
+def deciders(config: Config, engine: ManagerEngine) -> tuple[dict[str, Handler], dict[str, Asker]]:
+    """Who decides what in a hub of this configuration, and who answers its questions."""
+    decided = handlers.build(engine, aggregator=config.hub.name, grace=config.settle.grace)
+    return decided, portfolio.build(engine, TimeGrid(zone=config.hub.zone))
+
+
 def assemble(config: Config, store: Store, clock: Callable[[], datetime], engine: ManagerEngine) -> Hub:
-    """The hub loop with the exchange's handlers, and who answers its questions."""
-    decided = handlers.build(
-        engine,
-        aggregator=config.hub.name,
-        plan_every=config.plan.every,
-        settle_every=config.settle.every,
-        grace=config.settle.grace,
-    )
-    askers = portfolio.build(engine, TimeGrid(zone=config.hub.zone))
-    return Hub(store, decided, askers, clock, new_id, max_batch=config.store.max_batch)
+    """The hub loop with the exchange's handlers and askers."""
+    return Hub(store, *deciders(config, engine), clock, max_batch=config.store.max_batch)
 
 
 @asynccontextmanager
@@ -110,7 +108,6 @@ async def running(
         store = open_store(config.store.url)
         try:
             hub = assemble(config, store, clock, engine or engine_of(config))
-            arm(store, config, clock())
             await hub.start(timers=timers)
             try:
                 await seed(hub, config)
@@ -128,20 +125,13 @@ async def running(
             store.close()
 
 
-def arm(store: Store, config: Config, now: datetime) -> None:
-    """Set the first timers of the runs; one that came due while the hub was down stays, and is made up for."""
-    cadences = {(config.hub.name, "plan"): config.plan.every, (config.hub.name, "settle"): config.settle.every}
-    with store.begin() as transaction:
-        known = transaction.timers(list(cadences))
-        timers: dict[tuple[str, str], datetime | None] = {}
-        for key, every in cadences.items():
-            due = None if every is None else next_run(now, every)
-            timers[key] = min(due, known[key]) if due is not None and key in known else due
-        transaction.set_timers(timers)
-
-
 async def seed(hub: Hub, config: Config) -> None:
-    """Bring parties and contracts of the configuration in, where they are not so already."""
+    """Bring the cadence of runs, parties and contracts of the configuration in, where they are not so already."""
+    every = (config.plan.every, config.settle.every)
+    plan, settle = (None if e is None else timedelta(seconds=e.total_seconds()) for e in every)  # JSON knows no other
+    cadence = Cadence(plan=plan, settle=settle)
+    if await hub.get(Cadence, config.hub.name) != cadence:
+        await _say(hub, "cadence.put", config.hub.name, cadence)
     for section in config.party:
         entry, contract = registration(section), contract_of(section, config.hub.name)
         same = await hub.get(Party, entry.party.id) == entry.party

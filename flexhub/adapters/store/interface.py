@@ -139,6 +139,13 @@ class Transaction(Protocol):
             ConflictError: a row says its version, and another one than that before it is there.
         """
 
+    def unchanged(self, versions: Mapping[tuple[str, str], int]) -> None:
+        """Make sure that documents (kind, id) that were read are still of these versions; 0: not there.
+
+        Raises:
+            ConflictError: one is not.
+        """
+
     def add_notices(self, rows: Sequence[NoticeRow]) -> None:
         """Append to the outbox, in this order."""
 
@@ -177,6 +184,9 @@ class Store(Protocol):
 
     def documents(self, query: Query) -> list[DocumentRow]:
         """A page of documents, in order."""
+
+    def all_documents(self, after: tuple[str, str], limit: int) -> list[DocumentRow]:
+        """Documents of every kind behind this (kind, id), in order of both."""
 
     def notices(self, party: str | None, after: int, limit: int) -> list[NoticeRow]:
         """The outbox of a party (None: of all) behind `after`, in order."""

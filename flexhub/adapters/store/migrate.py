@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, func, select
 from sqlalchemy.exc import DBAPIError
 
 from flexhub.adapters.store import check_url, without_password
 from flexhub.core.errors import ConfigError
+
+MIGRATING: Final = 0x666C65786D6967
+"""The advisory lock that a process holds while it makes or changes tables."""
 
 
 def _config() -> Config:
@@ -45,6 +49,8 @@ def upgrade(url: str, revision: str = "head") -> None:
     """
     config = _config()
     with _reached(url) as engine, engine.begin() as connection:
+        if engine.name == "postgresql":  # two hubs may start at once
+            connection.execute(select(func.pg_advisory_xact_lock(MIGRATING)))
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
 

@@ -228,6 +228,20 @@ class SqlTransaction:
             raise ConflictError("a document was written by another process meanwhile")
         self._rows(_PUT_ANYHOW, [_stored(row, 1) for row in rows if not row.version])
 
+    def unchanged(self, versions: Mapping[tuple[str, str], int]) -> None:
+        """Make sure that documents that were read are still of these versions, until the commit.
+
+        Raises:
+            ConflictError: one is not.
+        """
+        if not versions or not self._dialect.shared:
+            return  # who is alone has seen the newest
+        self._number()  # whoever commits before has done so now, and is seen
+        found = self._by_pairs("document", ("kind", "id", "version"), list(versions))
+        now = {(kind, id_): version for kind, id_, version in found}
+        if any(now.get(key, 0) != version for key, version in versions.items()):
+            raise ConflictError("a document that was read has been written by another process meanwhile")
+
     def add_notices(self, rows: Sequence[NoticeRow]) -> None:
         """Append to the outbox, in this order."""
         if rows:
@@ -338,6 +352,13 @@ class SqlStore:
             parts = [connection.execute(_page(part)).all() for part in _parts(query)]
         rows = heapq.merge(*parts, key=lambda row: (row.starts, row.id))
         return [_document(row) for row in islice(rows, query.limit)]
+
+    def all_documents(self, after: tuple[str, str], limit: int) -> list[DocumentRow]:
+        """Documents of every kind behind this (kind, id), in order of both."""
+        place = tuple_(schema.document.c.kind, schema.document.c.id)
+        found = select(*_document_columns).where(place > after).order_by(*place.clauses).limit(limit)
+        with self._reader.connect() as connection:
+            return [_document(row) for row in connection.execute(found)]
 
     def notices(self, party: str | None, after: int, limit: int) -> list[NoticeRow]:
         """The outbox of a party behind `after`, in order."""

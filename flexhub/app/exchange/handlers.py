@@ -7,7 +7,7 @@ from typing import Final
 
 from flexhub.app.exchange.market import PostMeasurements, PostRequest, PutContract, Register
 from flexhub.app.exchange.offers import ConfirmOffer, Deadline, DeclineOffer, DeleteOffer, PostOffer, PutOffer
-from flexhub.app.exchange.running import PlanResult, Run, SettleResult
+from flexhub.app.exchange.running import PlanResult, PutCadence, Run, SettleResult
 from flexhub.app.hub.contract import Handler
 from flexhub.engines.slots import ManagerEngine
 
@@ -15,15 +15,8 @@ GRACE: Final = timedelta(hours=1)
 """How long a settlement waits for readings, unless told otherwise."""
 
 
-def build(
-    engine: ManagerEngine,
-    *,
-    aggregator: str,
-    plan_every: timedelta | None,
-    settle_every: timedelta | None,
-    grace: timedelta = GRACE,
-) -> dict[str, Handler]:
-    """Kind -> handler, for the hub of this aggregator; cadences of None mean only when asked."""
+def build(engine: ManagerEngine, *, aggregator: str, grace: timedelta = GRACE) -> dict[str, Handler]:
+    """Kind -> handler, for the hub of this aggregator."""
     return {
         "flexoffer.post": PostOffer(engine),
         "flexoffer.put": PutOffer(engine),
@@ -34,9 +27,10 @@ def build(
         "flexrequest.post": PostRequest(),
         "contract.put": PutContract(aggregator),
         "registry.put": Register(),
+        "cadence.put": PutCadence(),
         "timer.deadline": Deadline(),
-        "timer.plan": Run("plan", plan_every),
-        "timer.settle": Run("settle", settle_every),
+        "timer.plan": Run("plan", repeats=True),
+        "timer.settle": Run("settle", repeats=True),
         "plan.ask": Run("plan"),
         "settle.ask": Run("settle"),
         "plan.result": PlanResult(),

@@ -33,24 +33,55 @@ def next_run(now: datetime, every: timedelta) -> datetime:
     return EPOCH + ((now - EPOCH) // every + 1) * every
 
 
+class Cadence(Model, frozen=True, kw_only=True):
+    """How often a portfolio is planned and settled; None: only when asked."""
+
+    plan: timedelta | None = None
+    settle: timedelta | None = None
+
+    def next(self, portfolio: str, question: str, now: datetime) -> SetTimer:
+        """The timer of the next run of "plan" or "settle"; cleared where it runs only when asked."""
+        every = {"plan": self.plan, "settle": self.settle}[question]
+        return SetTimer(subject=portfolio, event=question, due=None if every is None else next_run(now, every))
+
+
 class Run:
     """``timer.plan`` and ``timer.settle`` ask and set the next run; ``plan.ask`` and ``settle.ask`` only ask."""
 
-    def __init__(self, question: str, every: timedelta | None = None) -> None:
+    def __init__(self, question: str, *, repeats: bool = False) -> None:
         self._question = question
-        self._every = every
+        self._repeats = repeats
 
-    def needs(self, message: Message) -> Iterable[Key]:  # noqa: ARG002 - the handler's signature
-        """Nothing: whoever answers the question gathers the portfolio."""
-        return ()
+    def needs(self, message: Message) -> Iterable[Key]:
+        """The cadence; whoever answers the question gathers the portfolio."""
+        return (Key(Cadence, message.conversation),) if self._repeats else ()
 
-    def decide(self, message: Message, view: View, now: datetime) -> Decision:  # noqa: ARG002 - the handler's signature
+    def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """The question, and the next run."""
         portfolio = message.conversation
         effects: list[Effect] = [Ask(slot=MANAGER, question=self._question, subject=portfolio)]
-        if self._every is not None:
-            effects.append(SetTimer(subject=portfolio, event=self._question, due=next_run(now, self._every)))
+        cadence = view.get(Cadence, portfolio) if self._repeats else None
+        if cadence is not None:
+            effects.append(cadence.next(portfolio, self._question, now))
         return Decision(answer=Answer(status=202, body=b"{}"), effects=tuple(effects))
+
+
+class PutCadence:
+    """``cadence.put``, from the configuration: the first timers of the runs; each run then sets the next one.
+
+    A cadence that stays as it is says nothing, so that a run that came due while the hub was down is made up for.
+    """
+
+    def needs(self, message: Message) -> Iterable[Key]:  # noqa: ARG002 - the handler's signature
+        """Nothing."""
+        return ()
+
+    def decide(self, message: Message, view: View, now: datetime) -> Decision:  # noqa: ARG002 - as above
+        """Stored, and the timers set."""
+        cadence, portfolio = value_of(message, Cadence), message.conversation
+        effects = tuple(cadence.next(portfolio, question, now) for question in ("plan", "settle"))
+        put = file(Cadence, portfolio, cadence, portfolio)
+        return Decision(answer=Answer(status=200, body=b"{}"), puts=(put,), effects=effects)
 
 
 class PlanResult:

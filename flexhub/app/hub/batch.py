@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar
@@ -37,6 +38,8 @@ TURN: Final = 16
 RECENT: Final = 1024
 """So many decoded documents are kept for later batches."""
 
+_QUESTIONS: Final = uuid.UUID("0c3f1a52-5d0e-5c8f-9c5e-9f3f0b0f8f61")
+
 Recent = dict[tuple[str, str, int], object]
 """Decoded documents by (kind, id, version); a version's content never changes."""
 
@@ -54,6 +57,11 @@ class Outcome(NamedTuple):
 def question(row: AskRow) -> Question:
     """A stored question, to be put."""
     return Question(id=row.id, slot=row.slot, question=row.question, subject=row.subject, asked=row.asked)
+
+
+def question_id(message: Message, number: int) -> str:
+    """The id of the question that a message raised: the same whenever the message is decided, also in a replay."""
+    return uuid.uuid5(_QUESTIONS, f"{message.peer} {message.id} {number}").hex
 
 
 class BatchView:
@@ -94,6 +102,10 @@ class BatchView:
             self._recent[place] = value
         return value
 
+    def unwritten(self, written: AbstractSet[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """Versions (0: there was none) of what was looked up and is not written."""
+        return {key: self._rows[key].version if key in self._rows else 0 for key in self._keys - written}
+
     def next_version(self, kind: str, id: str) -> int:  # noqa: A002 - the documents' own word
         """The version that follows the one that was looked up; 0 where nobody looked."""
         if (kind, id) not in self._keys:
@@ -111,7 +123,6 @@ class Office(NamedTuple):
 
     handlers: Mapping[str, Handler]
     questions: frozenset[tuple[str, str]]
-    ids: Callable[[], str]
     holder: str
     recent: Recent
 
@@ -159,8 +170,9 @@ class Batch:
         transaction.put_documents(
             [row._replace(version=self._view.next_version(row.kind, row.id)) for row in self._documents.values()]
         )
-        transaction.remove_asks(self._answered)
+        transaction.unchanged(self._view.unwritten(self._documents.keys()))
         transaction.add_asks(self._asks)
+        transaction.remove_asks(self._answered)
         transaction.set_timers(self._timers)
         transaction.add_journal([self._journal_row(*entry) for entry in self._journal.values()])
         transaction.add_notices(self._notices)
@@ -200,7 +212,7 @@ class Batch:
             self._view.named = needs
             decision = self._office.handlers[message.kind].decide(message, self._view, self._now)
             rows = [_document_row(put) for put in decision.puts]
-            kept = self._effects(decision.effects)
+            kept = self._effects(message, decision.effects)
         except Exception as error:
             refusal = _ours(error, message)
             if message.peer not in (TIMER, ENGINE):
@@ -243,7 +255,7 @@ class Batch:
         elif message.peer == ENGINE:
             self._answered.append(message.id)
 
-    def _effects(self, effects: Sequence[Effect]) -> _Kept:
+    def _effects(self, message: Message, effects: Sequence[Effect]) -> _Kept:
         notices: list[NoticeRow] = []
         asks: list[AskRow] = []
         timers: dict[tuple[str, str], datetime | None] = {}
@@ -259,7 +271,8 @@ class Batch:
                 case Ask(slot=slot, question=name, subject=subject):
                     if (slot, name) not in self._office.questions:
                         raise ConfigError(f"nobody answers {name} in slot {slot}", path="Ask/slot", value=slot)
-                    asks.append(AskRow(self._office.ids(), slot, name, subject, self._now, self._office.holder))
+                    id_ = question_id(message, len(asks))
+                    asks.append(AskRow(id_, slot, name, subject, self._now, self._office.holder))
                 case Reply():
                     pass  # the decision's answer is the reply
                 case _:

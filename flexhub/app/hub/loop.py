@@ -87,6 +87,13 @@ class _Noted:
         return Decision(answer=Answer(status=204))
 
 
+def office(handlers: Mapping[str, Handler], askers: Iterable[str], holder: str) -> Office:
+    """What a hub's batches work with; `askers` names the questions that are answered, as ``<slot>.<question>``."""
+    questions = [_question(name) for name in askers]
+    failures: dict[str, Handler] = {f"{question}.failed": _Noted() for _, question in questions}
+    return Office(handlers=failures | dict(handlers), questions=frozenset(questions), holder=holder, recent={})
+
+
 class Hub(Front):
     """Works messages, asks engines, fires timers, and lets others read.
 
@@ -95,7 +102,6 @@ class Hub(Front):
         handlers: who decides about messages, by kind; ``timer.<event>`` and ``<question>.result`` are kinds too.
         askers: who answers questions, by ``<slot>.<question>``.
         clock: the time, as an aware instant.
-        ids: fresh identifiers (of questions).
         max_batch: most messages in one commit; 1 switches group commit off.
         monotonic: as for `Front`.
     """
@@ -106,22 +112,14 @@ class Hub(Front):
         handlers: Mapping[str, Handler],
         askers: Mapping[str, Asker],
         clock: Callable[[], datetime],
-        ids: Callable[[], str],
         *,
         max_batch: int = MAX_BATCH,
         monotonic: Callable[[], float] = monotonic,
     ) -> None:
         super().__init__(store, monotonic=monotonic)
         self._askers = dict(askers)
-        failures: dict[str, Handler] = {f"{_question(name)[1]}.failed": _Noted() for name in askers}
         self._holder = uuid.uuid4().hex
-        self._office = Office(
-            handlers=failures | dict(handlers),
-            questions=frozenset(_question(name) for name in askers),
-            ids=ids,
-            holder=self._holder,
-            recent={},
-        )
+        self._office = office(handlers, askers, self._holder)
         self._clock = clock
         self._max_batch = max_batch
         self._keeper = False

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TypeVar
 
 import msgspec
 
 from flexhub.app.exchange.offers import change
 from flexhub.app.exchange.papers import PlanRecord
 from flexhub.app.exchange.portfolio import movable
-from flexhub.app.exchange.running import PlanResult, Run, next_run
+from flexhub.app.exchange.running import Cadence, PlanResult, Run, next_run
 from flexhub.app.hub.contract import ENGINE, TIMER, Decision, Key, Message
 from flexhub.core import lifecycle
 from flexhub.core.effects import Ask, Effect, Notify, SetTimer
@@ -17,6 +18,8 @@ from flexhub.core.flexoffer import FlexOffer, Schedule, ScheduleSlice, State
 from flexhub.core.registry import Role
 from flexhub.engines.slots import Assignment, Plan, Refusal
 from tests.app.market import AGGREGATOR, NOON, QUARTER, least, make_offer
+
+T = TypeVar("T")
 
 
 class View:
@@ -28,6 +31,14 @@ class View:
     def get(self, kind: type, id: str) -> object:  # noqa: A002 - as in the contract
         assert kind is FlexOffer
         return self.offers.get(id)
+
+
+class Cadenced:
+    """A portfolio that is planned every quarter of an hour."""
+
+    def get(self, kind: type[T], _id: str) -> T | None:
+        cadence = Cadence(plan=QUARTER)
+        return cadence if isinstance(cadence, kind) else None
 
 
 def accepted(name: str, recipient: str = AGGREGATOR) -> FlexOffer:
@@ -115,10 +126,10 @@ def test_runs_repeat_on_the_grid_of_their_cadence() -> None:
     message = Message(peer=TIMER, id="t", kind="timer.plan", conversation=AGGREGATOR, body=b"", role=Role.ADMIN)
     asked: Effect = Ask(slot="manager", question="plan", subject=AGGREGATOR)
     late = NOON + timedelta(minutes=37)  # two runs were missed: one is made up for, the next is on the grid again
-    every = Run("plan", QUARTER).decide(message, View(), late)  # type: ignore[arg-type] # nothing is asked for
+    every = Run("plan", repeats=True).decide(message, Cadenced(), late)
     again: Effect = SetTimer(subject=AGGREGATOR, event="plan", due=NOON + 3 * QUARTER)
     assert every.effects == (asked, again)
-    once = Run("plan").decide(message, View(), late)  # type: ignore[arg-type] # as above
+    once = Run("plan").decide(message, Cadenced(), late)
     assert once.effects == (asked,)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -180,12 +178,9 @@ def hub_at(
     handlers: Mapping[str, Handler] = HANDLERS,
 ) -> Hub:
     """A hub on the store at that address, not started."""
-    numbers = itertools.count()
-    name = f"{os.getpid()}-{id(numbers):x}"
     return Hub(
         open_store(address),
         handlers,
         {"test.count": Count()} if askers is None else askers,
         clock or Clock(),
-        lambda: f"q-{name}-{next(numbers)}",
     )

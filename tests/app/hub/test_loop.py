@@ -381,7 +381,7 @@ def test_a_stream_resumes_after_a_number_and_waits_for_more(tmp_path: Path) -> N
 def test_a_token_that_another_process_revokes_works_no_longer_than_seconds(tmp_path: Path) -> None:
     async def story() -> None:
         now = [0.0]
-        h = Hub(open_store(url(tmp_path)), {}, {}, Clock(), lambda: "id", monotonic=lambda: now[0])
+        h = Hub(open_store(url(tmp_path)), {}, {}, Clock(), monotonic=lambda: now[0])
         async with running(h):
             ann, bob = [token_hash(await h.add_token(name, Role.PROSUMER)) for name in ("ann", "bob")]
             assert await h.find_token(ann) == Bearer("ann", Role.PROSUMER)
