@@ -27,11 +27,11 @@ Energies are kWh (positive is consumption), prices EUR/kWh, instants RFC 3339 wi
 
 ## Who calls
 
-Every call below but `GET /health` bears a token: `Authorization: Bearer ...`. It stands for one party in one role;
-`flexhub keys add` makes it, `flexhub keys revoke` ends it within {reading.TOKEN_S:g} seconds, on open streams within
-{stream.HEARTBEAT_S:g} more. Without a token, or with an unknown one, the answer is 401; a role that may not do it gets
-403. A prosumer sees what is its own, an aggregator its portfolio, an admin everything; what one may not see is answered
-like what isn't there, with 404.
+Every call below but `GET /health` and `GET /ready` bears a token: `Authorization: Bearer ...`. It stands for one party
+in one role; `flexhub keys add` makes it, `flexhub keys revoke` ends it within {reading.TOKEN_S:g} seconds, on open
+streams within {stream.HEARTBEAT_S:g} more. Without a token, or with an unknown one, the answer is 401; a role that may
+not do it gets 403. A prosumer sees what is its own, an aggregator its portfolio, an admin everything; what one may not
+see is answered like what isn't there, with 404.
 
 ## Said twice is said once
 
@@ -71,6 +71,9 @@ nothing for {stream.WRITE_S:g} seconds is let go.
 
 A refusal is a problem document (RFC 9457) and changes nothing: `code` says what kind of error it is, `path` where the
 fault is, `detail` what is wrong, `clause` who demands it. [Errors](errors.md) lists whose fault each is.
+
+503 is no refusal: the hub cannot take the message now (its store cannot be written, or it is stopping) and has stored
+nothing. Send it again, with the same `Idempotency-Key`, after the seconds that `Retry-After` says.
 """
 
 

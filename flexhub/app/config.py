@@ -113,6 +113,18 @@ class SettleSection(Section, frozen=True, kw_only=True):
     grace: Duration = Duration(hours=1)
 
 
+class ReadySection(Section, frozen=True, kw_only=True):
+    """``[ready]``: from when on ``/ready`` says that something is wrong.
+
+    More messages waiting than `queue`, a question to an engine open for longer than `question`, or less free space on
+    the store's disk than `free_disk_mib`.
+    """
+
+    queue: Annotated[int, msgspec.Meta(ge=1)] = 10_000
+    question: Duration = Duration(minutes=10)
+    free_disk_mib: Annotated[int, msgspec.Meta(ge=0)] = 64
+
+
 class TlsSection(Section, frozen=True, kw_only=True):
     """``[tls]``: certificate chain and private key, PEM files."""
 
@@ -174,6 +186,7 @@ class Config(Section, frozen=True, kw_only=True):
     store: StoreSection = StoreSection()
     plan: PlanSection = PlanSection()
     settle: SettleSection = SettleSection()
+    ready: ReadySection = ReadySection()
     tls: TlsSection | None = None
     party: tuple[PartySection, ...] = ()
     pages: bool = True

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Final, NamedTuple
 
-from flexhub.adapters.store import open_store
+from flexhub.adapters.store import open_store, store_folder
 from flexhub.adapters.store.interface import Store
 from flexhub.app.api.calls import Service
 from flexhub.app.config import Config, PartySection
@@ -22,6 +22,7 @@ from flexhub.app.exchange.market import Registration
 from flexhub.app.exchange.running import Cadence
 from flexhub.app.hub.contract import Asker, Handler, Message
 from flexhub.app.hub.loop import Hub
+from flexhub.app.hub.readiness import Limits, disk
 from flexhub.app.pages import Settings
 from flexhub.app.serving import address, listening, serving_http, spare_collector, tls_context, utc_now
 from flexhub.core.base import Model
@@ -108,6 +109,7 @@ async def running(
         store = open_store(config.store.url)
         try:
             hub = assemble(config, store, clock, engine or engine_of(config))
+            watch(hub, config)
             await hub.start(timers=timers)
             try:
                 await seed(hub, config)
@@ -123,6 +125,15 @@ async def running(
                 await hub.stop()
         finally:
             store.close()
+
+
+def watch(hub: Hub, config: Config) -> None:
+    """Add the checks of what is around the hub, and set the limits of all."""
+    limits = config.ready
+    hub.limits = Limits(queue=limits.queue, question=limits.question, free_disk_mib=limits.free_disk_mib)
+    folder = store_folder(config.store.url)
+    if folder is not None:
+        hub.readiness.add("disk", disk(folder, lambda: hub.limits), vital=True)
 
 
 async def seed(hub: Hub, config: Config) -> None:

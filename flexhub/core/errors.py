@@ -13,6 +13,7 @@
     ├── InfeasibleError         nothing satisfies the constraints
     ├── EngineError             a plugged-in engine failed or broke its contract (our fault)
     ├── ConfigError             the configuration is wrong
+    ├── UnavailableError        flexhub cannot do it now; the same again later may well pass
     └── InternalError           flexhub itself failed; the log says how
 
 Its sentence reads ``path: what is wrong [clause]``, for instance
@@ -127,6 +128,13 @@ class ConfigError(FlexhubError):
     """The configuration is wrong."""
 
     code = "config"
+    fault = "ours"
+
+
+class UnavailableError(FlexhubError):
+    """Flexhub cannot do this now; the same again later may well pass."""
+
+    code = "unavailable"
     fault = "ours"
 
 

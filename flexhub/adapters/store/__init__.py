@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib.util import find_spec
+from pathlib import Path
 
 from flexhub.adapters.store.interface import Store
 from flexhub.core.errors import ConfigError
@@ -25,6 +26,12 @@ def check_url(url: str) -> None:
 def without_password(url: str) -> str:
     """An address that may be shown."""
     return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
+
+
+def store_folder(url: str) -> Path | None:
+    """The folder that the store's files are in; None for one that is elsewhere."""
+    prefix = "sqlite:///"
+    return Path(url.removeprefix(prefix)).absolute().parent if url.startswith(prefix) else None
 
 
 def open_store(url: str) -> Store:

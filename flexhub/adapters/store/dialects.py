@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from flexhub.core.errors import UnavailableError
 
 AT_ONCE: Final = 64
 """Rows per statement, so that few texts of statements are in use."""
@@ -21,6 +26,8 @@ PRAGMAS: Final = {
     "wal_autocheckpoint": "8000",  # pages: a checkpoint holds the writer up, so it comes seldom
     "cache_size": "-32000",  # KiB
 }
+
+UNUSABLE: Final = "the store cannot be used just now"
 
 CHANNEL: Final = "flexhub"
 """Where a commit is announced to other processes (NOTIFY)."""
@@ -42,7 +49,10 @@ class Dialect(Protocol):
     """Whether other processes may write to the same database."""
 
     def engines(self, url: str) -> tuple[Engine, Engine]:
-        """For the one writer, and for readers."""
+        """For the one writer, and for readers.
+
+        Their errors tell no parameters, which are what people sent, while errors are logged.
+        """
 
     def claim(self, connection: Connection, conversations: Iterable[str]) -> None:
         """Wait until no other process works on these; they are this transaction's until it ends."""
@@ -52,6 +62,13 @@ class Dialect(Protocol):
 
     def announce(self, connection: Connection, text: str) -> None:
         """Tell other processes, once this transaction is committed."""
+
+    def check(self, connection: Connection) -> None:
+        """See that what this transaction has written will be found again, before it is committed.
+
+        Raises:
+            UnavailableError: it would not.
+        """
 
     def lost(self, error: DBAPIError) -> bool:
         """Whether the transaction failed because another one was there first; done again it may succeed."""
@@ -65,17 +82,25 @@ class Sqlite:
 
     def engines(self, url: str) -> tuple[Engine, Engine]:
         """With a write-ahead log; every commit reaches the disk before it returns (synchronous=FULL)."""
-        writer = create_engine(url, connect_args={"cached_statements": 8 * AT_ONCE})
-        reader = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=8, max_overflow=8)
+        writer = create_engine(url, hide_parameters=True, connect_args={"cached_statements": 8 * AT_ONCE})
+        reader = create_engine(url, hide_parameters=True, isolation_level="AUTOCOMMIT", pool_size=8, max_overflow=8)
         for engine in (writer, reader):
+            event.listen(engine, "do_connect", self._exists)
             event.listen(engine, "connect", self._prepare)
         event.listen(writer, "begin", self._begin)
-        return writer, reader
+        return _told(writer), _told(reader)
 
     @staticmethod
-    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    def _exists(_dialect: object, _record: object, arguments: list[Any], _options: dict[str, Any]) -> None:
+        # SQLite would make a file that is gone anew, and throw away the log of the old one that lies beside it.
+        if not Path(arguments[0]).exists():
+            raise UnavailableError(UNUSABLE, value="its file is gone")
+
+    @staticmethod
+    def _prepare(connection: sqlite3.Connection, _record: ConnectionPoolEntry) -> None:
         # The driver's own idea of when transactions begin is switched off: `_begin` says so, before the first read.
         connection.isolation_level = None
+        _record.info["file"] = _file(connection.execute("PRAGMA database_list").fetchone()[2])
         for name, value in PRAGMAS.items():
             connection.execute(f"PRAGMA {name}={value}")
 
@@ -91,6 +116,12 @@ class Sqlite:
 
     def announce(self, connection: Connection, text: str) -> None:
         """Nobody else listens."""
+
+    def check(self, connection: Connection) -> None:
+        """A file that was moved away can be written all the same; but nobody would find it after a restart."""
+        name, *opened = connection.info["file"]
+        if [name, *opened] != list(_file(name)):
+            raise UnavailableError(UNUSABLE, value="its file is gone, or is another one")
 
     def lost(self, error: DBAPIError) -> bool:  # noqa: ARG002 - the slot's signature
         """A known message is no race here, but a mistake of ours."""
@@ -108,9 +139,14 @@ class Postgres:
     def engines(self, url: str) -> tuple[Engine, Engine]:
         """A commit returns once it is on disk, whatever the server's own setting."""
         durable = {"options": "-c synchronous_commit=on -c timezone=UTC"}
-        writer = create_engine(url, connect_args=durable, pool_pre_ping=True)
-        reader = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=8, max_overflow=8, pool_pre_ping=True)
-        return writer, reader
+        writer = create_engine(url, hide_parameters=True, connect_args=durable, pool_pre_ping=True)
+        reader = create_engine(
+            url, hide_parameters=True, isolation_level="AUTOCOMMIT", pool_size=8, max_overflow=8, pool_pre_ping=True
+        )
+        return _told(writer), _told(reader)
+
+    def check(self, connection: Connection) -> None:
+        """The server sees to it."""
 
     def claim(self, connection: Connection, conversations: Iterable[str]) -> None:
         """By advisory locks, always in the same order, so that two batches wait for each other but never crosswise."""
@@ -136,6 +172,29 @@ class Postgres:
 def _key(conversation: str) -> int:
     """A conversation as one of PostgreSQL's 64-bit lock numbers; that two share one only makes them wait."""
     return int.from_bytes(hashlib.blake2b(conversation.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def _file(name: str) -> tuple[str, int, int]:
+    """A file's name and what tells it from others; zeros where there is none."""
+    try:
+        found = os.stat(name)  # noqa: PTH116 - at every commit, and pathlib takes longer
+    except OSError:
+        return name, 0, 0
+    return name, found.st_dev, found.st_ino
+
+
+def _told(engine: Engine) -> Engine:
+    """With errors that say when it is the database that cannot."""
+    event.listen(engine, "handle_error", _unavailable, retval=True)
+    return engine
+
+
+def _unavailable(context: ExceptionContext) -> UnavailableError | None:
+    """A full disk, a server that is gone: what the database cannot do now, rather than what we ask of it wrongly."""
+    error = context.sqlalchemy_exception
+    if not isinstance(error, OperationalError | InterfaceError) or any(d.lost(error) for d in SCHEMES.values()):
+        return None
+    return UnavailableError(UNUSABLE, value=str(context.original_exception))
 
 
 SCHEMES: Final[dict[str, Dialect]] = {"sqlite": Sqlite(), "postgresql+psycopg": Postgres()}

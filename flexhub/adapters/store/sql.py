@@ -335,6 +335,7 @@ class SqlStore:
         try:
             with self._turn, self._writer.begin():
                 yield SqlTransaction(self._writer, self._dialect, self._me)
+                self._dialect.check(self._writer)
         except DBAPIError as error:
             if self._dialect.lost(error):
                 raise ConflictError(str(error.orig)) from error

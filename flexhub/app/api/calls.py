@@ -16,6 +16,7 @@ from flexhub.app.exchange.offers import Decline, read_offer
 from flexhub.app.exchange.papers import UNSETTLED
 from flexhub.app.exchange.portfolio import every
 from flexhub.app.hub.contract import Message, Page
+from flexhub.app.hub.readiness import Ready, Status
 from flexhub.app.hub.reading import Front
 from flexhub.app.hub.tokens import Bearer, token_hash
 from flexhub.core.documents import decode, encode
@@ -321,6 +322,13 @@ async def get_kpi(service: Service, call: Call) -> Reply:
         predicted_eur=predicted,
     )
     return Reply(encode(kpi))
+
+
+async def get_ready(service: Service, call: Call) -> Reply:  # noqa: ARG001 - the routes' signature
+    """Whether the hub can be relied upon."""
+    body = await service.hub.report("ready")
+    unready = decode(Ready, body).status is Status.UNREADY
+    return Reply(body, 503 if unready else 200, {"Cache-Control": "no-store"})
 
 
 async def get_health(service: Service, call: Call) -> Reply:  # noqa: ARG001 - the routes' signature

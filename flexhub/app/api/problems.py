@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from flexhub.core.documents import encode
-from flexhub.core.errors import BY_CODE, FlexhubError
+from flexhub.core.errors import BY_CODE, FlexhubError, UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +29,16 @@ STATUS: Final[dict[str, HTTPStatus]] = {
     "infeasible": HTTPStatus.UNPROCESSABLE_ENTITY,
     "loss": HTTPStatus.UNPROCESSABLE_ENTITY,
     # What follows is our fault.
+    "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
     "error": HTTPStatus.INTERNAL_SERVER_ERROR,
     "engine": HTTPStatus.INTERNAL_SERVER_ERROR,
     "config": HTTPStatus.INTERNAL_SERVER_ERROR,
     "internal": HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 """Error code -> HTTP status, for every code of `core.errors` (a test compares)."""
+
+RETRY_AFTER_S: Final = 5
+"""When to come back where the hub cannot answer now."""
 
 TITLES: Final = {code: (kind.__doc__ or code).partition("\n")[0] for code, kind in BY_CODE.items()}
 
@@ -79,7 +83,7 @@ def of(error: FlexhubError, instance: str) -> Problem:
         type=f"/docs#problem-{code}",
         title=title,
         status=status,
-        detail="The hub failed on this message; nothing of it was stored." if ours else error.message,
+        detail=_detail(error) if ours else error.message,
         instance=instance.encode(errors="replace").decode(),
         code=code,
         path="" if ours else error.path,
@@ -89,12 +93,22 @@ def of(error: FlexhubError, instance: str) -> Problem:
     )
 
 
+def _detail(error: FlexhubError) -> str:
+    if isinstance(error, UnavailableError):
+        return f"{error.message[:1].upper()}{error.message[1:]}."
+    return "The hub failed on this message; nothing of it was stored."
+
+
 def response(error: FlexhubError, request: web.BaseRequest) -> web.Response:
     """The answer that tells of an error."""
     problem = of(error, request.path)
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error("%s %s: %s", request.method, request.path, error, exc_info=error)
+        known = isinstance(error, UnavailableError)  # many are told so while it lasts; what happened is logged once
+        level = logging.DEBUG if known else logging.ERROR
+        log.log(level, "%s %s: %s", request.method, request.path, error, exc_info=None if known else error)
     headers = {"Content-Type": CONTENT_TYPE}
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(RETRY_AFTER_S)
     if isinstance(error, HttpError):
         headers |= error.headers
     if problem.status == HTTPStatus.UNAUTHORIZED:

@@ -13,6 +13,7 @@ from flexhub.app.api import messages as m
 from flexhub.app.api.calls import Call, Reply, Service
 from flexhub.app.exchange.market import Receipt, Registration
 from flexhub.app.exchange.offers import Decline
+from flexhub.app.hub.readiness import Ready
 from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.registry import Role
 from flexhub.core.timeseries import Measurement
@@ -265,6 +266,16 @@ ROUTES: Final[tuple[Route, ...]] = (
         m.Health,
         "Whether the hub answers.",
         roles=(),
+        problems=(),
+        clause="flexhub",
+    ),
+    Route(
+        method="GET",
+        path="/ready",
+        call=calls.get_ready,
+        name="getReady",
+        text="Whether the hub can be relied upon, and if not, why: 503 while it cannot take messages.",
+        returns={200: Ready, 503: Ready},
         problems=(),
         clause="flexhub",
     ),

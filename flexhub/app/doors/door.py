@@ -8,18 +8,19 @@ import pickle
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from typing import Final
 
 from flexhub.adapters.store import open_store
 from flexhub.adapters.store.interface import Store
 from flexhub.app.api.calls import Service
 from flexhub.app.config import Config
-from flexhub.app.doors.frames import Answered, Asked, Frames, Refused, ToDoor, Told
+from flexhub.app.doors.frames import Answered, Asked, Frames, Refused, ToDoor, Told, Wanted
 from flexhub.app.hub.contract import Answer, Message
 from flexhub.app.hub.reading import Front
 from flexhub.app.pages import Settings
 from flexhub.app.serving import serving_http, spare_collector, utc_now
-from flexhub.core.errors import InternalError
+from flexhub.core.errors import UnavailableError
 
 READY: Final = "ready\n"
 LOST: Final = "the hub went away before it answered; send the message again"
@@ -44,15 +45,26 @@ class Door(Front):
         """As `Hub.handle`.
 
         Raises:
-            InternalError: also where the hub went away meanwhile; it may or may not have worked the message.
+            UnavailableError: also where the hub went away meanwhile; it may or may not have worked the message.
             FlexhubError: the hub's refusal.
         """
+        return await self._ask(lambda number: Asked.of(number, message))
+
+    async def report(self, what: str) -> bytes:
+        """As `Hub.report`: the hub's process tells of all.
+
+        Raises:
+            UnavailableError: the hub is gone.
+        """
+        return (await self._ask(lambda number: Wanted(number, what))).body
+
+    async def _ask(self, item: Callable[[int], Asked | Wanted]) -> Answer:
         if self.gone.is_set():
-            raise InternalError(LOST)
+            raise UnavailableError(LOST)
         number = next(self._numbers)
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._open_messages[number] = answer
-        self._frames.say(Asked.of(number, message))
+        self._frames.say(item(number))
         try:
             return await answer
         finally:
@@ -76,7 +88,7 @@ class Door(Front):
         self.gone.set()
         for answer in self._open_messages.values():
             if not answer.done():
-                answer.set_exception(InternalError(LOST))
+                answer.set_exception(UnavailableError(LOST))
 
 
 async def serve(config: Config, page: Settings, hub: socket.socket, bound: socket.socket) -> None:

@@ -22,7 +22,7 @@ LENGTH: Final = 4
 """Bytes before each frame that say how long it is, most significant first."""
 
 
-class Asked(msgspec.Struct, frozen=True, array_like=True):
+class Asked(msgspec.Struct, frozen=True, array_like=True, tag=0):
     """A message, on its way to the hub; `number` is the door's own for it."""
 
     number: int
@@ -48,6 +48,13 @@ class Asked(msgspec.Struct, frozen=True, array_like=True):
             body=self.body,
             role=self.role,
         )
+
+
+class Wanted(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """A question about the hub's process itself (`Front.report`); it is `Answered` like a message."""
+
+    number: int
+    what: str
 
 
 class Answered(msgspec.Struct, frozen=True, array_like=True, tag="answered"):
@@ -91,7 +98,7 @@ class Told(msgspec.Struct, frozen=True, array_like=True, tag="told"):
     parties: tuple[str, ...] | None
 
 
-ToHub = list[Asked]
+ToHub = list[Asked | Wanted]
 ToDoor = list[Answered | Refused | Told]
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from flexhub.app.config import Config
-from flexhub.app.doors.frames import Answered, Asked, Frames, Refused, ToHub, Told
+from flexhub.app.doors.frames import Answered, Asked, Frames, Refused, ToHub, Told, Wanted
 from flexhub.app.hub.contract import Answer
 from flexhub.app.hub.loop import Hub
 from flexhub.app.pages import Settings
@@ -54,17 +54,20 @@ class _Line:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self.frames: Frames[Asked] = Frames(ToHub, self._received, self._hung_up)
+        self.frames: Frames[Asked | Wanted] = Frames(ToHub, self._received, self._hung_up)
         hub.tell(self._tell)
 
-    def _received(self, items: list[Asked]) -> None:
-        for asked in items:
+    def _received(self, items: list[Asked | Wanted]) -> None:
+        for item in items:
             try:
-                answer = self._hub.submit(asked.message())
+                if isinstance(item, Wanted):
+                    self.frames.say(Answered(item.number, 200, self._hub.told_of(item.what)))
+                    continue
+                answer = self._hub.submit(item.message())
             except FlexhubError as error:
-                self.frames.say(Refused.of(asked.number, error))
+                self.frames.say(Refused.of(item.number, error))
             else:
-                answer.add_done_callback(partial(self._answered, asked.number))
+                answer.add_done_callback(partial(self._answered, item.number))
 
     def _answered(self, number: int, done: asyncio.Future[Answer]) -> None:
         error = done.exception()

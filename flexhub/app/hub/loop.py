@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -36,10 +37,11 @@ from flexhub.app.hub.contract import (
     Question,
     View,
 )
+from flexhub.app.hub.readiness import Limits, Readiness
 from flexhub.app.hub.reading import Front
 from flexhub.app.hub.tokens import add_token
 from flexhub.core import documents
-from flexhub.core.errors import FlexhubError, InternalError
+from flexhub.core.errors import FlexhubError, InternalError, UnavailableError
 from flexhub.core.registry import Role
 
 log = logging.getLogger(__name__)
@@ -54,7 +56,12 @@ LEASE_S: Final = 3.0
 """How long a process that has gone silent is waited for, before others take over what it held."""
 
 LONGEST_SLEEP_S: Final = 1.0
-"""How late a jump of the clock is noticed at most."""
+"""How late a jump of the clock, or a store that works again, is noticed at most."""
+
+STOPPING: Final = "the hub is stopping; send the message again"
+UNSTORED: Final = "the store cannot be written just now; send the message again"
+PROBE: Final = ("flexhub", "probe")
+"""Subject and event of a timer that is written only to see whether one can, and never kept."""
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,11 +136,19 @@ class Hub(Front):
         self._working = 0
         self._idle = asyncio.Event()
         self._open_asks: dict[str, asyncio.Task[None]] = {}
+        self._asked_at: dict[str, float] = {}
         self._next_due: datetime | None = None
         self._sooner = asyncio.Event()
         self._firing = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._accepting = False
+        self._unstored: str | None = None
+        self.limits = Limits()
+        self.readiness = Readiness()
+        self.readiness.add("stopping", lambda: None if self._accepting else "the hub is stopping", vital=True)
+        self.readiness.add("store", lambda: self._unstored, vital=True)
+        self.readiness.add("queue", self._crowded, vital=True)
+        self.readiness.add("engines", self._stuck)
         self._messages = self._batches = self._largest = 0
         self._writer = ThreadPoolExecutor(1, "hub-write")
         self._engines = ThreadPoolExecutor(2, "hub-engine")
@@ -156,6 +171,7 @@ class Hub(Front):
             self._tasks.append(asyncio.create_task(self._share(), name="hub-share"))
         if timers:
             self._tasks.append(asyncio.create_task(self._watch(), name="hub-timers"))
+        self._tasks.append(asyncio.create_task(self._mind(), name="hub-mind"))
 
     async def stop(self) -> None:
         """Finish what was taken in, then stop. Questions being answered stay in the store for the next start."""
@@ -185,10 +201,10 @@ class Hub(Front):
         """`handle` for those who wait in their own way.
 
         Raises:
-            InternalError: the hub is stopped.
+            UnavailableError: the hub is stopped.
         """
         if not self._accepting:
-            raise InternalError("the hub is stopped")
+            raise UnavailableError(STOPPING)
         return self._submit(message)
 
     def _submit(self, message: Message) -> asyncio.Future[Answer]:
@@ -207,6 +223,10 @@ class Hub(Front):
             self._working = len(jobs)
             try:
                 outcome = await loop.run_in_executor(self._writer, self._commit, [job.message for job in jobs], loop)
+            except UnavailableError as error:
+                self._failed_to_store(error)
+                for job in jobs:
+                    _fail(job, UnavailableError(UNSTORED))
             except Exception:
                 log.exception("a batch of %d messages could not be stored", len(jobs))
                 for job in jobs:
@@ -244,15 +264,66 @@ class Hub(Front):
                 job.answer.set_result(answer)
         self.told(tuple(outcome.parties))
 
+    # -- what is wrong, and what to do once it no longer is ------------------------------------------------------------
+
+    def _failed_to_store(self, error: UnavailableError) -> None:
+        if self._unstored is None:  # said once, not for every message while it lasts
+            log.error("the store cannot be written: %s", error.value)
+        self._unstored = f"the store cannot be written: {error.value}"
+
+    async def _mind(self) -> None:
+        while True:
+            await asyncio.sleep(LONGEST_SLEEP_S)
+            await self.recover()
+
+    async def recover(self) -> None:
+        """Where the store could not be written, see whether it can again, and put the questions that got lost."""
+        if self._unstored is None:
+            return
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._writer, self._probe)
+            await self._beat()
+        except UnavailableError as error:
+            self._failed_to_store(error)
+            return
+        log.warning("the store can be written again")
+        self._unstored = None
+
+    def _probe(self) -> None:
+        with self.store.begin() as transaction:
+            transaction.set_timers({PROBE: datetime.max.replace(tzinfo=UTC)})
+            transaction.set_timers({PROBE: None})
+
+    def _crowded(self) -> str | None:
+        waiting = len(self._queue) + self._working
+        return None if waiting <= self.limits.queue else f"{waiting} messages wait, allowed: {self.limits.queue}"
+
+    def _stuck(self) -> str | None:
+        longest = self._monotonic() - min(self._asked_at.values(), default=math.inf)
+        allowed = self.limits.question.total_seconds()
+        return None if longest <= allowed else f"a question is open for {longest:.0f} s, allowed: {allowed:g} s"
+
+    def told_of(self, what: str) -> bytes:
+        """As `Front.report`."""
+        if what == "ready":
+            return msgspec.json.encode(self.readiness.look())
+        raise InternalError(f"nothing is known of {what}")
+
+    async def report(self, what: str) -> bytes:
+        """As `Front.report`."""
+        return self.told_of(what)
+
     # -- questions ----------------------------------------------------------------------------------------------------
 
     def _ask(self, question: Question) -> None:
         task = asyncio.create_task(self._answer(question), name=f"hub-ask-{question.id}")
         self._open_asks[question.id] = task
+        self._asked_at[question.id] = self._monotonic()
         task.add_done_callback(lambda _: self._asked(question))
 
     def _asked(self, question: Question) -> None:
         self._open_asks.pop(question.id, None)
+        self._asked_at.pop(question.id, None)
         self._idle.set()
 
     async def _answer(self, question: Question) -> None:
@@ -267,6 +338,9 @@ class Hub(Front):
             value = await loop.run_in_executor(self._engines, asker.answer, arguments)
             body = documents.encode(value)
             kind = f"{question.question}.result"
+        except UnavailableError as error:  # it has failed at nothing of its own: it is put again
+            self._failed_to_store(error)
+            return
         except Exception as error:
             log.exception("question %s about %s failed", question.question, question.subject)
             code = error.code if isinstance(error, FlexhubError) else "engine"
@@ -282,7 +356,8 @@ class Hub(Front):
             role=Role.ADMIN,
             value=value,
         )
-        with contextlib.suppress(InternalError):  # not stored: the question stays, and is put again at the next start
+        # Not stored: the question stays, and is put again once the store works, or at the next start.
+        with contextlib.suppress(InternalError, UnavailableError):
             await self._submit(message)
 
     # -- sharing the store with other processes ----------------------------------------------------------------------
@@ -294,7 +369,8 @@ class Hub(Front):
                 await self._beat()
             except Exception:
                 self._keeper = False
-                log.exception("no lease could be had; trying again")
+                if self._unstored is None:
+                    log.exception("no lease could be had; trying again")
 
     async def _beat(self) -> None:
         """Say that this process is there, and take over what one that is gone has left."""
@@ -367,8 +443,9 @@ class Hub(Front):
                     self._next_due = None  # a batch that sets an earlier one meanwhile is not overwritten
                     await self._fire()
                     self._come_up(await self._read(self.store.next_due))
-                except Exception:
-                    log.exception("timers could not be fired; trying again")
+                except Exception as error:
+                    if not isinstance(error, UnavailableError):
+                        log.exception("timers could not be fired; trying again")
                     self._come_up(now)
                     await asyncio.sleep(LONGEST_SLEEP_S)
                 continue

@@ -174,9 +174,14 @@ class Front(Reading, ABC):
 
         Raises:
             DuplicateError: the same peer and id with other content.
-            InternalError: our fault: a handler or the store failed, or the hub is stopped; nothing was acknowledged.
+            InternalError: our fault: a handler failed; nothing was acknowledged.
+            UnavailableError: the store cannot be written, or the hub is stopping; nothing was acknowledged.
             FlexhubError: the handler's refusal; nothing of the message is stored.
         """
+
+    @abstractmethod
+    async def report(self, what: str) -> bytes:
+        """What the hub's process tells of itself: "ready", a `Ready` as JSON."""
 
 
 def _cursor(position: Position) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -155,6 +156,17 @@ HANDLERS: Mapping[str, Handler] = {
 
 def message(kind: str, box: str, body: str = "", *, id: str, peer: str = "anna") -> Message:  # noqa: A002 - its name
     return Message(peer=peer, id=id, kind=kind, conversation=box, body=body.encode(), role=Role.PROSUMER)
+
+
+@asynccontextmanager
+async def running(a_hub: Hub) -> AsyncIterator[Hub]:
+    """The hub at work; its timers fire when it is told to tick."""
+    await a_hub.start(timers=False)
+    try:
+        yield a_hub
+    finally:
+        await a_hub.stop()
+        a_hub.store.close()
 
 
 def url(folder: Path) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +19,10 @@ from flexhub.app.hub.reading import TOKEN_S
 from flexhub.app.hub.tokens import Bearer, token_hash
 from flexhub.app.wiring import assemble
 from flexhub.core.documents import encode
-from flexhub.core.errors import ConfigError, DuplicateError, InternalError, InvalidError
+from flexhub.core.errors import ConfigError, DuplicateError, InternalError, InvalidError, UnavailableError
 from flexhub.core.registry import Party, Role
 from flexhub.engines.reference.manager import ReferenceManager
-from tests.app.hub.shop import Box, Clock, Count, hub, message, url
-
-
-@asynccontextmanager
-async def running(a_hub: Hub) -> AsyncIterator[Hub]:
-    await a_hub.start(timers=False)
-    try:
-        yield a_hub
-    finally:
-        await a_hub.stop()
-        a_hub.store.close()
+from tests.app.hub.shop import Box, Clock, Count, hub, message, running, url
 
 
 async def items(a_hub: Hub, box: str = "b") -> tuple[str, ...]:
@@ -171,7 +160,7 @@ def test_stopping_finishes_what_was_taken_in(tmp_path: Path) -> None:
         await asyncio.sleep(0)
         await h.stop()
         assert [(await answer).status for answer in waiting] == [201] * 300
-        with pytest.raises(InternalError):
+        with pytest.raises(UnavailableError):
             await h.handle(message("fill", "b", "late", id="late"))
         assert len(h.store.journal(0, 1000)) == 300
 
