@@ -54,7 +54,8 @@ than `limit` and still have a next one. A period may be {calls.LONGEST.days} day
 - `{goflex.MEDIA_TYPE}`: the same in the words of V1 and GOFLEX, on the paths marked *GOFLEX*: as `Content-Type` of what
   is sent, in `Accept` for what is wanted back. A page of offers is then a list, and only the `Link` header leads to the
   next.
-- `{openapi.STREAM}`: the stream.
+- `text/event-stream`: the stream.
+- `application/openmetrics-text`: what was counted and measured, for an admin.
 - `{CONTENT_TYPE}`: every refusal.
 
 A body must tell its length (411 without), be at most {server.MAX_BODY >> 20} MiB (413), come within
@@ -134,7 +135,7 @@ def _call(route: Route, operation: dict[str, Any]) -> Iterator[str]:
         yield f"- Body: {_kind(schema)}{draft}"
     for status, kind in route.returns.items():
         content = operation["responses"][str(status)]["content"]
-        what = openapi.STREAM if kind is None else _kind(content[openapi.JSON]["schema"])
+        what = route.media if kind is None else _kind(content[openapi.JSON]["schema"])
         yield f"- {status} {HTTPStatus(status).phrase}: {what}"
     if route.problems:
         yield f"- Problems: {', '.join(f'{status} {HTTPStatus(status).phrase}' for status in sorted(route.problems))}"

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, get_args
 
 import msgspec
 
+from flexhub.app.logs import Form, Level
 from flexhub.core.base import Id, Instant
 from flexhub.core.errors import ConfigError, InvalidError
 from flexhub.core.registry import Ean, Role
@@ -125,6 +126,13 @@ class ReadySection(Section, frozen=True, kw_only=True):
     free_disk_mib: Annotated[int, msgspec.Meta(ge=0)] = 64
 
 
+class LogSection(Section, frozen=True, kw_only=True):
+    """``[log]``: how lines on stderr are written, ``console`` or ``json``, and which: this `level` and graver ones."""
+
+    form: Form = Form.CONSOLE
+    level: Level = Level.INFO
+
+
 class TlsSection(Section, frozen=True, kw_only=True):
     """``[tls]``: certificate chain and private key, PEM files."""
 
@@ -187,6 +195,7 @@ class Config(Section, frozen=True, kw_only=True):
     plan: PlanSection = PlanSection()
     settle: SettleSection = SettleSection()
     ready: ReadySection = ReadySection()
+    log: LogSection = LogSection()
     tls: TlsSection | None = None
     party: tuple[PartySection, ...] = ()
     pages: bool = True

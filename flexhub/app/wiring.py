@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from flexhub.adapters.store import open_store, store_folder
 from flexhub.adapters.store.interface import Store
+from flexhub.app import logs
 from flexhub.app.api.calls import Service
 from flexhub.app.config import Config, PartySection
 from flexhub.app.doors.keeper import doors
@@ -117,7 +118,7 @@ async def running(
                     if config.hub.doors:
                         await serving.enter_async_context(doors(hub, config, page, bound))
                     else:
-                        service = Service(hub, clock, config.hub.name, page.version)
+                        service = Service(hub, clock, config.hub.name, page.version, hub.work.http)
                         await serving.enter_async_context(serving_http(service, config, page, bound))
                     spare_collector()
                     yield Running(hub, *address(config, bound))
@@ -217,6 +218,8 @@ def contract_of(section: PartySection, aggregator: str) -> Contract | None:
 def serve(config: Config, *, ready: Callable[[Running], None] | None = None) -> None:
     """Run a hub until it is interrupted or terminated; `ready` is called once it listens."""
     import uvloop  # noqa: PLC0415 - not on every platform, and only where a hub runs
+
+    logs.begin(config.log.form, config.log.level)
 
     async def until_told() -> None:
         stop = asyncio.Event()

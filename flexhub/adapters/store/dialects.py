@@ -45,6 +45,9 @@ class Dialect(Protocol):
     mark: str
     """How a parameter's place is written."""
 
+    size: str
+    """SQL for the bytes that the database takes."""
+
     shared: bool
     """Whether other processes may write to the same database."""
 
@@ -78,6 +81,7 @@ class Sqlite:
     """One file, one process: a transaction locks out all other writers from its begin."""
 
     mark = "?"
+    size = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
     shared = False
 
     def engines(self, url: str) -> tuple[Engine, Engine]:
@@ -132,6 +136,7 @@ class Postgres:
     """A server, and any number of hub processes on it."""
 
     mark = "%s"
+    size = "SELECT pg_database_size(current_database())"
     shared = True
     _RACES: Final = ("40001", "40P01")
     """SQLSTATE: serialization failure, deadlock."""

@@ -197,6 +197,12 @@ class Store(Protocol):
     def journal(self, after: int, limit: int) -> list[JournalRow]:
         """Messages behind `after`, in order."""
 
+    def last_received(self) -> datetime | None:
+        """When the newest message of the journal was received."""
+
+    def size(self) -> int:
+        """Bytes that the database takes."""
+
     def asks(self) -> list[AskRow]:
         """Questions without an answer, oldest first."""
 

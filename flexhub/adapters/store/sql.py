@@ -383,6 +383,19 @@ class SqlStore:
         with self._reader.connect() as connection:
             return [JournalRow._make(row) for row in connection.execute(found)]
 
+    def last_received(self) -> datetime | None:
+        """When the newest message of the journal was received."""
+        newest = select(schema.journal.c.received).order_by(schema.journal.c.seq.desc()).limit(1)
+        with self._reader.connect() as connection:
+            received: datetime | None = connection.execute(newest).scalar_one_or_none()
+        return received
+
+    def size(self) -> int:
+        """Bytes that the database takes."""
+        with self._reader.connect() as connection:
+            taken: int = connection.exec_driver_sql(self._dialect.size).scalar_one()
+        return taken
+
     def asks(self) -> list[AskRow]:
         """Questions without an answer, oldest first."""
         found = select(schema.ask).order_by(schema.ask.c.asked, schema.ask.c.id)

@@ -19,6 +19,7 @@ from flexhub.app.hub.contract import Message, Page
 from flexhub.app.hub.readiness import Ready, Status
 from flexhub.app.hub.reading import Front
 from flexhub.app.hub.tokens import Bearer, token_hash
+from flexhub.app.metrics import Http
 from flexhub.core.documents import decode, encode
 from flexhub.core.errors import InvalidError, NotFoundError
 from flexhub.core.flexoffer import FlexOffer
@@ -36,12 +37,13 @@ LONGEST: Final = timedelta(days=366)
 
 
 class Service(NamedTuple):
-    """What the routes work with. `name` is the hub's own, `version` flexhub's."""
+    """What the routes work with. `name` is the hub's own, `version` flexhub's; `http` counts what was served."""
 
     hub: Front
     clock: Callable[[], datetime]
     name: str
     version: str
+    http: Http
 
 
 class Call(NamedTuple):
@@ -329,6 +331,12 @@ async def get_ready(service: Service, call: Call) -> Reply:  # noqa: ARG001 - th
     body = await service.hub.report("ready")
     unready = decode(Ready, body).status is Status.UNREADY
     return Reply(body, 503 if unready else 200, {"Cache-Control": "no-store"})
+
+
+async def get_metrics(service: Service, call: Call) -> Reply:  # noqa: ARG001 - the routes' signature
+    """What was counted and measured."""
+    body = await service.hub.report("metrics")
+    return Reply(body, headers={"Content-Type": m.OPEN_METRICS, "Cache-Control": "no-store"})
 
 
 async def get_health(service: Service, call: Call) -> Reply:  # noqa: ARG001 - the routes' signature

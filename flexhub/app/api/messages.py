@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -11,6 +11,9 @@ from flexhub.core.base import Id, Instant, in_utc
 from flexhub.core.flexoffer import FlexOffer, State
 from flexhub.core.timeseries import SeriesKind, TimeSeries
 from flexhub.core.trading import Bill, Contract, FlexRequest
+
+OPEN_METRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+"""What metrics are written in, whatever was asked for: Prometheus reads it."""
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1000, description="Most items on a page.")]
 Cursor = Annotated[str, msgspec.Meta(max_length=400, description="Where the page begins: `next` of the page before.")]

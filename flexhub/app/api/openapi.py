@@ -18,7 +18,6 @@ from flexhub.core.base import Id
 JSON: Final = "application/json"
 GOFLEX: Final = goflex.MEDIA_TYPE
 ANY: Final = {"description": "The same in the words of V1 and GOFLEX (FlexOffer specification V1); a page is a list."}
-STREAM: Final = "text/event-stream"
 REF: Final = "#/components/schemas/{name}"
 DRAFTED: Final = ("id", "issuer")
 """What a draft may leave out: the hub gives the id, the token tells the issuer."""
@@ -100,7 +99,9 @@ def _operation(route: Route, by_kind: dict[str, Any]) -> Document:
     problem = {CONTENT_TYPE: {"schema": by_kind[repr(Problem)]}}
     responses: dict[str, Any] = {}
     for status, kind in route.returns.items():
-        content = {STREAM: {"schema": {"type": "string"}}} if kind is None else {JSON: {"schema": by_kind[repr(kind)]}}
+        content = (
+            {route.media: {"schema": {"type": "string"}}} if kind is None else {JSON: {"schema": by_kind[repr(kind)]}}
+        )
         if route.goflex:
             content[GOFLEX] = {"schema": ANY}
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": content}

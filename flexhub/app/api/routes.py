@@ -29,7 +29,7 @@ STREAM: Final = "/flexoffer/stream"
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one path.
 
-    `args` are its path and query parameters, `body` what it takes, `returns` what it answers by status (None: no JSON),
+    `args` are its path and query parameters, `body` what it takes, `returns` what it answers by status (None: `media`),
     `problems` the statuses of its problem documents. No `roles`: open to anyone. `draft`: id and issuer may be absent.
     """
 
@@ -46,6 +46,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     draft: bool = False
     goflex: bool = False
     clause: str = "GOFLEX D2.1 Table 6"
+    media: str = "text/event-stream"
 
 
 def _get(path: str, call: Any, name: str, returns: Any, text: str, **more: Any) -> Route:  # noqa: ANN401 - as in Route
@@ -277,6 +278,17 @@ ROUTES: Final[tuple[Route, ...]] = (
         text="Whether the hub can be relied upon, and if not, why: 503 while it cannot take messages.",
         returns={200: Ready, 503: Ready},
         problems=(),
+        clause="flexhub",
+    ),
+    Route(
+        method="GET",
+        path="/metrics",
+        call=calls.get_metrics,
+        name="getMetrics",
+        text="What the hub has counted and measured, for Prometheus (OpenMetrics); of all its processes.",
+        returns={200: None},
+        media="application/openmetrics-text",
+        roles=(Role.ADMIN,),
         clause="flexhub",
     ),
 )

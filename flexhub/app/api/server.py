@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
+import re
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
+from time import perf_counter
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from flexhub.app.api import goflex, problems
 from flexhub.app.api.calls import Call, Reply, Service, presented_token
@@ -25,10 +28,13 @@ from flexhub.app.api.problems import HttpError
 from flexhub.app.api.routes import ROUTES, STREAM, Route
 from flexhub.app.exchange.offers import new_id
 from flexhub.app.hub.tokens import Bearer
+from flexhub.app.logs import request_id
 from flexhub.core.base import Id
 from flexhub.core.documents import encode, explain
 from flexhub.core.errors import FlexhubError, ForbiddenError, InternalError, InvalidError, UnauthorizedError
 from flexhub.core.registry import Role
+
+log = logging.getLogger(__name__)
 
 MAX_BODY: Final = 1 << 20
 BODY_S: Final = 10.0
@@ -39,6 +45,11 @@ JSON_HEADERS: Final = {"Content-Type": JSON}
 _PROCESS: Final = uuid.uuid4().hex
 _COUNTER: Final = itertools.count()
 """Fresh message ids: one random part per process, since reading randomness lets go of the interpreter's lock."""
+
+REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
+"""What is taken over from X-Request-Id: anything that can be seen and does not fill the logs."""
+
+METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE"))
 
 _NO_ARGUMENTS: Final = Arguments()
 NOBODY: Final = Bearer("nobody", Role.PROSUMER)
@@ -58,7 +69,8 @@ SERVER_OPTIONS: Final[dict[str, Any]] = {
 
 def build(service: Service, routes: Iterable[Route] = ROUTES) -> web.Application:
     """The application of the exchange interface, with its OpenAPI document and the page that shows it."""
-    app = web.Application(middlewares=[_problems], client_max_size=MAX_BODY)
+    app = web.Application(middlewares=[_watched(service), _problems], client_max_size=MAX_BODY)
+    app.on_response_prepare.append(_name)
     listed = tuple(routes)
     for route in listed:
         serve = _serve(service, route)
@@ -82,6 +94,40 @@ def build(service: Service, routes: Iterable[Route] = ROUTES) -> web.Application
     app.router.add_get("/openapi.json", openapi)
     app.router.add_get("/docs", docs)
     return app
+
+
+def _watched(service: Service) -> Middleware:
+    """Gives each request a name for the logs, and counts it; a stream is counted while it is open."""
+    http = service.http
+
+    @web.middleware
+    async def watched(request: web.Request, handler: Handler) -> web.StreamResponse:
+        given = request.headers.get("X-Request-Id")
+        named = given if given is not None and REQUEST_ID.fullmatch(given) else f"{_PROCESS}-{next(_COUNTER)}"
+        request_id.set(named)
+        resource = request.match_info.route.resource
+        route = "other" if resource is None else resource.canonical
+        streams = route == STREAM and request.method == "GET"
+        http.streams += streams
+        begun = perf_counter()
+        status = 0
+        try:
+            response = await handler(request)
+            status = response.status
+        finally:
+            seconds = perf_counter() - begun
+            http.streams -= streams
+            method = request.method if request.method in METHODS else "other"
+            http.add(method, route, status, 0.0 if streams else seconds)
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug("%s %s %d in %.1f ms", method, route, status, seconds * 1e3)
+        return response
+
+    return watched
+
+
+async def _name(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["X-Request-Id"] = request_id.get()
 
 
 async def _get_only(_request: web.Request) -> web.StreamResponse:

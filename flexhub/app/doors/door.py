@@ -13,16 +13,21 @@ from typing import Final
 
 from flexhub.adapters.store import open_store
 from flexhub.adapters.store.interface import Store
+from flexhub.app import logs
 from flexhub.app.api.calls import Service
 from flexhub.app.config import Config
 from flexhub.app.doors.frames import Answered, Asked, Frames, Refused, ToDoor, Told, Wanted
 from flexhub.app.hub.contract import Answer, Message
 from flexhub.app.hub.reading import Front
+from flexhub.app.metrics import Http
 from flexhub.app.pages import Settings
 from flexhub.app.serving import serving_http, spare_collector, utc_now
 from flexhub.core.errors import UnavailableError
 
 READY: Final = "ready\n"
+TELL_S: Final = 1.0
+"""How often a door tells the hub what it has counted."""
+
 LOST: Final = "the hub went away before it answered; send the message again"
 
 
@@ -31,6 +36,7 @@ class Door(Front):
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
+        self.http = Http()
         self.gone = asyncio.Event()
         """Set once the hub is gone; nothing can be handled any more."""
         self._numbers = itertools.count()
@@ -57,6 +63,12 @@ class Door(Front):
             UnavailableError: the hub is gone.
         """
         return (await self._ask(lambda number: Wanted(number, what))).body
+
+    async def tell_served(self) -> None:
+        """Tell the hub from time to time what was served."""
+        while True:
+            await asyncio.sleep(TELL_S)
+            self._frames.say(self.http.served())
 
     async def _ask(self, item: Callable[[int], Asked | Wanted]) -> Answer:
         if self.gone.is_set():
@@ -101,11 +113,14 @@ async def serve(config: Config, page: Settings, hub: socket.socket, bound: socke
         for signum in (signal.SIGINT, signal.SIGTERM):
             # An interrupt reaches the whole group of processes: the hub stops its doors in its own time.
             loop.add_signal_handler(signum, door.gone.set if signum == signal.SIGTERM else lambda: None)
-        async with serving_http(Service(door, utc_now, config.hub.name, page.version), config, page, bound):
+        telling = asyncio.create_task(door.tell_served(), name="door-tell")
+        service = Service(door, utc_now, config.hub.name, page.version, door.http)
+        async with serving_http(service, config, page, bound):
             spare_collector()
             sys.stdout.write(READY)
             sys.stdout.flush()
             await door.gone.wait()
+        telling.cancel()
         door.close()
     finally:
         store.close()
@@ -117,6 +132,7 @@ def main() -> None:
 
     hub, bound = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
     config, page = pickle.load(sys.stdin.buffer)  # noqa: S301 - written by the process that started this one
+    logs.begin(config.log.form, config.log.level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(config, page, hub, bound))
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 import msgspec
 
 from flexhub.app.hub.contract import Answer, Message
+from flexhub.app.metrics import Served
 from flexhub.core.errors import BY_CODE, FlexhubError, InternalError
 from flexhub.core.registry import Role
 
@@ -98,7 +99,7 @@ class Told(msgspec.Struct, frozen=True, array_like=True, tag="told"):
     parties: tuple[str, ...] | None
 
 
-ToHub = list[Asked | Wanted]
+ToHub = list[Asked | Wanted | Served]
 ToDoor = list[Answered | Refused | Told]
 
 

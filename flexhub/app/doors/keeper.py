@@ -16,6 +16,7 @@ from flexhub.app.config import Config
 from flexhub.app.doors.frames import Answered, Asked, Frames, Refused, ToHub, Told, Wanted
 from flexhub.app.hub.contract import Answer
 from flexhub.app.hub.loop import Hub
+from flexhub.app.metrics import Served
 from flexhub.app.pages import Settings
 from flexhub.core.errors import FlexhubError, InternalError
 
@@ -54,20 +55,27 @@ class _Line:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self.frames: Frames[Asked | Wanted] = Frames(ToHub, self._received, self._hung_up)
+        self.frames: Frames[Asked | Wanted | Served] = Frames(ToHub, self._received, self._hung_up)
         hub.tell(self._tell)
 
-    def _received(self, items: list[Asked | Wanted]) -> None:
+    def _received(self, items: list[Asked | Wanted | Served]) -> None:
         for item in items:
+            if isinstance(item, Served):
+                self._hub.work.served(self, item)
+                continue
             try:
+                answer: asyncio.Future[Answer]
                 if isinstance(item, Wanted):
-                    self.frames.say(Answered(item.number, 200, self._hub.told_of(item.what)))
-                    continue
-                answer = self._hub.submit(item.message())
+                    answer = asyncio.ensure_future(self._report(item.what))
+                else:
+                    answer = self._hub.submit(item.message())
             except FlexhubError as error:
                 self.frames.say(Refused.of(item.number, error))
             else:
                 answer.add_done_callback(partial(self._answered, item.number))
+
+    async def _report(self, what: str) -> Answer:
+        return Answer(status=200, body=await self._hub.report(what))
 
     def _answered(self, number: int, done: asyncio.Future[Answer]) -> None:
         error = done.exception()
@@ -82,6 +90,7 @@ class _Line:
 
     def _hung_up(self) -> None:
         self._hub.tell_no_more(self._tell)
+        self._hub.work.closed(self)
 
 
 class _Kept:

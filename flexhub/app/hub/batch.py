@@ -19,6 +19,7 @@ import msgspec
 
 from flexhub.adapters.store.interface import AskRow, DocumentRow, JournalRow, NoticeRow, Transaction
 from flexhub.app.hub.contract import ENGINE, TIMER, Answer, Decision, Due, Handler, Key, Message, Put, Question
+from flexhub.app.logs import about
 from flexhub.core import documents
 from flexhub.core.effects import Ask, Effect, Notify, Reply, SetTimer
 from flexhub.core.errors import ConfigError, DuplicateError, FlexhubError, InternalError
@@ -218,7 +219,8 @@ class Batch:
             if message.peer not in (TIMER, ENGINE):
                 return refusal
             # Nobody would send it again, and it would come up again for ever: the refusal is what happened.
-            decision, rows, kept = _refused(refusal), [], ([], [], {})
+            with about(message.peer, message.id, message.kind, message.conversation):
+                decision, rows, kept = _refused(refusal), [], ([], [], {})
         self._keep(message, decision, rows, kept)
         for put in decision.puts:
             self._view.put(put)
@@ -314,7 +316,8 @@ def _ours(error: Exception, message: Message) -> FlexhubError:
     """The error as it is, if it is one of the tree; else it is our fault, and the log says what happened."""
     if isinstance(error, FlexhubError):
         return error
-    log.error("message %s of %s (%s) failed", message.id, message.peer, message.kind, exc_info=error)
+    with about(message.peer, message.id, message.kind, message.conversation):
+        log.error("a handler failed", exc_info=error)
     return InternalError("the hub failed on this message; nothing of it was stored")
 
 

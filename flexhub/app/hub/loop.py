@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import math
 import uuid
@@ -24,6 +25,7 @@ import msgspec
 
 from flexhub.adapters.store.interface import ConflictError, Store, TimerRow
 from flexhub.app.hub.batch import Batch, Office, Outcome, question
+from flexhub.app.hub.clock import ForwardClock
 from flexhub.app.hub.contract import (
     ENGINE,
     TIMER,
@@ -40,6 +42,8 @@ from flexhub.app.hub.contract import (
 from flexhub.app.hub.readiness import Limits, Readiness
 from flexhub.app.hub.reading import Front
 from flexhub.app.hub.tokens import add_token
+from flexhub.app.logs import about
+from flexhub.app.metrics import Work, memory
 from flexhub.core import documents
 from flexhub.core.errors import FlexhubError, InternalError, UnavailableError
 from flexhub.core.registry import Role
@@ -127,7 +131,7 @@ class Hub(Front):
         self._askers = dict(askers)
         self._holder = uuid.uuid4().hex
         self._office = office(handlers, askers, self._holder)
-        self._clock = clock
+        self._clock = ForwardClock(clock)
         self._max_batch = max_batch
         self._keeper = False
         self._changed = False
@@ -144,11 +148,13 @@ class Hub(Front):
         self._accepting = False
         self._unstored: str | None = None
         self.limits = Limits()
+        self.work = Work()
         self.readiness = Readiness()
         self.readiness.add("stopping", lambda: None if self._accepting else "the hub is stopping", vital=True)
         self.readiness.add("store", lambda: self._unstored, vital=True)
         self.readiness.add("queue", self._crowded, vital=True)
         self.readiness.add("engines", self._stuck)
+        self.readiness.add("clock", self._clock.behind)
         self._messages = self._batches = self._largest = 0
         self._writer = ThreadPoolExecutor(1, "hub-write")
         self._engines = ThreadPoolExecutor(2, "hub-engine")
@@ -164,6 +170,7 @@ class Hub(Front):
         self._accepting = True
         self._tasks.append(asyncio.create_task(self._work(), name="hub-work"))
         await self._beat()
+        self._clock.not_before(await self._read(self.store.last_received))
         self._next_due = await self._read(self.store.next_due)
         if self.store.shared:
             self._loop = asyncio.get_running_loop()
@@ -241,17 +248,23 @@ class Hub(Front):
         for _ in range(RACES):
             batch = Batch(self._office, self._clock())
             try:
+                begun = self._monotonic()
                 with self.store.begin() as transaction:
                     batch.look_up(messages, transaction)
                     asyncio.run_coroutine_threadsafe(batch.decide(), loop).result()
-                    return batch.write(transaction)
+                    outcome = batch.write(transaction)
             except ConflictError as error:
                 log.info("another process was first (%s); deciding %d messages again", error, len(messages))
+            else:
+                self.work.commits.add(self._monotonic() - begun)
+                return outcome
         raise InternalError(f"other processes were first {RACES} times")
 
     def _release(self, jobs: list[_Job], outcome: Outcome) -> None:
         self._messages += len(jobs)
         self._batches += 1
+        self.work.batches.add(len(jobs))
+        self._count(jobs, outcome)
         self._largest = max(self._largest, len(jobs))
         # Before the answers: who waits for an answer and then for `settled` must find its questions open.
         for asked in outcome.asks:
@@ -264,6 +277,19 @@ class Hub(Front):
                 job.answer.set_result(answer)
         self.told(tuple(outcome.parties))
 
+    def _count(self, jobs: list[_Job], outcome: Outcome) -> None:
+        said = log.isEnabledFor(logging.DEBUG)
+        counted, known = self.work.messages, self._office.handlers
+        for (message, _), answer in zip(jobs, outcome.answers, strict=True):
+            if isinstance(answer, FlexhubError):
+                word = "failed" if answer.fault == "ours" else "refused"
+            else:
+                word = "done" if isinstance(answer, Answer) and answer.status < 400 else "refused"
+            counted[message.kind if message.kind in known else "unknown", word] += 1
+            if said:
+                with about(message.peer, message.id, message.kind, message.conversation):
+                    log.debug("%s", word)
+
     # -- what is wrong, and what to do once it no longer is ------------------------------------------------------------
 
     def _failed_to_store(self, error: UnavailableError) -> None:
@@ -274,7 +300,10 @@ class Hub(Front):
     async def _mind(self) -> None:
         while True:
             await asyncio.sleep(LONGEST_SLEEP_S)
-            await self.recover()
+            try:
+                await self.recover()
+            except Exception:
+                log.exception("trying again")
 
     async def recover(self) -> None:
         """Where the store could not be written, see whether it can again, and put the questions that got lost."""
@@ -303,15 +332,30 @@ class Hub(Front):
         allowed = self.limits.question.total_seconds()
         return None if longest <= allowed else f"a question is open for {longest:.0f} s, allowed: {allowed:g} s"
 
-    def told_of(self, what: str) -> bytes:
+    async def report(self, what: str) -> bytes:
         """As `Front.report`."""
         if what == "ready":
             return msgspec.json.encode(self.readiness.look())
-        raise InternalError(f"nothing is known of {what}")
+        from flexhub.app.exposition import text  # noqa: PLC0415 - only where somebody asks
 
-    async def report(self, what: str) -> bytes:
-        """As `Front.report`."""
-        return self.told_of(what)
+        return text(self.work, await self._measured(), self.readiness.look())
+
+    async def _measured(self) -> dict[str, float]:
+        """What is measured as it is asked for; the names are those of the metrics."""
+        doors = self.work.doors.values()
+        measured: dict[str, float] = {
+            "queue_messages": len(self._queue) + self._working,
+            "open_questions": len(self._open_asks),
+            "streams": self.work.http.streams + sum(door.streams for door in doors),
+            "memory_bytes": memory(),
+            "doors": len(doors),
+            "doors_memory_bytes": sum(door.memory for door in doors),
+        }
+        with contextlib.suppress(UnavailableError):
+            due = await self._read(self.store.next_due)
+            lag = 0.0 if due is None else (self._clock() - due).total_seconds()
+            measured |= {"timers_lag_seconds": max(lag, 0.0), "store_bytes": await self._read(self.store.size)}
+        return measured
 
     # -- questions ----------------------------------------------------------------------------------------------------
 
@@ -327,7 +371,12 @@ class Hub(Front):
         self._idle.set()
 
     async def _answer(self, question: Question) -> None:
-        asker = self._askers.get(f"{question.slot}.{question.question}")
+        with about(ENGINE, question.id, question.question, question.subject):
+            await self._put(question)
+
+    async def _put(self, question: Question) -> None:
+        name = f"{question.slot}.{question.question}"
+        asker = self._askers.get(name)
         loop = asyncio.get_running_loop()
         value: object
         try:
@@ -335,14 +384,19 @@ class Hub(Front):
                 gone = f"nobody answers {question.question} in slot {question.slot} any more"
                 raise InternalError(gone)  # noqa: TRY301 - told as any failure
             arguments = await asker.gather(question, self, self._clock())
-            value = await loop.run_in_executor(self._engines, asker.answer, arguments)
+            begun = self._monotonic()
+            try:
+                inside = contextvars.copy_context()  # an engine's lines, too, say which question they are about
+                value = await loop.run_in_executor(self._engines, inside.run, asker.answer, arguments)
+            finally:
+                self.work.answered(name, self._monotonic() - begun)
             body = documents.encode(value)
             kind = f"{question.question}.result"
         except UnavailableError as error:  # it has failed at nothing of its own: it is put again
             self._failed_to_store(error)
             return
         except Exception as error:
-            log.exception("question %s about %s failed", question.question, question.subject)
+            log.exception("a question failed")
             code = error.code if isinstance(error, FlexhubError) else "engine"
             value = {"code": code, "message": str(error)}
             body = documents.encode(value)

@@ -181,7 +181,7 @@ class Front(Reading, ABC):
 
     @abstractmethod
     async def report(self, what: str) -> bytes:
-        """What the hub's process tells of itself: "ready", a `Ready` as JSON."""
+        """What the hub's process tells of itself: "ready", a `Ready` as JSON; "metrics", OpenMetrics text."""
 
 
 def _cursor(position: Position) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ import pytest
 
 from flexhub.app.api.goflex import MEDIA_TYPE
 from flexhub.core.timegrid import instant_of
-from tests.app.api.live import Live
-from tests.app.market import make_offer
+from tests.app.api.live import Live, config, live
+from tests.app.market import Clock, make_offer
 
 SENT = {"Content-Type": MEDIA_TYPE, "Accept": MEDIA_TYPE}
 
@@ -29,8 +30,14 @@ def then(shared: Path) -> datetime:
     return instant_of(int(sample(shared)["creationInterval"]), 900) + timedelta(minutes=1)
 
 
-def test_a_sample_is_taken_and_returned_in_its_own_words(fresh: Live, shared: Path, then: datetime) -> None:
-    fresh.clock.now = then
+@pytest.fixture
+def fresh(tmp_path: Path, then: datetime) -> Iterator[Live]:
+    """A hub that begins when the sample was made."""
+    with live(config(tmp_path), clock=Clock(then)) as running:
+        yield running
+
+
+def test_a_sample_is_taken_and_returned_in_its_own_words(fresh: Live, shared: Path) -> None:
     big = [
         {**s, "energyConstraintList": [{"lower": 0, "upper": 2.5}]}
         for s in sample(shared)["flexOfferProfileConstraints"]
@@ -50,8 +57,7 @@ def test_a_sample_is_taken_and_returned_in_its_own_words(fresh: Live, shared: Pa
     assert one.json == answer.json
 
 
-def test_what_is_wrong_in_these_words_is_named_in_them(fresh: Live, shared: Path, then: datetime) -> None:
-    fresh.clock.now = then
+def test_what_is_wrong_in_these_words_is_named_in_them(fresh: Live, shared: Path) -> None:
     upside_down = sample(shared)
     upside_down["flexOfferProfileConstraints"][0]["energyConstraintList"][0] = {"lower": 3, "upper": 2}
     answer = fresh.request("POST", "/flexoffer", "ann", json.dumps(upside_down).encode(), SENT)
@@ -73,10 +79,7 @@ def test_a_core_offer_is_read_in_these_words(hub: Live) -> None:
 
 
 @pytest.mark.parametrize("key", [{"Idempotency-Key": "once"}, {}])
-def test_a_repeat_without_a_creation_time_is_a_repeat(
-    fresh: Live, shared: Path, then: datetime, key: dict[str, str]
-) -> None:
-    fresh.clock.now = then
+def test_a_repeat_without_a_creation_time_is_a_repeat(fresh: Live, shared: Path, key: dict[str, str]) -> None:
     body = sample(shared, defaultSchedule=None) | {"id": "r-1"}
     del body["creationTime"], body["creationInterval"]
     first = fresh.request("POST", "/flexoffer", "ann", json.dumps(body).encode(), SENT | key)
