@@ -29,9 +29,11 @@ Energies are kWh (positive is consumption), prices EUR/kWh, instants RFC 3339 wi
 
 Every call below but `GET /health` and `GET /ready` bears a token: `Authorization: Bearer ...`. It stands for one party
 in one role; `flexhub keys add` makes it, `flexhub keys revoke` ends it within {reading.TOKEN_S:g} seconds, on open
-streams within {stream.HEARTBEAT_S:g} more. Without a token, or with an unknown one, the answer is 401; a role that may
-not do it gets 403. A prosumer sees what is its own, an aggregator its portfolio, an admin everything; what one may not
-see is answered like what isn't there, with 404.
+streams within {stream.HEARTBEAT_S:g} more. Where the hub is configured for it, a client certificate or an OAuth token
+(JWT) does as well; such a token is for the scopes that it says, and a call of another scope gets 403
+([access](../tutorials/access.md)). Without a token, or with an unknown one, the answer is 401; a role that may not do
+it gets 403; who calls too often gets 429 and `Retry-After`. A prosumer sees what is its own, an aggregator its
+portfolio, an admin everything; what one may not see is answered like what isn't there, with 404.
 
 ## Said twice is said once
 

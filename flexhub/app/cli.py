@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, str]] = {
     "demo":         "Play a day of electric-vehicle charging, from flex-offers to bills.",
     "check":        "Validate a configuration.",
     "keys":         "Make, list and revoke the tokens of participants.",
+    "certs":        "Make certificates for development.",
     "db":           "Look after the store's tables.",
     "replay":       "Work a hub's journal again and compare what comes of it.",
     "convert":      "Write a message as another; every loss is told.",

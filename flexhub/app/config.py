@@ -133,11 +133,59 @@ class LogSection(Section, frozen=True, kw_only=True):
     level: Level = Level.INFO
 
 
+class ClientAuth(enum.StrEnum):
+    """Whether clients show a certificate, too (mutual TLS)."""
+
+    NONE = "none"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
 class TlsSection(Section, frozen=True, kw_only=True):
-    """``[tls]``: certificate chain and private key, PEM files."""
+    """``[tls]``: certificate chain and private key, PEM files.
+
+    `client_ca` has the authorities whose clients' certificates are taken. Whom one stands for is `certificate` in
+    ``[[party]]``; others need a token besides.
+    """
 
     cert: Path
     key: Path
+    client_ca: Path | None = None
+    client_auth: ClientAuth = ClientAuth.NONE
+
+    def __post_init__(self) -> None:
+        if (self.client_auth is ClientAuth.NONE) is not (self.client_ca is None):
+            raise InvalidError("client_auth and client_ca go together", path="client_auth", value=self.client_auth)
+
+
+class OauthSection(Section, frozen=True, kw_only=True):
+    """``[oauth]``: whose JWTs are taken.
+
+    With `key`, a private key in a PEM file, the hub issues them itself, in exchange for keys of ``flexhub keys``; with
+    `jwks`, a file or https address of a set of public keys, somebody else does. `issuer` is `iss`, `audience` `aud`.
+    """
+
+    issuer: str
+    audience: str = "flexhub"
+    key: Path | None = None
+    jwks: str | None = None
+    lifetime: Duration = Duration(minutes=15)
+
+    def __post_init__(self) -> None:
+        if (self.key is None) is (self.jwks is None):
+            raise InvalidError("either key (tokens of our own) or jwks (another issuer's)", path="key")
+
+
+class LimitsSection(Section, frozen=True, kw_only=True):
+    """``[limits]``: requests of one party, and failed attempts from one address, a second and at once.
+
+    Each process that speaks HTTP (``doors``) counts for itself.
+    """
+
+    requests: Annotated[float, msgspec.Meta(gt=0)] = 2000.0
+    requests_at_once: Annotated[float, msgspec.Meta(ge=1)] = 10_000.0
+    failures: Annotated[float, msgspec.Meta(gt=0)] = 50.0
+    failures_at_once: Annotated[float, msgspec.Meta(ge=1)] = 2000.0
 
 
 class ConnectionSection(Section, frozen=True, kw_only=True):
@@ -175,13 +223,18 @@ class ContractSection(Section, frozen=True, kw_only=True):
     imbalance_limit: Energy = Energy(0)
 
 
+Fingerprint = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+"""SHA-256 of a certificate (DER), in hexadecimal."""
+
+
 class PartySection(Section, frozen=True, kw_only=True):
-    """``[[party]]``: a participant that is there from the start."""
+    """``[[party]]``: a participant that is there from the start; `certificate` is that of its client."""
 
     id: Id
     roles: tuple[Role, ...]
     name: str = ""
     domain: str | None = None
+    certificate: Fingerprint | None = None
     connection: tuple[ConnectionSection, ...] = ()
     resource: tuple[ResourceSection, ...] = ()
     contract: ContractSection | None = None
@@ -197,6 +250,8 @@ class Config(Section, frozen=True, kw_only=True):
     ready: ReadySection = ReadySection()
     log: LogSection = LogSection()
     tls: TlsSection | None = None
+    oauth: OauthSection | None = None
+    limits: LimitsSection = LimitsSection()
     party: tuple[PartySection, ...] = ()
     pages: bool = True
 

@@ -6,7 +6,7 @@ import gc
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -14,9 +14,14 @@ from typing import Final
 
 from aiohttp import web
 
+from flexhub.app.access.gate import Gate, Holder, Limits
+from flexhub.app.access.jwt import Issuer, Keys, Verifier
+from flexhub.app.access.limits import Buckets
 from flexhub.app.api import server
 from flexhub.app.api.calls import Service
-from flexhub.app.config import Config, host_port
+from flexhub.app.config import ClientAuth, Config, OauthSection, host_port
+from flexhub.app.hub.reading import Front
+from flexhub.app.metrics import Http
 from flexhub.app.pages import Settings
 from flexhub.core.errors import ConfigError
 
@@ -46,6 +51,44 @@ def address(config: Config, bound: socket.socket) -> tuple[str, int, str]:
     host, port = bound.getsockname()[:2]
     scheme = "http" if config.tls is None else "https"
     return host, port, f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def gate_of(config: Config, hub: Front, clock: Callable[[], datetime]) -> Gate:
+    """The gate that the configuration describes.
+
+    Raises:
+        ConfigError: a key that cannot be used.
+    """
+    certificates = {p.certificate: Holder(p.id, p.roles) for p in config.party if p.certificate is not None}
+    told = config.limits
+    limits = Limits(Buckets(told.requests, told.requests_at_once), Buckets(told.failures, told.failures_at_once))
+    issuer = issuer_of(config.oauth)
+    verifier = None
+    if config.oauth is not None:
+        key = Keys(config.oauth.jwks).get if config.oauth.jwks is not None else issuer.get if issuer else None
+        assert key is not None  # noqa: S101 - the section has one of the two
+        verifier = Verifier(config.oauth.issuer, config.oauth.audience, key, clock)
+    return Gate(hub, clock, verifier=verifier, issuer=issuer, certificates=certificates, limits=limits)
+
+
+def issuer_of(oauth: OauthSection | None) -> Issuer | None:
+    """Who signs the hub's own tokens; None where nobody does.
+
+    Raises:
+        ConfigError: there is no such key.
+    """
+    if oauth is None or oauth.key is None:
+        return None
+    try:
+        key = oauth.key.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"no private key: {error.strerror}", path="oauth/key", value=str(oauth.key)) from error
+    return Issuer(oauth.issuer, oauth.audience, key, oauth.lifetime)
+
+
+def service_of(config: Config, hub: Front, clock: Callable[[], datetime], version: str, http: Http) -> Service:
+    """What the routes work with."""
+    return Service(hub, gate_of(config, hub, clock), clock, config.hub.name, version, http)
 
 
 @asynccontextmanager
@@ -91,6 +134,14 @@ def tls_context(config: Config) -> ssl.SSLContext | None:
         context.load_cert_chain(config.tls.cert, config.tls.key)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"no certificate and key: {error}", path="tls/cert", value=str(config.tls.cert)) from error
+    if config.tls.client_ca is not None:
+        try:
+            context.load_verify_locations(config.tls.client_ca)
+        except (OSError, ssl.SSLError) as error:
+            value = str(config.tls.client_ca)
+            raise ConfigError(f"no certificates: {error}", path="tls/client_ca", value=value) from error
+        required = config.tls.client_auth is ClientAuth.REQUIRED
+        context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
     return context
 
 

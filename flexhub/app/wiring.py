@@ -15,7 +15,6 @@ from typing import Final, NamedTuple
 from flexhub.adapters.store import open_store, store_folder
 from flexhub.adapters.store.interface import Store
 from flexhub.app import logs
-from flexhub.app.api.calls import Service
 from flexhub.app.config import Config, PartySection
 from flexhub.app.doors.keeper import doors
 from flexhub.app.exchange import handlers, portfolio
@@ -25,7 +24,16 @@ from flexhub.app.hub.contract import Asker, Handler, Message
 from flexhub.app.hub.loop import Hub
 from flexhub.app.hub.readiness import Limits, disk
 from flexhub.app.pages import Settings
-from flexhub.app.serving import address, listening, serving_http, spare_collector, tls_context, utc_now
+from flexhub.app.serving import (
+    address,
+    issuer_of,
+    listening,
+    service_of,
+    serving_http,
+    spare_collector,
+    tls_context,
+    utc_now,
+)
 from flexhub.core.base import Model
 from flexhub.core.documents import encode
 from flexhub.core.errors import ConfigError
@@ -105,7 +113,8 @@ async def running(
         OSError: the address cannot be bound.
     """
     page = page or Settings(name=config.hub.name, zone=config.hub.zone, version=version("flexhub"))
-    tls_context(config)  # a wrong certificate is told before anything is opened
+    tls_context(config)  # a wrong certificate or key is told before anything is opened
+    issuer_of(config.oauth)
     with listening(config.hub.listen) as bound:
         store = open_store(config.store.url)
         try:
@@ -118,7 +127,7 @@ async def running(
                     if config.hub.doors:
                         await serving.enter_async_context(doors(hub, config, page, bound))
                     else:
-                        service = Service(hub, clock, config.hub.name, page.version, hub.work.http)
+                        service = service_of(config, hub, clock, page.version, hub.work.http)
                         await serving.enter_async_context(serving_http(service, config, page, bound))
                     spare_collector()
                     yield Running(hub, *address(config, bound))

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from aiohttp import web
 
+from flexhub.app.access.gate import Gate
 from flexhub.app.api import messages as m
 from flexhub.app.exchange import figures
 from flexhub.app.exchange.market import Registration, read_batch
@@ -18,7 +19,7 @@ from flexhub.app.exchange.portfolio import every
 from flexhub.app.hub.contract import Message, Page
 from flexhub.app.hub.readiness import Ready, Status
 from flexhub.app.hub.reading import Front
-from flexhub.app.hub.tokens import Bearer, token_hash
+from flexhub.app.hub.tokens import Bearer
 from flexhub.app.metrics import Http
 from flexhub.core.documents import decode, encode
 from flexhub.core.errors import InvalidError, NotFoundError
@@ -40,6 +41,7 @@ class Service(NamedTuple):
     """What the routes work with. `name` is the hub's own, `version` flexhub's; `http` counts what was served."""
 
     hub: Front
+    gate: Gate
     clock: Callable[[], datetime]
     name: str
     version: str
@@ -59,12 +61,6 @@ class Call(NamedTuple):
     def party(self) -> str:
         """Who calls."""
         return self.caller.party
-
-
-def presented_token(request: web.Request) -> str | None:
-    """The hash of the bearer token that a request shows; None without one (RFC 6750 section 2.1)."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token_hash(token.strip()) if scheme.lower() == "bearer" and token else None
 
 
 class Reply(NamedTuple):

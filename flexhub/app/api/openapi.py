@@ -59,7 +59,18 @@ def document(routes: Sequence[Route], version: str) -> Document:
                     "type": "http",
                     "scheme": "bearer",
                     "description": "A token of one party in one role; `flexhub keys` makes it.",
-                }
+                },
+                "oauth2": {
+                    "type": "oauth2",
+                    "description": "A token of minutes, where the hub is configured for it: from itself, in exchange "
+                    "for a key (client_id: the party, client_secret: the key), or from the issuer that it names.",
+                    "flows": {
+                        "clientCredentials": {
+                            "tokenUrl": "/oauth/token",
+                            "scopes": dict.fromkeys(sorted({r.scope for r in routes if r.scope}), ""),
+                        }
+                    },
+                },
             },
         },
     }
@@ -105,7 +116,7 @@ def _operation(route: Route, by_kind: dict[str, Any]) -> Document:
         if route.goflex:
             content[GOFLEX] = {"schema": ANY}
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": content}
-    for status in sorted(route.problems):
+    for status in sorted({*route.problems, *([429] if route.roles else [])}):
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": problem}
     responses["default"] = {"description": "Any other problem", "content": problem}
     operation: Document = {
@@ -120,7 +131,7 @@ def _operation(route: Route, by_kind: dict[str, Any]) -> Document:
         content = {JSON: {"schema": schema}} | ({GOFLEX: {"schema": ANY}} if route.goflex else {})
         operation["requestBody"] = {"required": True, "content": content}
     if route.roles:
-        operation["security"] = [{"bearer": []}]
+        operation["security"] = [{"bearer": []}, {"oauth2": [route.scope]}]
         operation["x-roles"] = list(route.roles)
         operation["description"] += f"\n\nRoles: {', '.join(route.roles)}."
     return operation

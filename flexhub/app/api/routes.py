@@ -30,7 +30,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one path.
 
     `args` are its path and query parameters, `body` what it takes, `returns` what it answers by status (None: `media`),
-    `problems` the statuses of its problem documents. No `roles`: open to anyone. `draft`: id and issuer may be absent.
+    `problems` the statuses of its problem documents. No `roles`: open to anyone. `scope` is what an OAuth token must be
+    for. `draft`: id and issuer may be absent.
     """
 
     method: str
@@ -42,6 +43,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     args: type[m.Arguments] = m.Arguments
     body: Any = None
     roles: tuple[Role, ...] = ()
+    scope: str = ""
     problems: tuple[int, ...] = READING
     draft: bool = False
     goflex: bool = False
@@ -56,12 +58,21 @@ def _get(path: str, call: Any, name: str, returns: Any, text: str, **more: Any) 
 
 
 ROUTES: Final[tuple[Route, ...]] = (
-    _get("/contract", calls.get_contracts, "getContracts", m.Contracts, "Contracts of the caller.", args=m.Paging),
+    _get(
+        "/contract",
+        calls.get_contracts,
+        "getContracts",
+        m.Contracts,
+        "Contracts of the caller.",
+        args=m.Paging,
+        scope="contract:read",
+    ),
     Route(
         method="PUT",
         path="/contract/{id}",
         call=calls.put_contract,
         name="putContract",
+        scope="contract:write",
         text="A contract of this hub's aggregator with a prosumer. The last one put is the one in force; an aggregator "
         "cannot take over a prosumer whose contract with another one is in force.",
         args=m.OfferId,
@@ -76,6 +87,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         path="/party/{id}",
         call=calls.put_party,
         name="putParty",
+        scope="party:write",
         text="Registers a party with its connections and resources.",
         args=m.OfferId,
         body=Registration,
@@ -91,12 +103,14 @@ ROUTES: Final[tuple[Route, ...]] = (
         m.Bills,
         "Bills of a period, or all; factual and predicted amounts.",
         args=m.OptionalPeriod,
+        scope="bill:read",
     ),
     Route(
         method="POST",
         path="/flexoffer",
         call=calls.post_offer,
         name="postFlexOffer",
+        scope="flexoffer:write",
         text="Offers flexibility. The offer is accepted or rejected at once and returned with its id (201); the same "
         "offer again changes nothing and is returned as it is now (200). Without an id it gets a new one.",
         body=FlexOffer,
@@ -115,6 +129,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "`limit` items; the last page has no `next`.",
         args=m.Paging,
         goflex=True,
+        scope="flexoffer:read",
     ),
     _get(
         STREAM,
@@ -125,6 +140,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "its JSON. For a flex-offer that is its id, state and schedule. `Last-Event-ID` resumes after that event.",
         args=m.Resume,
         roles=tuple(Role),
+        scope="stream",
     ),
     _get(
         "/flexoffer/{from}/{to}",
@@ -134,6 +150,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "Flex-offers about a period, in any state.",
         args=m.History,
         goflex=True,
+        scope="flexoffer:read",
     ),
     _get(
         "/flexoffer/{id}",
@@ -144,12 +161,14 @@ ROUTES: Final[tuple[Route, ...]] = (
         args=m.OfferId,
         problems=(*READING, 404),
         goflex=True,
+        scope="flexoffer:read",
     ),
     Route(
         method="PUT",
         path="/flexoffer/{id}",
         call=calls.put_offer,
         name="putFlexOffer",
+        scope="flexoffer:write",
         text="Replaces an offer that is not assigned yet; it is judged afresh.",
         args=m.OfferId,
         body=FlexOffer,
@@ -164,6 +183,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         path="/flexoffer/{id}",
         call=calls.delete_offer,
         name="deleteFlexOffer",
+        scope="flexoffer:write",
         text="Takes an offer back that is not assigned yet.",
         args=m.OfferId,
         goflex=True,
@@ -176,6 +196,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         path="/flexoffer/{id}/confirmation",
         call=calls.confirm_offer,
         name="confirmSchedule",
+        scope="flexoffer:write",
         text="The issuer will carry its schedule out.",
         args=m.OfferId,
         returns={200: FlexOffer},
@@ -188,6 +209,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         path="/flexoffer/{id}/refusal",
         call=calls.decline_offer,
         name="declineSchedule",
+        scope="flexoffer:write",
         text="The issuer won't carry its schedule out; the offer is canceled.",
         args=m.OfferId,
         body=Decline,
@@ -201,6 +223,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         path="/flexoffer/measurement",
         call=calls.post_measurements,
         name="postMeasurements",
+        scope="measurement:write",
         text="Meter readings: one measurement or a list of at most 1000, taken whole or not at all. The same slot "
         "again replaces what was there.",
         body=Measurement | tuple[Measurement, ...],
@@ -216,13 +239,23 @@ ROUTES: Final[tuple[Route, ...]] = (
         "Energy per quarter-hour of a period: what was measured, the default schedules, or the assigned ones; the sum "
         "over the caller's own, or over an aggregator's portfolio.",
         args=m.Series,
+        scope="timeseries:read",
     ),
-    _get("/kpi", calls.get_kpi, "getKpi", m.Kpi, "Key figures of a period, today unless told.", args=m.OptionalPeriod),
+    _get(
+        "/kpi",
+        calls.get_kpi,
+        "getKpi",
+        m.Kpi,
+        "Key figures of a period, today unless told.",
+        args=m.OptionalPeriod,
+        scope="timeseries:read",
+    ),
     Route(
         method="POST",
         path="/flexrequest",
         call=calls.post_request,
         name="postFlexRequest",
+        scope="flexrequest:write",
         text="Asks an aggregator for flexibility at a congestion point. A higher revision replaces a lower one.",
         body=FlexRequest,
         returns={200: FlexRequest, 201: FlexRequest},
@@ -239,12 +272,14 @@ ROUTES: Final[tuple[Route, ...]] = (
         args=m.Paging,
         roles=(*ASKERS, Role.AGGREGATOR, Role.ADMIN),
         clause="flexhub",
+        scope="flexrequest:read",
     ),
     Route(
         method="POST",
         path="/plan",
         call=calls.ask_plan,
         name="askPlan",
+        scope="plan",
         text="Plans the aggregator's portfolio now; schedules follow on the streams.",
         returns={202: m.Empty},
         roles=(Role.AGGREGATOR,),
@@ -255,6 +290,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         path="/settlement",
         call=calls.ask_settle,
         name="askSettlement",
+        scope="plan",
         text="Settles the aggregator's portfolio now; bills follow on the streams.",
         returns={202: m.Empty},
         roles=(Role.AGGREGATOR,),
@@ -288,6 +324,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         text="What the hub has counted and measured, for Prometheus (OpenMetrics); of all its processes.",
         returns={200: None},
         media="application/openmetrics-text",
+        scope="metrics:read",
         roles=(Role.ADMIN,),
         clause="flexhub",
     ),

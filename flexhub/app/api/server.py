@@ -19,8 +19,8 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from flexhub.app.api import goflex, problems
-from flexhub.app.api.calls import Call, Reply, Service, presented_token
+from flexhub.app.api import goflex, oauth, problems
+from flexhub.app.api.calls import Call, Reply, Service
 from flexhub.app.api.docs import page
 from flexhub.app.api.messages import Arguments
 from flexhub.app.api.openapi import document
@@ -31,7 +31,7 @@ from flexhub.app.hub.tokens import Bearer
 from flexhub.app.logs import request_id
 from flexhub.core.base import Id
 from flexhub.core.documents import encode, explain
-from flexhub.core.errors import FlexhubError, ForbiddenError, InternalError, InvalidError, UnauthorizedError
+from flexhub.core.errors import FlexhubError, InternalError, InvalidError
 from flexhub.core.registry import Role
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,8 @@ def build(service: Service, routes: Iterable[Route] = ROUTES) -> web.Application
         if route.method == "GET":
             # As GET, but without its body (RFC 9110 section 9.3.2); a stream has no end, and so no length to tell.
             app.router.add_route("HEAD", route.path, _get_only if route.path == STREAM else serve)
+    if service.gate.issuer is not None:
+        oauth.mount(app, service.gate, service.gate.issuer, service.clock, listed)
     described = document(listed, service.version)
     body, shown = encode(described), page(described).encode()
 
@@ -152,7 +154,7 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
 def _serve(service: Service, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def serve(request: web.Request) -> web.StreamResponse:
         try:
-            caller = await bearer(service, request, route.roles) if route.roles else NOBODY
+            caller = await service.gate.admit(request, route.roles, route.scope) if route.roles else NOBODY
             args = arguments(route.args, request)
             id_ = message_id(request)
             body = await read_body(request, goflex.MEDIA_TYPE if route.goflex else JSON) if route.body else b""
@@ -178,24 +180,6 @@ def _serve(service: Service, route: Route) -> Callable[[web.Request], Awaitable[
         return web.Response(status=reply.status, body=reply.body, headers=headers)
 
     return serve
-
-
-async def bearer(service: Service, request: web.Request, roles: tuple[Role, ...]) -> Bearer:
-    """Who calls, by its token.
-
-    Raises:
-        UnauthorizedError: no token, or an unknown one.
-        ForbiddenError: a role that may not do this.
-    """
-    presented = presented_token(request)
-    if presented is None:
-        raise UnauthorizedError("a bearer token is needed", path="header/Authorization", clause="RFC 6750")
-    found = await service.hub.find_token(presented)
-    if found is None:
-        raise UnauthorizedError("an unknown token", path="header/Authorization", clause="RFC 6750")
-    if found.role not in roles:
-        raise ForbiddenError(f"not for the role {found.role}", path="header/Authorization", value=found.role)
-    return found
 
 
 def arguments(kind: type[msgspec.Struct], request: web.Request) -> msgspec.Struct:

@@ -14,7 +14,7 @@ from typing import Final
 from aiohttp import web
 
 from flexhub.adapters.store.interface import NoticeRow
-from flexhub.app.api.calls import Call, Service, presented_token
+from flexhub.app.api.calls import Call, Service
 from flexhub.core.errors import InvalidError
 from flexhub.core.registry import Role
 
@@ -68,7 +68,7 @@ async def stream(service: Service, call: Call) -> web.StreamResponse:
 
 async def _admitted(service: Service, call: Call) -> bool:
     """Whether the token still stands for the caller: a stream outlives many a token."""
-    return await service.hub.find_token(presented_token(call.request) or "") == call.caller
+    return await service.gate.still(call.request, call.caller)
 
 
 async def _pump(

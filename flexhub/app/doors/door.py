@@ -14,14 +14,13 @@ from typing import Final
 from flexhub.adapters.store import open_store
 from flexhub.adapters.store.interface import Store
 from flexhub.app import logs
-from flexhub.app.api.calls import Service
 from flexhub.app.config import Config
 from flexhub.app.doors.frames import Answered, Asked, Frames, Refused, ToDoor, Told, Wanted
 from flexhub.app.hub.contract import Answer, Message
 from flexhub.app.hub.reading import Front
 from flexhub.app.metrics import Http
 from flexhub.app.pages import Settings
-from flexhub.app.serving import serving_http, spare_collector, utc_now
+from flexhub.app.serving import service_of, serving_http, spare_collector, utc_now
 from flexhub.core.errors import UnavailableError
 
 READY: Final = "ready\n"
@@ -114,7 +113,7 @@ async def serve(config: Config, page: Settings, hub: socket.socket, bound: socke
             # An interrupt reaches the whole group of processes: the hub stops its doors in its own time.
             loop.add_signal_handler(signum, door.gone.set if signum == signal.SIGTERM else lambda: None)
         telling = asyncio.create_task(door.tell_served(), name="door-tell")
-        service = Service(door, utc_now, config.hub.name, page.version, door.http)
+        service = service_of(config, door, utc_now, page.version, door.http)
         async with serving_http(service, config, page, bound):
             spare_collector()
             sys.stdout.write(READY)

@@ -146,15 +146,20 @@ class Reading:
         finally:
             listeners.discard(listener)
 
+    def known_token(self, hash: str) -> Bearer | None:  # noqa: A002 - what it is
+        """As `find_token`, from memory alone."""
+        bearer, until = self._tokens.get(hash, _UNKNOWN)
+        return bearer if self._monotonic() < until else None
+
     async def find_token(self, hash: str) -> Bearer | None:  # noqa: A002 - what it is
         """Whom the token with this hash (`token_hash`) stands for.
 
         Known ones are answered from memory for `TOKEN_S`, so that one revoked by another process works no longer.
         """
-        bearer, until = self._tokens.get(hash, _UNKNOWN)
+        known = self.known_token(hash)
+        if known is not None:
+            return known
         now = self._monotonic()
-        if now < until:
-            return bearer
         found = await self._read(find_token, self.store, hash)
         if found is None:
             self._tokens.pop(hash, None)
