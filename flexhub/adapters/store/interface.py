@@ -177,7 +177,13 @@ class Store(Protocol):
     shared: bool
 
     def begin(self) -> AbstractContextManager[Transaction]:
-        """A write transaction: durable when the block ends, undone if it raises."""
+        """A write transaction: durable when the block ends, undone if it raises.
+
+        Raises:
+            ConflictError: another process was first.
+            UnavailableError: the database cannot do it now. Where the connection was lost during the commit, what was
+                written may be stored all the same.
+        """
 
     def document(self, kind: str, id: str) -> DocumentRow | None:  # noqa: A002 - the documents' own word
         """One document."""
@@ -219,7 +225,7 @@ class Store(Protocol):
         """Give all leases of this holder back."""
 
     def adopt(self, holder: str) -> list[AskRow]:
-        """Take over the questions of holders that have no lease any more; those that are this holder's now."""
+        """Take over the questions of holders that have no lease (any more); all that are this holder's now."""
 
     def listen(self, heard: Callable[[tuple[str, ...] | None], None]) -> None:
         """Call this, in a thread of its own, with the parties of each commit of another process.

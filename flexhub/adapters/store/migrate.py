@@ -49,7 +49,11 @@ def upgrade(url: str, revision: str = "head") -> None:
     """
     config = _config()
     with _reached(url) as engine, engine.begin() as connection:
-        if engine.name == "postgresql":  # two hubs may start at once
+        if engine.name == "postgresql":
+            encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+            if encoding != "UTF8":
+                raise ConfigError(f"the database's encoding is {encoding}; it has to be UTF8", path="store/url")
+            # Two hubs may start at once.
             connection.execute(select(func.pg_advisory_xact_lock(MIGRATING)))
         config.attributes["connection"] = connection
         command.upgrade(config, revision)

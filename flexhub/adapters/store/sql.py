@@ -27,6 +27,7 @@ from sqlalchemy import (
     or_,
     select,
     tuple_,
+    update,
 )
 from sqlalchemy.exc import DBAPIError
 
@@ -108,11 +109,15 @@ _HOLD: Final = """
     ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
     WHERE lease.holder = excluded.holder OR lease.until < {now}
 """
-_ADOPT: Final = """
-    UPDATE ask SET holder = %(holder)s WHERE holder <> %(holder)s AND NOT EXISTS
-    (SELECT 1 FROM lease WHERE lease.name = 'hub/' || ask.holder AND lease.until >= {now})
-    RETURNING id
-"""
+_LAPSE: Final = "DELETE FROM lease WHERE until < {now}"
+_ADOPT: Final = (
+    update(schema.ask)
+    .where(
+        schema.ask.c.holder != bindparam("me"),
+        ~select(schema.lease).where(schema.lease.c.holder == schema.ask.c.holder).exists(),
+    )
+    .values(holder=bindparam("me"))
+)
 _NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 """The server's own clock in microseconds: those of several machines may differ."""
 
@@ -260,10 +265,6 @@ class SqlTransaction:
     def add_asks(self, rows: Sequence[AskRow]) -> None:
         """Keep questions until they are removed."""
         self._many(insert(schema.ask), [row._asdict() for row in rows])
-
-    def adopt(self, holder: str) -> None:
-        """All questions are this holder's."""
-        self._connection.execute(schema.ask.update().values(holder=holder))
 
     def remove_asks(self, ids: Sequence[str]) -> None:
         """These questions are answered."""
@@ -429,16 +430,11 @@ class SqlStore:
             connection.execute(delete(schema.lease).where(schema.lease.c.holder == holder))
 
     def adopt(self, holder: str) -> list[AskRow]:
-        """Take over the questions of holders that have no lease any more; those that are this holder's now."""
-        if self.shared:
-            with self._reader.connect() as connection:
-                found = connection.exec_driver_sql(_ADOPT.format(now=_NOW), {"holder": holder})
-                if not found.all():
-                    return []
-        else:
-            with self.begin() as transaction:
-                assert isinstance(transaction, SqlTransaction)  # noqa: S101 - `begin` makes these
-                transaction.adopt(holder)
+        """Take over the questions of holders that have no lease (any more); all that are this holder's now."""
+        with self.begin():
+            if self.shared:
+                self._writer.exec_driver_sql(_LAPSE.format(now=_NOW))
+            self._writer.execute(_ADOPT, {"me": holder})
         return [row for row in self.asks() if row.holder == holder]
 
     def listen(self, heard: Callable[[tuple[str, ...] | None], None]) -> None:
@@ -449,20 +445,24 @@ class SqlStore:
         self._listener.start()
 
     def _listen(self, heard: Callable[[tuple[str, ...] | None], None]) -> None:
+        listens = True
         while not self._closed.is_set():
             try:
                 with self._reader.connect() as connection:
+                    connection.detach()  # it will go on listening: not one for the pool
                     connection.exec_driver_sql(f"LISTEN {CHANNEL}")
                     driver: Any = connection.connection.driver_connection
+                    listens = True
                     heard(None)  # what was said before is not heard any more
                     while not self._closed.is_set():
                         for said in driver.notifies(timeout=LISTEN_S):
                             sender, parties = msgspec.json.decode(said.payload, type=tuple[str, tuple[str, ...] | None])
                             if sender != self._me:
                                 heard(parties)
-                    connection.invalidate()  # it goes on listening: not one for the pool
-            except Exception:
-                log.warning("no connection to listen on; trying again", exc_info=True)
+            except Exception as error:
+                if listens:  # said once, not every second while it lasts
+                    log.warning("what other processes commit cannot be heard (%s); trying again", error)
+                listens = False
                 self._closed.wait(LISTEN_S)
 
     def token(self, hash: str) -> TokenRow | None:  # noqa: A002 - what it is

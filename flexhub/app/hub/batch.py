@@ -201,12 +201,13 @@ class Batch:
         return handler
 
     def _answer(self, message: Message, needs: frozenset[Key] | Exception) -> Answer | Exception:
+        if message.peer == TIMER and not self._still_due(message):
+            # Asked before whether it is known: what another process has fired meanwhile may be set again already.
+            return STALE
         before = self._before(message)
         if before is not None:
             self._consume(message)
             return before
-        if message.peer == TIMER and not self._still_due(message):
-            return STALE
         try:
             if isinstance(needs, Exception):
                 raise needs  # noqa: TRY301 - refused here as if by `decide`

@@ -45,7 +45,7 @@ from flexhub.app.hub.tokens import add_token
 from flexhub.app.logs import about
 from flexhub.app.metrics import Work, memory
 from flexhub.core import documents
-from flexhub.core.errors import FlexhubError, InternalError, UnavailableError
+from flexhub.core.errors import DuplicateError, FlexhubError, InternalError, UnavailableError
 from flexhub.core.registry import Role
 
 log = logging.getLogger(__name__)
@@ -157,6 +157,7 @@ class Hub(Front):
         self.readiness.add("clock", self._clock.behind)
         self._messages = self._batches = self._largest = 0
         self._writer = ThreadPoolExecutor(1, "hub-write")
+        self._pulse = ThreadPoolExecutor(1, "hub-lease")  # a question that takes long may keep no lease from renewal
         self._engines = ThreadPoolExecutor(2, "hub-engine")
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -172,10 +173,8 @@ class Hub(Front):
         await self._beat()
         self._clock.not_before(await self._read(self.store.last_received))
         self._next_due = await self._read(self.store.next_due)
-        if self.store.shared:
-            self._loop = asyncio.get_running_loop()
-            self.store.listen(self._hear)
-            self._tasks.append(asyncio.create_task(self._share(), name="hub-share"))
+        self._loop = asyncio.get_running_loop()
+        self.store.listen(self._hear)
         if timers:
             self._tasks.append(asyncio.create_task(self._watch(), name="hub-timers"))
         self._tasks.append(asyncio.create_task(self._mind(), name="hub-mind"))
@@ -195,6 +194,7 @@ class Hub(Front):
         with contextlib.suppress(Exception):  # leases lapse by themselves
             await self._read(self.store.let_go, self._holder)
         self.close()
+        self._pulse.shutdown()
         self._engines.shutdown(wait=False, cancel_futures=True)
         self._writer.shutdown()
 
@@ -234,6 +234,7 @@ class Hub(Front):
                 self._failed_to_store(error)
                 for job in jobs:
                     _fail(job, UnavailableError(UNSTORED))
+                self._heard(None)  # should it be stored after all, what waits for it is not left waiting
             except Exception:
                 log.exception("a batch of %d messages could not be stored", len(jobs))
                 for job in jobs:
@@ -245,6 +246,7 @@ class Hub(Front):
 
     def _commit(self, messages: list[Message], loop: asyncio.AbstractEventLoop) -> Outcome:
         """In the writer's thread, which waits while the event loop's decides."""
+        unsure = False
         for _ in range(RACES):
             batch = Batch(self._office, self._clock())
             try:
@@ -255,8 +257,17 @@ class Hub(Front):
                     outcome = batch.write(transaction)
             except ConflictError as error:
                 log.info("another process was first (%s); deciding %d messages again", error, len(messages))
+            except UnavailableError as error:
+                if unsure or self._unstored is not None:
+                    raise
+                # Perhaps it was only the connection, and perhaps it was lost after the commit: then the journal knows
+                # these messages, and they are answered as repeats.
+                log.warning("%s; deciding %d messages again", error.value, len(messages))
+                unsure = True
             else:
                 self.work.commits.add(self._monotonic() - begun)
+                if unsure:
+                    loop.call_soon_threadsafe(self._heard, None)
                 return outcome
         raise InternalError(f"other processes were first {RACES} times")
 
@@ -295,15 +306,19 @@ class Hub(Front):
     def _failed_to_store(self, error: UnavailableError) -> None:
         if self._unstored is None:  # said once, not for every message while it lasts
             log.error("the store cannot be written: %s", error.value)
+        self._keeper = False
         self._unstored = f"the store cannot be written: {error.value}"
 
     async def _mind(self) -> None:
         while True:
-            await asyncio.sleep(LONGEST_SLEEP_S)
+            await asyncio.sleep(BEAT_S)
             try:
-                await self.recover()
+                await (self._beat() if self._unstored is None else self.recover())
+            except UnavailableError as error:
+                self._failed_to_store(error)
             except Exception:
-                log.exception("trying again")
+                self._keeper = False
+                log.exception("no lease could be had; trying again")
 
     async def recover(self) -> None:
         """Where the store could not be written, see whether it can again, and put the questions that got lost."""
@@ -410,31 +425,26 @@ class Hub(Front):
             role=Role.ADMIN,
             value=value,
         )
-        # Not stored: the question stays, and is put again once the store works, or at the next start.
-        with contextlib.suppress(InternalError, UnavailableError):
+        # Not stored: the question stays, and is put again. A duplicate: another process had taken it over meanwhile.
+        with contextlib.suppress(InternalError, UnavailableError, DuplicateError):
             await self._submit(message)
 
     # -- sharing the store with other processes ----------------------------------------------------------------------
 
-    async def _share(self) -> None:
-        while True:
-            await asyncio.sleep(BEAT_S)
-            try:
-                await self._beat()
-            except Exception:
-                self._keeper = False
-                if self._unstored is None:
-                    log.exception("no lease could be had; trying again")
-
     async def _beat(self) -> None:
-        """Say that this process is there, and take over what one that is gone has left."""
-        await self._read(self.store.hold, f"hub/{self._holder}", self._holder, LEASE_S)
-        keeper, self._keeper = self._keeper, await self._read(self.store.hold, "timers", self._holder, LEASE_S)
+        """Say that this process is there, and put what lies there: left by one that is gone, or not answered so far."""
+        await self._hold(f"hub/{self._holder}")
+        keeper, self._keeper = self._keeper, await self._hold("timers")
         if self._keeper and not keeper:
             self._come_up(await self._read(self.store.next_due))
-        for row in await self._read(self.store.adopt, self._holder):
+        # In the writer's thread: when its list is here, the questions of every commit before it are open here, too.
+        for row in await asyncio.get_running_loop().run_in_executor(self._writer, self.store.adopt, self._holder):
             if row.id not in self._open_asks:
                 self._ask(question(row))
+
+    async def _hold(self, name: str) -> bool:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pulse, self.store.hold, name, self._holder, LEASE_S)
 
     def _hear(self, parties: tuple[str, ...] | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: this process is done
@@ -489,19 +499,20 @@ class Hub(Front):
         while True:
             self._sooner.clear()
             now = self._clock()
-            if self._changed:
-                self._changed = False
-                self._come_up(await self._read(self.store.next_due))
-            if self._keeper and self._next_due is not None and self._next_due <= now:
-                try:
+            try:
+                if self._changed:
+                    self._changed = False
+                    self._come_up(await self._read(self.store.next_due))
+                if self._keeper and self._next_due is not None and self._next_due <= now:
                     self._next_due = None  # a batch that sets an earlier one meanwhile is not overwritten
                     await self._fire()
                     self._come_up(await self._read(self.store.next_due))
-                except Exception as error:
-                    if not isinstance(error, UnavailableError):
-                        log.exception("timers could not be fired; trying again")
-                    self._come_up(now)
-                    await asyncio.sleep(LONGEST_SLEEP_S)
+                    continue
+            except Exception as error:
+                if not isinstance(error, UnavailableError):
+                    log.exception("timers could not be fired; trying again")
+                self._changed = True
+                await asyncio.sleep(LONGEST_SLEEP_S)
                 continue
             due = self._next_due if self._keeper else None
             wait = LONGEST_SLEEP_S if due is None else (due - now).total_seconds()

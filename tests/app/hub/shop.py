@@ -159,9 +159,9 @@ def message(kind: str, box: str, body: str = "", *, id: str, peer: str = "anna")
 
 
 @asynccontextmanager
-async def running(a_hub: Hub) -> AsyncIterator[Hub]:
-    """The hub at work; its timers fire when it is told to tick."""
-    await a_hub.start(timers=False)
+async def running(a_hub: Hub, *, timers: bool = False) -> AsyncIterator[Hub]:
+    """The hub at work; its timers fire when it is told to tick, or by themselves."""
+    await a_hub.start(timers=timers)
     try:
         yield a_hub
     finally:
