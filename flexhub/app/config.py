@@ -75,7 +75,8 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class HubSection(Section, frozen=True, kw_only=True):
     """``[hub]``: who this hub is, which roles it serves, and where it listens. `zone` has the local days of bills.
 
-    `doors` is the number of processes that speak HTTP for it; with 0 its own process does.
+    `doors` is the number of processes that speak HTTP for it; with 0 its own process does. `drain` is how long, once it
+    is told to stop, it goes on serving while ``/ready`` says so, for those who send it work to go elsewhere.
     """
 
     name: Id = "flexhub"
@@ -83,6 +84,7 @@ class HubSection(Section, frozen=True, kw_only=True):
     listen: str = "127.0.0.1:8080"
     zone: str = "UTC"
     doors: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+    drain: Duration | None = None
 
     def __post_init__(self) -> None:
         unserved = [str(role) for role in self.roles if role is not Role.AGGREGATOR]

@@ -14,6 +14,7 @@ from typing import Final
 
 from aiohttp import web
 
+from flexhub.app import logs
 from flexhub.app.access.gate import Gate, Holder, Limits
 from flexhub.app.access.jwt import Issuer, Keys, Verifier
 from flexhub.app.access.limits import Buckets
@@ -28,6 +29,9 @@ from flexhub.core.errors import ConfigError
 log = logging.getLogger(__name__)
 
 BACKLOG: Final = 1024
+
+Apply = Callable[[Config], None]
+"""Brings what may change of a configuration into a process that serves."""
 
 
 def utc_now() -> datetime:
@@ -59,16 +63,22 @@ def gate_of(config: Config, hub: Front, clock: Callable[[], datetime]) -> Gate:
     Raises:
         ConfigError: a key that cannot be used.
     """
-    certificates = {p.certificate: Holder(p.id, p.roles) for p in config.party if p.certificate is not None}
-    told = config.limits
-    limits = Limits(Buckets(told.requests, told.requests_at_once), Buckets(told.failures, told.failures_at_once))
     issuer = issuer_of(config.oauth)
     verifier = None
     if config.oauth is not None:
         key = Keys(config.oauth.jwks).get if config.oauth.jwks is not None else issuer.get if issuer else None
         assert key is not None  # noqa: S101 - the section has one of the two
         verifier = Verifier(config.oauth.issuer, config.oauth.audience, key, clock)
-    return Gate(hub, clock, verifier=verifier, issuer=issuer, certificates=certificates, limits=limits)
+    gate = Gate(hub, clock, verifier=verifier, issuer=issuer)
+    _admit(gate, config)
+    return gate
+
+
+def _admit(gate: Gate, config: Config) -> None:
+    """What of it may change while it serves."""
+    told = config.limits
+    limits = Limits(Buckets(told.requests, told.requests_at_once), Buckets(told.failures, told.failures_at_once))
+    gate.change({p.certificate: Holder(p.id, p.roles) for p in config.party if p.certificate is not None}, limits)
 
 
 def issuer_of(oauth: OauthSection | None) -> Issuer | None:
@@ -92,8 +102,8 @@ def service_of(config: Config, hub: Front, clock: Callable[[], datetime], versio
 
 
 @asynccontextmanager
-async def serving_http(service: Service, config: Config, page: Settings, bound: socket.socket) -> AsyncIterator[None]:
-    """Serve for as long as the block lasts.
+async def serving_http(service: Service, config: Config, page: Settings, bound: socket.socket) -> AsyncIterator[Apply]:
+    """Serve for as long as the block lasts; what comes out brings a changed configuration in.
 
     Raises:
         ConfigError: the files of TLS are no certificate and key.
@@ -102,10 +112,18 @@ async def serving_http(service: Service, config: Config, page: Settings, bound: 
     if config.pages:
         add_pages(app, page)
     runner = web.AppRunner(app, **server.SERVER_OPTIONS)
+    context = tls_context(config)
+
+    def apply(changed: Config) -> None:
+        logs.begin(changed.log.form, changed.log.level)
+        _admit(service.gate, changed)
+        if context is not None and changed.tls is not None:  # connections that are open keep the old certificate
+            context.load_cert_chain(changed.tls.cert, changed.tls.key)
+
     await runner.setup()
     try:
-        await web.SockSite(runner, bound, ssl_context=tls_context(config), backlog=BACKLOG).start()
-        yield
+        await web.SockSite(runner, bound, ssl_context=context, backlog=BACKLOG).start()
+        yield apply
     finally:
         await runner.cleanup()
 

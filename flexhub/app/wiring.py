@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import threading
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from importlib.metadata import version
@@ -24,7 +26,9 @@ from flexhub.app.hub.contract import Asker, Handler, Message
 from flexhub.app.hub.loop import Hub
 from flexhub.app.hub.readiness import Limits, disk
 from flexhub.app.pages import Settings
+from flexhub.app.reloading import reloaded
 from flexhub.app.serving import (
+    Apply,
     address,
     issuer_of,
     listening,
@@ -36,10 +40,11 @@ from flexhub.app.serving import (
 )
 from flexhub.core.base import Model
 from flexhub.core.documents import encode
-from flexhub.core.errors import ConfigError
+from flexhub.core.errors import ConfigError, FlexhubError
 from flexhub.core.registry import Connection, Party, Resource, Role
 from flexhub.core.timegrid import TimeGrid
 from flexhub.core.trading import Contract
+from flexhub.core.units import format_duration
 from flexhub.engines import plugins
 from flexhub.engines.slots import ManagerEngine
 
@@ -50,12 +55,13 @@ CONFIG: Final = "flexhub:config"
 
 
 class Running(NamedTuple):
-    """A hub at work: its loop, and the address that it is bound to."""
+    """A hub at work: its loop, the address that it is bound to, and what brings a changed configuration in."""
 
     hub: Hub
     host: str
     port: int
     url: str
+    reload: Callable[[Config], Awaitable[Config]]
 
 
 def new_id() -> str:
@@ -125,16 +131,45 @@ async def running(
                 await seed(hub, config)
                 async with AsyncExitStack() as serving:
                     if config.hub.doors:
-                        await serving.enter_async_context(doors(hub, config, page, bound))
+                        apply = await serving.enter_async_context(doors(hub, config, page, bound))
                     else:
                         service = service_of(config, hub, clock, page.version, hub.work.http)
-                        await serving.enter_async_context(serving_http(service, config, page, bound))
+                        apply = await serving.enter_async_context(serving_http(service, config, page, bound))
                     spare_collector()
-                    yield Running(hub, *address(config, bound))
+                    try:
+                        yield Running(hub, *address(config, bound), _Reload(hub, config, apply))
+                    finally:
+                        hub.drain()
             finally:
                 await hub.stop()
         finally:
             store.close()
+
+
+class _Reload:
+    """Brings a changed configuration in, as far as a running hub can.
+
+    Raises:
+        FlexhubError: it is no good, or a message of it was refused; the sentence says why, and what is not a party or
+            contract is as it was.
+    """
+
+    def __init__(self, hub: Hub, config: Config, apply: Apply) -> None:
+        self._hub = hub
+        self._config = config
+        self._apply = apply
+
+    async def __call__(self, wanted: Config) -> Config:
+        config, fresh, stale = reloaded(self._config, wanted)
+        tls_context(config)
+        await seed(self._hub, config)
+        watch(self._hub, config)
+        self._apply(config)
+        self._config = config
+        log.info("the configuration was read again; new: %s", ", ".join(fresh) or "nothing")
+        if stale:
+            log.warning("only a restart would bring in: %s", ", ".join(stale))
+        return config
 
 
 def watch(hub: Hub, config: Config) -> None:
@@ -224,21 +259,77 @@ def contract_of(section: PartySection, aggregator: str) -> Contract | None:
     )
 
 
-def serve(config: Config, *, ready: Callable[[Running], None] | None = None) -> None:
-    """Run a hub until it is interrupted or terminated; `ready` is called once it listens."""
+STOP_S: Final = 20.0
+"""Within so many seconds, once it no longer takes messages, a hub has stopped or is ended."""
+
+
+def serve(
+    config: Config, *, ready: Callable[[Running], None] | None = None, reread: Callable[[], Config] | None = None
+) -> None:
+    """Run a hub until it is interrupted or terminated; a second time ends it at once.
+
+    Args:
+        config: the configuration.
+        ready: called once it listens.
+        reread: reads the configuration again, when a hangup (SIGHUP) asks for it.
+    """
     import uvloop  # noqa: PLC0415 - not on every platform, and only where a hub runs
 
     logs.begin(config.log.form, config.log.level)
 
     async def until_told() -> None:
         stop = asyncio.Event()
+        reloads: asyncio.Queue[None] = asyncio.Queue(1)
         loop = asyncio.get_running_loop()
+
+        def told(signum: int) -> None:
+            if stop.is_set():
+                os._exit(128 + signum)  # what was acknowledged is on disk
+            stop.set()
+
         for signum in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(signum, stop.set)
+            loop.add_signal_handler(signum, told, signum)
+
+        def asked() -> None:
+            if reloads.empty():
+                reloads.put_nowait(None)
+
+        if reread is not None:
+            loop.add_signal_handler(signal.SIGHUP, asked)
         async with running(config) as hub:
             if ready is not None:
                 ready(hub)
+            reloading = asyncio.create_task(_reload(hub, reloads, reread)) if reread is not None else None
             await stop.wait()
+            if reloading is not None:
+                reloading.cancel()
+            hub.hub.leave()
+            if config.hub.drain is not None:
+                log.info("stopping in %s", format_duration(config.hub.drain))
+                await asyncio.sleep(config.hub.drain.total_seconds())
+            last = threading.Timer(STOP_S, _too_late)
+            last.daemon = True
+            last.start()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(until_told())
+    log.info("stopped")
+    if any(thread.name.startswith("hub-engine") for thread in threading.enumerate()):
+        # An engine that computes on would keep the process; its question is in the store, and put again at the start.
+        logging.shutdown()
+        os._exit(0)
+
+
+async def _reload(hub: Running, asked: asyncio.Queue[None], reread: Callable[[], Config]) -> None:
+    while True:
+        await asked.get()
+        try:
+            await hub.reload(await asyncio.to_thread(reread))
+        except (FlexhubError, OSError) as error:
+            log.error("the configuration stays as it was: %s", error)  # noqa: TRY400 - a sentence for who wrote it
+
+
+def _too_late() -> None:
+    log.error("not stopped within %g s; ending", STOP_S)
+    logging.shutdown()
+    os._exit(1)

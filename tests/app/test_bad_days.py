@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -42,9 +43,18 @@ class Process:
         self.file = folder / "hub.toml"
         self.file.write_text(CONFIG.format(store=folder / "hub.db", doors=doors))
         self.token = self.flexhub("keys", "add", "ann", "--config", str(self.file)).strip()
-        self.popen = subprocess.Popen(
-            [sys.executable, "-m", "flexhub", "run", str(self.file), "--json"], stdout=subprocess.PIPE
-        )
+        self.log = folder / "log"
+        self.start()
+
+    def start(self, **environment: str) -> None:
+        """Begin, or begin anew."""
+        with self.log.open("a") as log:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-m", "flexhub", "run", str(self.file), "--json"],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=os.environ | environment,
+            )
         assert self.popen.stdout is not None
         self.url = json.loads(self.popen.stdout.readline())["url"]
 
@@ -54,9 +64,11 @@ class Process:
             [sys.executable, "-m", "flexhub", *arguments], check=True, capture_output=True, text=True
         ).stdout
 
-    def request(self, method: str, path: str, body: bytes | None = None, key: str = "") -> tuple[int, Any, Any]:
+    def request(
+        self, method: str, path: str, body: bytes | None = None, key: str = "", token: str = ""
+    ) -> tuple[int, Any, Any]:
         connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=PATIENCE_S)
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {token or self.token}", "Content-Type": "application/json"}
         try:
             connection.request(method, path, body, headers | ({"Idempotency-Key": key} if key else {}))
             answer = connection.getresponse()

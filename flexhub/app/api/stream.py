@@ -84,6 +84,7 @@ async def _pump(
             if upcoming.done():
                 row = upcoming.result()
                 if row is None:
+                    await response.write(b": the hub is stopping; come back\nretry: %d\n\n" % RETRY_MS)
                     return
                 data = event(row)
                 upcoming = asyncio.ensure_future(anext(notices, None))

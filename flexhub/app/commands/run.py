@@ -20,9 +20,11 @@ def run(
 ) -> None:
     """Run a hub until it is interrupted: the roles and endpoints that the configuration names.
 
-    Says its address once it listens.
+    Says its address once it listens. On SIGHUP it reads its configuration again; SIGTERM stops it once what it has
+    taken in is done, a second one at once.
     """
     config = terminal.configuration(file)
+    from flexhub.app.config import load  # noqa: PLC0415 - as below
     from flexhub.app.wiring import Running, serve  # noqa: PLC0415 - a wrong configuration is told before the server loads
 
     def ready(hub: Running) -> None:
@@ -32,4 +34,4 @@ def run(
         else:
             typer.echo(f"{config.hub.name} listens on {hub.url}")
 
-    serve(config, ready=ready)
+    serve(config, ready=ready, reread=lambda: load(file))

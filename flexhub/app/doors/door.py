@@ -15,12 +15,12 @@ from flexhub.adapters.store import open_store
 from flexhub.adapters.store.interface import Store
 from flexhub.app import logs
 from flexhub.app.config import Config
-from flexhub.app.doors.frames import Answered, Asked, Frames, Refused, ToDoor, Told, Wanted
+from flexhub.app.doors.frames import Answered, Asked, Changed, Frames, Refused, ToDoor, Told, Wanted
 from flexhub.app.hub.contract import Answer, Message
 from flexhub.app.hub.reading import Front
 from flexhub.app.metrics import Http
 from flexhub.app.pages import Settings
-from flexhub.app.serving import service_of, serving_http, spare_collector, utc_now
+from flexhub.app.serving import Apply, service_of, serving_http, spare_collector, utc_now
 from flexhub.core.errors import UnavailableError
 
 READY: Final = "ready\n"
@@ -36,11 +36,12 @@ class Door(Front):
     def __init__(self, store: Store) -> None:
         super().__init__(store)
         self.http = Http()
+        self.apply: Apply = lambda _config: None
         self.gone = asyncio.Event()
         """Set once the hub is gone; nothing can be handled any more."""
         self._numbers = itertools.count()
         self._open_messages: dict[int, asyncio.Future[Answer]] = {}
-        self._frames: Frames[Answered | Refused | Told] = Frames(ToDoor, self._received, self._lost)
+        self._frames: Frames[Answered | Refused | Told | Changed] = Frames(ToDoor, self._received, self._lost)
 
     async def connect(self, hub: socket.socket) -> None:
         """Speak with the hub over this socket."""
@@ -81,11 +82,13 @@ class Door(Front):
         finally:
             self._open_messages.pop(number, None)
 
-    def _received(self, items: list[Answered | Refused | Told]) -> None:
+    def _received(self, items: list[Answered | Refused | Told | Changed]) -> None:
         for item in items:
             match item:
                 case Told(parties=parties):
                     self.told(parties)
+                case Changed(config=config):
+                    self.apply(pickle.loads(config))  # noqa: S301 - written by the process that started this one
                 case Answered(number=number):
                     answer = self._open_messages.get(number)
                     if answer is not None and not answer.done():
@@ -114,11 +117,12 @@ async def serve(config: Config, page: Settings, hub: socket.socket, bound: socke
             loop.add_signal_handler(signum, door.gone.set if signum == signal.SIGTERM else lambda: None)
         telling = asyncio.create_task(door.tell_served(), name="door-tell")
         service = service_of(config, door, utc_now, page.version, door.http)
-        async with serving_http(service, config, page, bound):
+        async with serving_http(service, config, page, bound) as door.apply:
             spare_collector()
             sys.stdout.write(READY)
             sys.stdout.flush()
             await door.gone.wait()
+            door.end_notices()
         telling.cancel()
         door.close()
     finally:

@@ -99,8 +99,14 @@ class Told(msgspec.Struct, frozen=True, array_like=True, tag="told"):
     parties: tuple[str, ...] | None
 
 
+class Changed(msgspec.Struct, frozen=True, array_like=True, tag="changed"):
+    """A changed configuration, pickled as the one that the door was started with."""
+
+    config: bytes
+
+
 ToHub = list[Asked | Wanted | Served]
-ToDoor = list[Answered | Refused | Told]
+ToDoor = list[Answered | Refused | Told | Changed]
 
 
 class Frames(asyncio.Protocol, Generic[T]):

@@ -12,12 +12,14 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
+from flexhub.app import logs
 from flexhub.app.config import Config
-from flexhub.app.doors.frames import Answered, Asked, Frames, Refused, ToHub, Told, Wanted
+from flexhub.app.doors.frames import Answered, Asked, Changed, Frames, Refused, ToHub, Told, Wanted
 from flexhub.app.hub.contract import Answer
 from flexhub.app.hub.loop import Hub
 from flexhub.app.metrics import Served
 from flexhub.app.pages import Settings
+from flexhub.app.serving import Apply
 from flexhub.core.errors import FlexhubError, InternalError
 
 log = logging.getLogger(__name__)
@@ -30,8 +32,10 @@ STOP_S: Final = 5.0
 
 
 @asynccontextmanager
-async def doors(hub: Hub, config: Config, page: Settings, bound: socket.socket) -> AsyncIterator[None]:
+async def doors(hub: Hub, config: Config, page: Settings, bound: socket.socket) -> AsyncIterator[Apply]:
     """As many doors as configured, on this socket, for as long as the block lasts.
+
+    What comes out brings a changed configuration into all of them.
 
     Raises:
         InternalError: one does not open; its own words are on stderr.
@@ -40,8 +44,14 @@ async def doors(hub: Hub, config: Config, page: Settings, bound: socket.socket) 
     try:
         await asyncio.gather(*(door.open() for door in kept))
         watching = [asyncio.create_task(door.watch(), name="hub-door") for door in kept]
+
+        def apply(changed: Config) -> None:
+            logs.begin(changed.log.form, changed.log.level)
+            for door in kept:
+                door.tell(changed, page)
+
         try:
-            yield
+            yield apply
         finally:
             for task in watching:
                 task.cancel()
@@ -101,6 +111,7 @@ class _Kept:
         self._told = told
         self._bound = bound
         self._process: asyncio.subprocess.Process | None = None
+        self._line: _Line | None = None
 
     async def open(self) -> None:
         """Start the process, and wait until it serves.
@@ -119,7 +130,7 @@ class _Kept:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
             )
-        line = _Line(self._hub)
+        line = self._line = _Line(self._hub)
         await asyncio.get_running_loop().create_unix_connection(lambda: line.frames, sock=ours)
         assert process.stdin is not None  # noqa: S101 - pipes, as asked for
         assert process.stdout is not None  # noqa: S101 - as above
@@ -132,6 +143,12 @@ class _Kept:
             said = b""
         if not said:
             raise InternalError("a process for HTTP did not start; its reason is in the log")
+
+    def tell(self, config: Config, page: Settings) -> None:
+        """Bring a changed configuration in, also into the doors that come after this one."""
+        self._told = pickle.dumps((config, page))
+        if self._line is not None:
+            self._line.frames.say(Changed(pickle.dumps(config)))
 
     async def watch(self) -> None:
         """Open a new door whenever this one has died."""

@@ -145,12 +145,14 @@ class Hub(Front):
         self._sooner = asyncio.Event()
         self._firing = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
-        self._accepting = False
+        self._accepting = self._leaving = False
         self._unstored: str | None = None
         self.limits = Limits()
         self.work = Work()
         self.readiness = Readiness()
-        self.readiness.add("stopping", lambda: None if self._accepting else "the hub is stopping", vital=True)
+        self.readiness.add(
+            "stopping", lambda: "the hub is stopping" if self._leaving or not self._accepting else None, vital=True
+        )
         self.readiness.add("store", lambda: self._unstored, vital=True)
         self.readiness.add("queue", self._crowded, vital=True)
         self.readiness.add("engines", self._stuck)
@@ -178,6 +180,15 @@ class Hub(Front):
         if timers:
             self._tasks.append(asyncio.create_task(self._watch(), name="hub-timers"))
         self._tasks.append(asyncio.create_task(self._mind(), name="hub-mind"))
+
+    def leave(self) -> None:
+        """Say that the hub is about to stop; it still takes messages."""
+        self._leaving = True
+
+    def drain(self) -> None:
+        """Take no more messages, and end the streams."""
+        self._accepting = False
+        self.end_notices()
 
     async def stop(self) -> None:
         """Finish what was taken in, then stop. Questions being answered stay in the store for the next start."""
@@ -337,6 +348,9 @@ class Hub(Front):
         with self.store.begin() as transaction:
             transaction.set_timers({PROBE: datetime.max.replace(tzinfo=UTC)})
             transaction.set_timers({PROBE: None})
+
+    def _going(self) -> str | None:
+        return "the hub is stopping" if self._leaving or not self._accepting else None
 
     def _crowded(self) -> str | None:
         waiting = len(self._queue) + self._working

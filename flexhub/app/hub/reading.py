@@ -61,12 +61,16 @@ class Reading:
         """They no longer listen."""
         self._tellers.discard(others)
 
-    def close(self) -> None:
-        """End all waiting for notices, and read no more."""
+    def end_notices(self) -> None:
+        """End all waiting for notices: who hears them is to come back, to another process maybe."""
         self._open = False
         for listeners in self._listeners.values():
             for listener in listeners:
                 listener.set()
+
+    def close(self) -> None:
+        """End all waiting for notices, and read no more."""
+        self.end_notices()
         self._readers.shutdown()
 
     async def _read(self, read: Callable[..., T], *args: object) -> T:
