@@ -75,7 +75,8 @@ class Cluster:
         """The address of an empty database."""
         name = f"t{os.getpid()}_{next(self._numbers)}"
         with psycopg.connect(f"host=127.0.0.1 port={self.port} user={USER}", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            # Its words are sorted as in English, not by code points: many a server's are.
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'")
         return f"postgresql+psycopg://{USER}@127.0.0.1:{self.port}/{name}"
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Dialect, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
+import sqlalchemy
+from sqlalchemy import BigInteger, Column, Dialect, Index, Integer, LargeBinary, MetaData, Table, UniqueConstraint
 from sqlalchemy.types import TypeDecorator
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,6 +42,9 @@ class Micros(TypeDecorator[datetime]):
 
 Seq = BigInteger().with_variant(Integer, "sqlite")
 """A number that the database counts up (SQLite does so only for INTEGER)."""
+
+Text = sqlalchemy.Text().with_variant(sqlalchemy.Text(collation="C"), "postgresql")
+"""In order of code points, as Python and SQLite have it, whatever language a server sorts words by."""
 
 metadata: Final = MetaData()
 

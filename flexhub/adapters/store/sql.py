@@ -102,6 +102,7 @@ _PUT_ANYHOW: Final = Rows("document", _DOCUMENT, f"{_REPLACE}, version = documen
 _PUT_NEXT: Final = Rows(
     "document", _DOCUMENT, f"{_REPLACE}, version = excluded.version WHERE document.version = excluded.version - 1"
 )
+_LOCKED: Final = " FOR UPDATE OF document"
 _SET_TIMER: Final = Rows("timer", TimerRow._fields, " ON CONFLICT (subject, event) DO UPDATE SET due = excluded.due")
 
 _HOLD: Final = """
@@ -175,9 +176,11 @@ class SqlTransaction:
         """These are this transaction's until it ends."""
         self._dialect.claim(self._connection, conversations)
 
-    def _by_pairs(self, table: str, columns: tuple[str, ...], keys: Sequence[tuple[str, str]]) -> Iterator[Any]:
+    def _by_pairs(
+        self, table: str, columns: tuple[str, ...], keys: Sequence[tuple[str, str]], behind: str = ""
+    ) -> Iterator[Any]:
         for chunk in _chunks(keys):
-            sql = _by_pairs(table, columns, len(chunk), self._dialect.mark)
+            sql = _by_pairs(table, columns, len(chunk), self._dialect.mark) + behind
             yield from self._connection.exec_driver_sql(sql, tuple(part for key in chunk for part in key))
 
     def journalled(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], JournalRow]:
@@ -228,7 +231,11 @@ class SqlTransaction:
         Raises:
             ConflictError: a row says its version, and another one than that before it is there.
         """
+        rows = sorted(rows, key=lambda row: row[:2])  # in this order by everyone, so that nobody waits crosswise
         known = [_stored(row, row.version) for row in rows if row.version]
+        there = [row[:2] for row in rows if row.version > 1]
+        if self._dialect.shared and len(list(self._by_pairs("document", ("kind",), there, _LOCKED))) < len(there):
+            raise ConflictError("a document was removed by another process meanwhile")
         if self._rows(_PUT_NEXT, known) != len(known):
             raise ConflictError("a document was written by another process meanwhile")
         self._rows(_PUT_ANYHOW, [_stored(row, 1) for row in rows if not row.version])

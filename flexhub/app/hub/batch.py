@@ -41,8 +41,8 @@ RECENT: Final = 1024
 
 _QUESTIONS: Final = uuid.UUID("0c3f1a52-5d0e-5c8f-9c5e-9f3f0b0f8f61")
 
-Recent = dict[tuple[str, str, int], object]
-"""Decoded documents by (kind, id, version); a version's content never changes."""
+Recent = dict[tuple[str, str], tuple[bytes, object]]
+"""Decoded documents by (kind, id), each with the body that it was read from: only that says what it is."""
 
 
 class Outcome(NamedTuple):
@@ -94,13 +94,12 @@ class BatchView:
         return value
 
     def _decoded(self, kind: type[T], row: DocumentRow) -> object:
-        place = (row.kind, row.id, row.version)
-        value = self._recent.get(place)
-        if value is None:
+        body, value = self._recent.get((row.kind, row.id), (None, None))
+        if body != row.body:
             value = documents.upcast(kind, row.schema_version, row.body)
             if len(self._recent) >= RECENT:
                 self._recent.clear()
-            self._recent[place] = value
+            self._recent[row.kind, row.id] = row.body, value
         return value
 
     def unwritten(self, written: AbstractSet[tuple[str, str]]) -> dict[tuple[str, str], int]:
@@ -171,10 +170,11 @@ class Batch:
         transaction.put_documents(
             [row._replace(version=self._view.next_version(row.kind, row.id)) for row in self._documents.values()]
         )
-        transaction.unchanged(self._view.unwritten(self._documents.keys()))
         transaction.add_asks(self._asks)
         transaction.remove_asks(self._answered)
         transaction.set_timers(self._timers)
+        if self._journal:
+            transaction.unchanged(self._view.unwritten(self._documents.keys()))
         transaction.add_journal([self._journal_row(*entry) for entry in self._journal.values()])
         transaction.add_notices(self._notices)
         if parties or self._timers:

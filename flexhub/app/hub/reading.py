@@ -203,6 +203,6 @@ def _position(cursor: str) -> Position:
         at = datetime.fromisoformat(starts) if starts else None
     except ValueError:
         at, separator = None, ""
-    if not separator or (at is not None and at.tzinfo is None):
+    if not separator or "\0" in id_ or (at is not None and at.tzinfo is None):
         raise InvalidError("not a cursor of a page before", path="after", value=cursor)
     return Position(at, id_)

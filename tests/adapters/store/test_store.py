@@ -218,6 +218,20 @@ def test_pages_are_the_whole_list_cut_up(
     assert ids(seen) == ids(expected)
 
 
+def test_ids_are_in_order_of_code_points_in_lists_and_across_pages(store: Store) -> None:
+    names = ["-", "10", "9", "B", "Z", "_", "a", "ab", "á", "b", "ä", "中", "🔌"]
+    assert sorted(names) == names
+    with store.begin() as transaction:
+        transaction.put_documents(
+            [document(id_, 1, state=("open", "full")[n % 2]) for n, id_ in enumerate(reversed(names))]
+        )
+    for states in (None, ("open", "full")):
+        assert ids(store.documents(Query("Box", states=states))) == names
+        for n, id_ in enumerate(names):
+            after = Position(NOON + HOUR, id_)
+            assert ids(store.documents(Query("Box", states=states, after=after))) == names[n + 1 :]
+
+
 def test_notices_rise_and_are_read_by_party(store: Store) -> None:
     for start in (0, 3):
         with store.begin() as transaction:

@@ -275,6 +275,7 @@ def test_unknown_paths_and_methods_are_problems_too(hub: Live) -> None:
         ("/flexoffer?limit=1&limit=2", "query"),
         ("/flexoffer?page=2", "query"),
         ("/flexoffer?cursor=nonsense", "query/cursor"),
+        ("/flexoffer?cursor=_%00", "query/cursor"),
         ("/flexoffer/yesterday/2026-03-03T00:00:00Z", "path/from"),
         ("/flexoffer/0001-01-01T00:00:00+14:00/2026-03-03T00:00:00Z", "path/from"),
         ("/kpi?to=9999-12-31T23:59:59-14:00", "query/to"),

@@ -165,6 +165,9 @@ def test_a_document_that_another_has_written_meanwhile_is_not_overwritten(url: s
     found = one.document("Box", "b")
     assert found is not None
     assert (found.body, found.version) == (b"next", 2)
+    with pytest.raises(ConflictError), other.begin() as transaction:
+        transaction.put_documents([row._replace(id="gone", version=2)])
+    assert one.document("Box", "gone") is None
     one.close()
     other.close()
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sqlalchemy
 from alembic import op
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, PrimaryKeyConstraint, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, PrimaryKeyConstraint, UniqueConstraint
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
 
+Text = sqlalchemy.Text().with_variant(sqlalchemy.Text(collation="C"), "postgresql")
 Seq = BigInteger().with_variant(Integer, "sqlite")
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlalchemy
 from alembic import op
-from sqlalchemy import BigInteger, Column, Text
+from sqlalchemy import BigInteger, Column
 
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
+
+Text = sqlalchemy.Text().with_variant(sqlalchemy.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
