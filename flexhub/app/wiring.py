@@ -313,7 +313,7 @@ def serve(
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(until_told())
-    log.info("stopped")
+    log.debug("stopped")
     if any(thread.name.startswith("hub-engine") for thread in threading.enumerate()):
         # An engine that computes on would keep the process; its question is in the store, and put again at the start.
         logging.shutdown()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from flexhub.adapters.store import backup as copying
 from flexhub.adapters.store import without_password
 from flexhub.adapters.store.migrate import current, upgrade
 from flexhub.app import terminal
@@ -17,7 +19,7 @@ HUB_TOML = Path("hub.toml")
 
 @app.callback()
 def db() -> None:
-    """Look after the store's tables."""
+    """Look after the store: its tables, copies of it, and the way back."""
 
 
 def _tell(url: str, *, as_json: bool) -> bool:
@@ -35,6 +37,38 @@ def upgrade_(*, config: terminal.ConfigFile = HUB_TOML, as_json: terminal.AsJson
     """Bring the tables to the newest shape; makes them where there are none. A hub does so by itself when it starts."""
     url = terminal.configuration(config).store.url
     upgrade(url)
+    _tell(url, as_json=as_json)
+
+
+@app.command(epilog=terminal.example("flexhub db backup hub-$(date +%F).db"))
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy; there must be no such file yet.")],
+    *,
+    config: terminal.ConfigFile = HUB_TOML,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Copy the store while the hub runs: one consistent state, checked page by page.
+
+    Of PostgreSQL, pg_dump makes the copy.
+    """
+    copying.backup(terminal.configuration(config).store.url, file)
+    if as_json:
+        terminal.json_line({"file": str(file), "bytes": file.stat().st_size})
+    else:
+        typer.echo(f"{file}: {file.stat().st_size:,} bytes")
+
+
+@app.command(epilog=terminal.example("flexhub db restore hub-2026-03-01.db"))
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A copy that `flexhub db backup` made.")],
+    *,
+    replace: Annotated[bool, typer.Option(help="Put it in the place of a store that is there.")] = False,
+    config: terminal.ConfigFile = HUB_TOML,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Make a copy the store; a file that it replaces stays beside it, *.replaced. A store in use is not touched."""
+    url = terminal.configuration(config).store.url
+    copying.restore(url, file, replace=replace)
     _tell(url, as_json=as_json)
 
 
