@@ -33,7 +33,8 @@ streams within {stream.HEARTBEAT_S:g} more. Where the hub is configured for it, 
 (JWT) does as well; such a token is for the scopes that it says, and a call of another scope gets 403
 ([access](../tutorials/access.md)). Without a token, or with an unknown one, the answer is 401; a role that may not do
 it gets 403; who calls too often gets 429 and `Retry-After`. A prosumer sees what is its own, an aggregator its
-portfolio, an admin everything; what one may not see is answered like what isn't there, with 404.
+portfolio, an admin everything; what one may not see is answered like what isn't there, with 404. What a contract
+doesn't grant is seen under pseudonyms or in sums only ([who sees what](access.md)).
 
 ## Said twice is said once
 

@@ -15,7 +15,7 @@ import msgspec
 import typer
 from typer.testing import CliRunner
 
-from docs import exchange
+from docs import access, exchange
 from docs.lifecycle_diagram import draw
 from docs.words import first_paragraph, kind_of, one_line, sentence
 from flexhub.app import cli, config
@@ -283,6 +283,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "lifecycle.md": lifecycle_page,
     "forms.md": forms_page,
     "exchange.md": exchange.page,
+    "access.md": access.page,
     "errors.md": errors_page,
     "interpretations.md": interpretations_page,
     "slots.md": slots_page,

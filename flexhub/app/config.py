@@ -22,6 +22,7 @@ from flexhub.core.base import Id, Instant
 from flexhub.core.errors import ConfigError, InvalidError
 from flexhub.core.registry import Ean, Role
 from flexhub.core.timegrid import TimeGrid
+from flexhub.core.trading import Scope
 from flexhub.core.units import parse_duration, parse_quantity
 
 PREFIX: Final = "FLEXHUB__"
@@ -128,6 +129,12 @@ class ReadySection(Section, frozen=True, kw_only=True):
     free_disk_mib: Annotated[int, msgspec.Meta(ge=0)] = 64
 
 
+class PrivacySection(Section, frozen=True, kw_only=True):
+    """``[privacy]``: over how many prosumers at least a sum is told to those to whom they granted nothing."""
+
+    smallest_group: Annotated[int, msgspec.Meta(ge=2)] = 5
+
+
 class LogSection(Section, frozen=True, kw_only=True):
     """``[log]``: how lines on stderr are written, ``console`` or ``json``, and which: this `level` and graver ones."""
 
@@ -211,7 +218,7 @@ class ResourceSection(Section, frozen=True, kw_only=True):
 
 
 class ContractSection(Section, frozen=True, kw_only=True):
-    """``[party.contract]``: what this hub's aggregator pays the party for."""
+    """``[party.contract]``: what this hub's aggregator pays the party for, and which uses of its data it grants."""
 
     id: Id
     valid_from: Instant = datetime(2000, 1, 1, tzinfo=UTC)
@@ -223,6 +230,7 @@ class ContractSection(Section, frozen=True, kw_only=True):
     per_start_shift: Money = Money(0)
     per_deviation: EnergyPrice = EnergyPrice(0)
     imbalance_limit: Energy = Energy(0)
+    scopes: tuple[Scope, ...] = (Scope.PLANNING, Scope.SETTLEMENT)
 
 
 Fingerprint = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -249,6 +257,7 @@ class Config(Section, frozen=True, kw_only=True):
     store: StoreSection = StoreSection()
     plan: PlanSection = PlanSection()
     settle: SettleSection = SettleSection()
+    privacy: PrivacySection = PrivacySection()
     ready: ReadySection = ReadySection()
     log: LogSection = LogSection()
     tls: TlsSection | None = None

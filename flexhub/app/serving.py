@@ -98,7 +98,9 @@ def issuer_of(oauth: OauthSection | None) -> Issuer | None:
 
 def service_of(config: Config, hub: Front, clock: Callable[[], datetime], version: str, http: Http) -> Service:
     """What the routes work with."""
-    return Service(hub, gate_of(config, hub, clock), clock, config.hub.name, version, http)
+    return Service(
+        hub, gate_of(config, hub, clock), clock, config.hub.name, version, http, config.privacy.smallest_group
+    )
 
 
 @asynccontextmanager

@@ -256,6 +256,7 @@ def contract_of(section: PartySection, aggregator: str) -> Contract | None:
         per_start_shift_eur=float(terms.per_start_shift),
         per_deviation_eur_per_kwh=float(terms.per_deviation),
         imbalance_limit_kwh=float(terms.imbalance_limit),
+        scopes=terms.scopes,
     )
 
 

@@ -11,11 +11,13 @@ from aiohttp import web
 
 from flexhub.app.access.gate import Gate
 from flexhub.app.api import messages as m
-from flexhub.app.exchange import figures
+from flexhub.app.api import sights
+from flexhub.app.exchange import figures, sums
 from flexhub.app.exchange.market import Registration, read_batch
 from flexhub.app.exchange.offers import Decline, read_offer
 from flexhub.app.exchange.papers import UNSETTLED
 from flexhub.app.exchange.portfolio import every
+from flexhub.app.exchange.sight import Reach, Viewer
 from flexhub.app.hub.contract import Message, Page
 from flexhub.app.hub.readiness import Ready, Status
 from flexhub.app.hub.reading import Front
@@ -30,6 +32,9 @@ from flexhub.core.trading import Bill, Contract, FlexRequest
 
 T = TypeVar("T")
 
+Period = tuple[datetime, datetime]
+"""From, and until before."""
+
 RESERVED: Final = frozenset(("stream", "measurement"))
 """Words that stand where an offer's id does in paths of the routes: an offer of that id could not be reached."""
 
@@ -38,7 +43,10 @@ LONGEST: Final = timedelta(days=366)
 
 
 class Service(NamedTuple):
-    """What the routes work with. `name` is the hub's own, `version` flexhub's; `http` counts what was served."""
+    """What the routes work with. `name` is the hub's own, `version` flexhub's; `http` counts what was served.
+
+    `smallest_group` is as in `sums`.
+    """
 
     hub: Front
     gate: Gate
@@ -46,6 +54,7 @@ class Service(NamedTuple):
     name: str
     version: str
     http: Http
+    smallest_group: int
 
 
 class Call(NamedTuple):
@@ -164,19 +173,12 @@ async def ask_settle(service: Service, call: Call) -> Reply:
 # -- answers from what is stored --------------------------------------------------------------------------------------
 
 
-def _sees(caller: Bearer, offer: FlexOffer) -> bool:
-    """A prosumer sees its own offers, an aggregator its portfolio."""
-    if caller.role is Role.AGGREGATOR:
-        return offer.recipient == caller.party
-    return caller.role is Role.ADMIN or offer.issuer == caller.party
+def viewer_of(call: Call) -> Viewer:
+    """Who looks."""
+    return Viewer(call.caller.party, call.caller.role)
 
 
-def _owner(caller: Bearer) -> str | None:
-    """Whose documents are looked through: a prosumer's own; of those of all parties the visible ones are kept."""
-    return None if caller.role in (Role.AGGREGATOR, Role.ADMIN) else caller.party
-
-
-def _checked(since: datetime, until: datetime, where: str = "path") -> tuple[datetime, datetime]:
+def _checked(since: datetime, until: datetime, where: str = "path") -> Period:
     if until <= since:
         raise InvalidError("to is not after from", path=f"{where}/to", value=until.isoformat())
     if until - since > LONGEST:
@@ -184,7 +186,7 @@ def _checked(since: datetime, until: datetime, where: str = "path") -> tuple[dat
     return since, until
 
 
-def _today(service: Service, args: m.OptionalPeriod) -> tuple[datetime, datetime]:
+def _today(service: Service, args: m.OptionalPeriod) -> Period:
     day = timedelta(days=1)
     since = args.from_
     if since is None:
@@ -194,10 +196,10 @@ def _today(service: Service, args: m.OptionalPeriod) -> tuple[datetime, datetime
     return _checked(since, args.to or since + day, "query")
 
 
-async def _offers_of(service: Service, caller: Bearer, period: tuple[datetime, datetime]) -> list[FlexOffer]:
-    """All offers that the caller may see and that are about some of the period."""
-    found = await every(service.hub, FlexOffer, owner=_owner(caller), overlapping=period)
-    return [offer for offer in found if _sees(caller, offer)]
+async def _offers_of(service: Service, viewer: Viewer, period: Period) -> list[FlexOffer]:
+    """All offers that the viewer reaches and that are about some of the period."""
+    found = await every(service.hub, FlexOffer, owner=viewer.owner, overlapping=period)
+    return [offer for offer in found if viewer.reaches(offer)]
 
 
 def _linked(call: Call, listed: m.Offers | m.Requests | m.Contracts | m.Bills) -> Reply:
@@ -209,48 +211,59 @@ def _linked(call: Call, listed: m.Offers | m.Requests | m.Contracts | m.Bills) -
     return Reply(encode(listed), headers=headers)
 
 
-async def _page(  # noqa: PLR0913 - each narrows the list in its own way
-    service: Service,
-    args: Any,  # noqa: ANN401 - any arguments with limit and cursor
-    kind: type[T],
-    *,
-    owner: str | None,
-    states: tuple[str, ...] | None = None,
-    overlapping: tuple[datetime, datetime] | None = None,
+async def _page(
+    service: Service, call: Call, kind: type[T], states: tuple[str, ...] | None = None, *, period: Period | None = None
 ) -> Page[T]:
+    """A page of what the caller looks through. Where that is more than it sees, cursors tell nothing of the rest."""
+    args, viewer = call.args, viewer_of(call)
+    owner = None if viewer.reach in (Reach.PORTFOLIO, Reach.ALL) else viewer.party
+    sealed, after = viewer.reach is Reach.PORTFOLIO, args.cursor
+    if sealed and after is not None:
+        after = (await sights.pseudonyms(service.hub)).open(viewer.party, after)
     try:
-        return await service.hub.documents(
-            kind, owner=owner, states=states, overlapping=overlapping, after=args.cursor, limit=args.limit
+        page = await service.hub.documents(
+            kind, owner=owner, states=states, overlapping=period, after=after, limit=args.limit
         )
     except InvalidError as error:
-        raise InvalidError(error.message, path="query/cursor", value=error.value) from error
+        raise InvalidError(error.message, path="query/cursor", value=args.cursor) from error
+    if sealed and page.next is not None:
+        return page._replace(next=(await sights.pseudonyms(service.hub)).seal(viewer.party, page.next))
+    return page
+
+
+async def _offers(service: Service, call: Call, page: Page[FlexOffer]) -> Reply:
+    viewer = viewer_of(call)
+    reached = [offer for offer in page.items if viewer.reaches(offer)]
+    seen = await sights.sight(service.hub, viewer, [offer.contract for offer in reached])
+    return _linked(call, m.Offers(items=tuple(map(seen.offer, reached)), next=page.next))
 
 
 async def get_offers(service: Service, call: Call) -> Reply:
     """Offers that are not settled yet."""
-    page = await _page(service, call.args, FlexOffer, owner=_owner(call.caller), states=UNSETTLED)
-    return _linked(call, m.Offers(items=tuple(o for o in page.items if _sees(call.caller, o)), next=page.next))
+    return await _offers(service, call, await _page(service, call, FlexOffer, UNSETTLED))
 
 
 async def get_history(service: Service, call: Call) -> Reply:
     """Offers about a period, in any state."""
     period = _checked(call.args.from_, call.args.to)
-    page = await _page(service, call.args, FlexOffer, owner=_owner(call.caller), overlapping=period)
-    return _linked(call, m.Offers(items=tuple(o for o in page.items if _sees(call.caller, o)), next=page.next))
+    return await _offers(service, call, await _page(service, call, FlexOffer, period=period))
 
 
 async def get_offer(service: Service, call: Call) -> Reply:
-    """One offer."""
+    """One offer. Who knows it by a pseudonym only may not ask by its name, which would tell whose it is."""
+    viewer = viewer_of(call)
     offer = await service.hub.get(FlexOffer, call.args.id)
-    if offer is None or not _sees(call.caller, offer):
-        raise NotFoundError("no such flex-offer", path="FlexOffer/id", value=call.args.id)
-    return Reply(encode(offer))
+    if offer is not None and viewer.reaches(offer):
+        seen = (await sights.sight(service.hub, viewer, [offer.contract])).offer(offer)
+        if seen.id == offer.id:
+            return Reply(encode(seen))
+    raise NotFoundError("no such flex-offer", path="FlexOffer/id", value=call.args.id)
 
 
 async def get_requests(service: Service, call: Call) -> Reply:
     """Flex-requests: those that the caller made or got."""
     caller = call.caller
-    page = await _page(service, call.args, FlexRequest, owner=_owner(caller))
+    page = await _page(service, call, FlexRequest)
     seen = (r for r in page.items if caller.role is Role.ADMIN or caller.party in (r.issuer, r.recipient))
     return _linked(call, m.Requests(items=tuple(seen), next=page.next))
 
@@ -258,45 +271,53 @@ async def get_requests(service: Service, call: Call) -> Reply:
 async def get_contracts(service: Service, call: Call) -> Reply:
     """Contracts of the caller."""
     caller = call.caller
-    page = await _page(service, call.args, Contract, owner=_owner(caller))
+    page = await _page(service, call, Contract)
     seen = (c for c in page.items if caller.role is Role.ADMIN or caller.party in (c.prosumer, c.aggregator))
     return _linked(call, m.Contracts(items=tuple(seen), next=page.next))
 
 
-async def _bills_of(service: Service, caller: Bearer, period: tuple[datetime, datetime] | None) -> list[Bill]:
-    bills = await every(service.hub, Bill, owner=_owner(caller), overlapping=period)
-    if caller.role is not Role.AGGREGATOR:
+async def _bills_of(service: Service, viewer: Viewer, period: Period | None) -> list[Bill]:
+    bills = await every(service.hub, Bill, owner=viewer.owner, overlapping=period)
+    if viewer.reach is not Reach.PORTFOLIO:
         return bills
-    own = {c.id for c in await every(service.hub, Contract) if c.aggregator == caller.party}
+    own = {c.id for c in await every(service.hub, Contract) if c.aggregator == viewer.party}
     return [bill for bill in bills if bill.contract in own]
 
 
 async def get_bills(service: Service, call: Call) -> Reply:
     """Bills of a period, factual and predicted."""
-    args, period = call.args, None
+    args, period, viewer = call.args, None, viewer_of(call)
     if args.from_ is not None or args.to is not None:
         period = _today(service, args)
-    bills = await _bills_of(service, call.caller, period)
+    bills = await _bills_of(service, viewer, period)
     factual, predicted = figures.totals(bills)
-    return Reply(encode(m.Bills(items=tuple(bills), factual_eur=factual, predicted_eur=predicted)))
+    seen = await sights.sight(service.hub, viewer, [bill.contract for bill in bills])
+    items = tuple(map(seen.bill, bills))
+    return Reply(encode(m.Bills(items=items, factual_eur=factual, predicted_eur=predicted)))
 
 
 async def get_series(service: Service, call: Call) -> Reply:
     """A sum of series over a period."""
     args: m.Series = call.args
-    caller, period = call.caller, _checked(args.from_, args.to)
-    offers = await _offers_of(service, caller, period)
-    parts: list[figures.Part]
+    viewer, period = viewer_of(call), _checked(args.from_, args.to)
+    offers = await _offers_of(service, viewer, period)
+    readings: list[Measurement] = []
     if args.kind is SeriesKind.MEASUREMENT:
-        readings = await every(service.hub, Measurement, owner=_owner(caller), overlapping=period)
-        if caller.role is Role.AGGREGATOR:
-            # A contract lets an aggregator see what is measured under its portfolio's offers, and nothing else.
-            own = {offer.id for offer in offers}
-            readings = [r for r in readings if r.offer in own]
+        readings = await every(service.hub, Measurement, owner=viewer.owner, overlapping=period)
+    seen = await sights.sight(service.hub, viewer, [offer.contract for offer in offers])
+    parts: list[figures.Part]
+    if viewer.reach is Reach.SUMS:
+        shares = sums.shares(
+            seen, offers, readings, await sights.places(service.hub), kind=args.kind, subject=args.subject
+        )
+        parts = await asyncio.to_thread(sums.sums, shares, *period, service.smallest_group)
+    elif viewer.reach is Reach.PORTFOLIO:
+        parts = sums.portfolio(seen, offers, readings, args.kind, args.subject)
+    elif args.kind is SeriesKind.MEASUREMENT:
         parts = figures.measured(readings, args.subject)
     else:
         parts = figures.planned(offers, args.kind, args.subject)
-    series = await asyncio.to_thread(figures.total, args.subject or caller.party, args.kind, parts, *period)
+    series = await asyncio.to_thread(figures.total, args.subject or viewer.party, args.kind, parts, *period)
     return Reply(encode(m.SeriesList(items=(series,))))
 
 
@@ -305,8 +326,9 @@ async def get_kpi(service: Service, call: Call) -> Reply:
     since, until = _today(service, call.args)
     if until - since > timedelta(days=31):
         raise InvalidError("longer than 31 days", path="query/to", value=until.isoformat())
-    offers = await _offers_of(service, call.caller, (since, until))
-    bills = await _bills_of(service, call.caller, (since, until))
+    viewer = viewer_of(call)
+    offers = await _offers_of(service, viewer, (since, until))
+    bills = await _bills_of(service, viewer, (since, until))
     factual, predicted = figures.totals(bills)
     peak, flexibility = await asyncio.to_thread(figures.flexibility, offers, since, until)
     kpi = m.Kpi(

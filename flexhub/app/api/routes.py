@@ -13,6 +13,7 @@ from flexhub.app.api import messages as m
 from flexhub.app.api.calls import Call, Reply, Service
 from flexhub.app.exchange.market import Receipt, Registration
 from flexhub.app.exchange.offers import Decline
+from flexhub.app.exchange.sight import REACH, Data, Reach
 from flexhub.app.hub.readiness import Ready
 from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.registry import Role
@@ -31,7 +32,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     `args` are its path and query parameters, `body` what it takes, `returns` what it answers by status (None: `media`),
     `problems` the statuses of its problem documents. No `roles`: open to anyone. `scope` is what an OAuth token must be
-    for. `draft`: id and issuer may be absent.
+    for. `shows` is what it tells of prosumers. `draft`: id and issuer may be absent.
     """
 
     method: str
@@ -44,11 +45,23 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     body: Any = None
     roles: tuple[Role, ...] = ()
     scope: str = ""
+    shows: tuple[Data, ...] = ()
     problems: tuple[int, ...] = READING
     draft: bool = False
     goflex: bool = False
     clause: str = "GOFLEX D2.1 Table 6"
     media: str = "text/event-stream"
+
+    def reach(self, role: Role) -> Reach | None:
+        """How far a role sees and acts here; None: it may not call."""
+        if role not in self.roles:
+            return None
+        far = REACH[role]
+        # Sums are of plans and readings alike: nothing but series is told that way.
+        summed = set(self.shows) == {Data.OFFERS, Data.READINGS}
+        if far is Reach.ALL or (self.shows and (far is not Reach.SUMS or summed)):
+            return far
+        return Reach.OWN
 
 
 def _get(path: str, call: Any, name: str, returns: Any, text: str, **more: Any) -> Route:  # noqa: ANN401 - as in Route
@@ -104,6 +117,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "Bills of a period, or all; factual and predicted amounts.",
         args=m.OptionalPeriod,
         scope="bill:read",
+        shows=(Data.BILLS,),
     ),
     Route(
         method="POST",
@@ -130,6 +144,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         args=m.Paging,
         goflex=True,
         scope="flexoffer:read",
+        shows=(Data.OFFERS,),
     ),
     _get(
         STREAM,
@@ -141,6 +156,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         args=m.Resume,
         roles=tuple(Role),
         scope="stream",
+        shows=(Data.OFFERS,),
     ),
     _get(
         "/flexoffer/{from}/{to}",
@@ -151,6 +167,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         args=m.History,
         goflex=True,
         scope="flexoffer:read",
+        shows=(Data.OFFERS,),
     ),
     _get(
         "/flexoffer/{id}",
@@ -162,6 +179,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         problems=(*READING, 404),
         goflex=True,
         scope="flexoffer:read",
+        shows=(Data.OFFERS,),
     ),
     Route(
         method="PUT",
@@ -237,9 +255,13 @@ ROUTES: Final[tuple[Route, ...]] = (
         "getTimeSeries",
         m.SeriesList,
         "Energy per quarter-hour of a period: what was measured, the default schedules, or the assigned ones; the sum "
-        "over the caller's own, or over an aggregator's portfolio.",
+        "over the caller's own, or over an aggregator's portfolio. Grid operators, utilities and market operators get "
+        "the sum over all offers, or over those at a congestion point (`subject`); who granted them nothing counts "
+        "only in sums over enough others.",
         args=m.Series,
+        roles=tuple(Role),
         scope="timeseries:read",
+        shows=(Data.OFFERS, Data.READINGS),
     ),
     _get(
         "/kpi",
@@ -249,6 +271,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "Key figures of a period, today unless told.",
         args=m.OptionalPeriod,
         scope="timeseries:read",
+        shows=(Data.OFFERS, Data.BILLS),
     ),
     Route(
         method="POST",

@@ -14,7 +14,8 @@ from typing import Final
 from aiohttp import web
 
 from flexhub.adapters.store.interface import NoticeRow
-from flexhub.app.api.calls import Call, Service
+from flexhub.app.api import sights
+from flexhub.app.api.calls import Call, Service, viewer_of
 from flexhub.core.errors import InvalidError
 from flexhub.core.registry import Role
 
@@ -62,7 +63,7 @@ async def stream(service: Service, call: Call) -> web.StreamResponse:
     await response.write(b"retry: %d\n\n" % RETRY_MS)
     # A client that has gone, or reads too slowly, ends its stream; it resumes where it was.
     with suppress(ConnectionError, TimeoutError):
-        await _pump(response, notices, lambda: _admitted(service, call))
+        await _pump(response, notices, lambda: _admitted(service, call), lambda row: _seen(service, call, row))
     return response
 
 
@@ -71,8 +72,16 @@ async def _admitted(service: Service, call: Call) -> bool:
     return await service.gate.still(call.request, call.caller)
 
 
+async def _seen(service: Service, call: Call, row: NoticeRow) -> bytes:
+    """The notice as the caller may see it."""
+    return event(await sights.notice(service.hub, viewer_of(call), row))
+
+
 async def _pump(
-    response: web.StreamResponse, notices: AsyncIterator[NoticeRow], admitted: Callable[[], Awaitable[bool]]
+    response: web.StreamResponse,
+    notices: AsyncIterator[NoticeRow],
+    admitted: Callable[[], Awaitable[bool]],
+    seen: Callable[[NoticeRow], Awaitable[bytes]],
 ) -> None:
     upcoming = asyncio.ensure_future(anext(notices, None))
     try:
@@ -86,7 +95,7 @@ async def _pump(
                 if row is None:
                     await response.write(b": the hub is stopping; come back\nretry: %d\n\n" % RETRY_MS)
                     return
-                data = event(row)
+                data = await seen(row)
                 upcoming = asyncio.ensure_future(anext(notices, None))
             async with asyncio.timeout(WRITE_S):
                 await response.write(data)

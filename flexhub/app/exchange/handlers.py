@@ -7,6 +7,7 @@ from typing import Final
 
 from flexhub.app.exchange.market import PostMeasurements, PostRequest, PutContract, Register
 from flexhub.app.exchange.offers import ConfirmOffer, Deadline, DeclineOffer, DeleteOffer, PostOffer, PutOffer
+from flexhub.app.exchange.pseudonyms import PutSecret
 from flexhub.app.exchange.running import PlanResult, PutCadence, Run, SettleResult
 from flexhub.app.hub.contract import Handler
 from flexhub.engines.slots import ManagerEngine
@@ -28,6 +29,7 @@ def build(engine: ManagerEngine, *, aggregator: str, grace: timedelta = GRACE) -
         "contract.put": PutContract(aggregator),
         "registry.put": Register(),
         "cadence.put": PutCadence(),
+        "secret.put": PutSecret(),
         "timer.deadline": Deadline(),
         "timer.plan": Run("plan", repeats=True),
         "timer.settle": Run("settle", repeats=True),
