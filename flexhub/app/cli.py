@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, str]] = {
     "check":        "Validate a configuration.",
     "keys":         "Make, list and revoke the tokens of participants.",
     "certs":        "Make certificates for development.",
+    "audit":        "Show and verify the log of who did what.",
     "db":           "Look after the store: its tables, copies of it, and the way back.",
     "replay":       "Work a hub's journal again and compare what comes of it.",
     "convert":      "Write a message as another; every loss is told.",

@@ -17,6 +17,7 @@ from flexhub.core.watch import Watch, unseen
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from flexhub.adapters.store.interface import Store
     from flexhub.app.config import Config
 
 T = TypeVar("T")
@@ -53,6 +54,18 @@ def configuration(file: Path) -> Config:
         return load(file)
     except OSError as error:
         raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILE") from error
+
+
+@contextmanager
+def store(config: Path) -> Iterator[Store]:
+    """The store of the hub that this file configures."""
+    from flexhub.adapters.store import open_store  # noqa: PLC0415 - only commands that work on a store need it
+
+    opened = open_store(configuration(config).store.url)
+    try:
+        yield opened
+    finally:
+        opened.close()
 
 
 def example(*lines: str) -> str:

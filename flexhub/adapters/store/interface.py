@@ -85,6 +85,15 @@ class TokenRow(NamedTuple):
     created: datetime
 
 
+class AuditRow(NamedTuple):
+    """A block of the audit log and its hash. `seq` is 0 until stored, then rises in commit order."""
+
+    at: datetime
+    body: bytes
+    hash: str
+    seq: int = 0
+
+
 class Position(NamedTuple):
     """A place in the order of documents: after the one with this start (None: unbounded) and id."""
 
@@ -158,6 +167,12 @@ class Transaction(Protocol):
     def set_timers(self, timers: Mapping[tuple[str, str], datetime | None]) -> None:
         """Set, move or (None) clear timers by (subject, event)."""
 
+    def last_audit(self) -> str | None:
+        """The hash of the newest block of the audit log; no other comes between it and this transaction's."""
+
+    def add_audit(self, row: AuditRow) -> None:
+        """Append a block; it can never be changed or removed."""
+
     def announce(self, parties: Iterable[str]) -> None:
         """Once it is committed, tell other processes that there are notices for these parties (and timers maybe)."""
 
@@ -208,6 +223,9 @@ class Store(Protocol):
 
     def size(self) -> int:
         """Bytes that the database takes."""
+
+    def audit(self, after: int, limit: int) -> list[AuditRow]:
+        """Blocks of the audit log behind `after`, in order."""
 
     def asks(self) -> list[AskRow]:
         """Questions without an answer, oldest first."""

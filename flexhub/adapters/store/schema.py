@@ -132,3 +132,14 @@ token: Final = Table(
     Column("role", Text, nullable=False),
     Column("created", Micros, nullable=False),
 )
+
+audit: Final = Table(
+    "audit",
+    metadata,
+    Column("seq", Seq, primary_key=True, autoincrement=True),
+    Column("at", Micros, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("hash", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Triggers refuse to change or remove a row."""

@@ -35,6 +35,7 @@ from flexhub.adapters.store import schema
 from flexhub.adapters.store.dialects import AT_ONCE, CHANNEL, MAX_PAYLOAD, SCHEMES, Dialect
 from flexhub.adapters.store.interface import (
     AskRow,
+    AuditRow,
     ConflictError,
     DocumentRow,
     JournalRow,
@@ -260,6 +261,18 @@ class SqlTransaction:
             self._number()
         self._rows(_ADD_NOTICE, [(*row[:4], micros(row.created)) for row in rows])
 
+    def last_audit(self) -> str | None:
+        """The hash of the newest block of the audit log; no other comes between it and this transaction's."""
+        self._number()
+        column = schema.audit.c
+        newest = select(column.hash).order_by(column.seq.desc()).limit(1)
+        found: str | None = self._connection.execute(newest).scalar_one_or_none()
+        return found
+
+    def add_audit(self, row: AuditRow) -> None:
+        """Append a block; it can never be changed or removed."""
+        self._many(insert(schema.audit), [{"at": row.at, "body": row.body, "hash": row.hash}])
+
     def announce(self, parties: Iterable[str]) -> None:
         """Once it is committed, other processes hear of these parties, or of everyone where they are too many."""
         if not self._dialect.shared:
@@ -403,6 +416,13 @@ class SqlStore:
         with self._reader.connect() as connection:
             taken: int = connection.exec_driver_sql(self._dialect.size).scalar_one()
         return taken
+
+    def audit(self, after: int, limit: int) -> list[AuditRow]:
+        """Blocks of the audit log behind `after`, in order."""
+        column = schema.audit.c
+        found = select(*(column[name] for name in AuditRow._fields)).where(column.seq > after).order_by(column.seq)
+        with self._reader.connect() as connection:
+            return [AuditRow._make(row) for row in connection.execute(found.limit(limit))]
 
     def asks(self) -> list[AskRow]:
         """Questions without an answer, oldest first."""

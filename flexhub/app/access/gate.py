@@ -34,6 +34,13 @@ class Holder(NamedTuple):
     roles: tuple[Role, ...]
 
 
+class Visitor(NamedTuple):
+    """Who calls, and the scopes that its token is for; None: all of its role's."""
+
+    bearer: Bearer
+    scopes: frozenset[str] | None
+
+
 class Limits(NamedTuple):
     """Requests of a party, and failed attempts from an address: so many a second, and so many at once."""
 
@@ -81,18 +88,43 @@ class Gate:
         self._certificates = certificates
         self._limits = limits
 
-    async def admit(self, request: web.Request, roles: tuple[Role, ...], scope: str) -> Bearer:
-        """Who calls, if it is one of these roles, and its token is for this scope.
+    async def who(self, request: web.Request, roles: tuple[Role, ...]) -> Visitor:
+        """Who calls; one who may appear in several roles does so in one of these.
 
         Raises:
             UnauthorizedError: nobody that is known.
+            HttpError: too many failed attempts (429).
+        """
+        header = request.headers.get("Authorization")
+        if header is None:
+            holder = self._certificates.get(_fingerprint(request)) if self._certificates else None
+            if holder is None:
+                raise UnauthorizedError("a bearer token is needed", path="header/Authorization", clause="RFC 6750")
+            fitting = [role for role in holder.roles if role in roles] or list(holder.roles)
+            return Visitor(Bearer(holder.party, fitting[0]), None)
+        scheme, _, token = header.partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token:
+            raise UnauthorizedError("a bearer token is needed", path="header/Authorization", clause="RFC 6750")
+        if self._verifier is not None and looks_like_one(token):
+            claims = await self._claims(request, token)
+            return Visitor(Bearer(claims.party, claims.role), claims.scopes)
+        found = await self.key(request, token)
+        if found is None:
+            raise UnauthorizedError("an unknown token", path="header/Authorization", clause="RFC 6750")
+        return Visitor(found, None)
+
+    def admit(self, visitor: Visitor, roles: tuple[Role, ...], scope: str) -> None:
+        """Let in who is one of these roles, with a token for this scope.
+
+        Raises:
             ForbiddenError: a role or a scope that may not do this.
             HttpError: too often (429).
         """
-        bearer, scopes = await self._who(request, roles)
+        bearer = visitor.bearer
         if bearer.role not in roles:
             raise ForbiddenError(f"not for the role {bearer.role}", path="header/Authorization", value=bearer.role)
-        if scopes is not None and scope not in scopes:
+        if visitor.scopes is not None and scope not in visitor.scopes:
             challenge = f'Bearer realm="flexhub", error="insufficient_scope", scope="{scope}"'
             raise HttpError(
                 HTTPStatus.FORBIDDEN,
@@ -103,12 +135,11 @@ class Gate:
         wait = self._limits.requests.take(bearer.party)
         if wait:
             raise too_often(wait)
-        return bearer
 
     async def still(self, request: web.Request, bearer: Bearer) -> bool:
         """Whether the caller of a request that goes on, such as a stream, would still be admitted."""
         try:
-            return (await self._who(request, (bearer.role,)))[0] == bearer
+            return (await self.who(request, (bearer.role,))).bearer == bearer
         except (UnauthorizedError, HttpError):
             return False
 
@@ -131,26 +162,6 @@ class Gate:
         wait = self._limits.failures.empty(request.remote or "")
         if wait:
             raise too_often(wait)
-
-    async def _who(self, request: web.Request, roles: tuple[Role, ...]) -> tuple[Bearer, frozenset[str] | None]:
-        header = request.headers.get("Authorization")
-        if header is None:
-            holder = self._certificates.get(_fingerprint(request)) if self._certificates else None
-            if holder is None:
-                raise UnauthorizedError("a bearer token is needed", path="header/Authorization", clause="RFC 6750")
-            fitting = [role for role in holder.roles if role in roles] or list(holder.roles)
-            return Bearer(holder.party, fitting[0]), None
-        scheme, _, token = header.partition(" ")
-        token = token.strip()
-        if scheme.lower() != "bearer" or not token:
-            raise UnauthorizedError("a bearer token is needed", path="header/Authorization", clause="RFC 6750")
-        if self._verifier is not None and looks_like_one(token):
-            claims = await self._claims(request, token)
-            return Bearer(claims.party, claims.role), claims.scopes
-        found = await self.key(request, token)
-        if found is None:
-            raise UnauthorizedError("an unknown token", path="header/Authorization", clause="RFC 6750")
-        return found, None
 
     async def _claims(self, request: web.Request, token: str) -> Claims:
         assert self._verifier is not None  # noqa: S101 - asked only where there is one

@@ -19,6 +19,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from flexhub.app.access.audit import Access
 from flexhub.app.api import goflex, oauth, problems
 from flexhub.app.api.calls import Call, Reply, Service
 from flexhub.app.api.docs import page
@@ -39,6 +40,9 @@ log = logging.getLogger(__name__)
 MAX_BODY: Final = 1 << 20
 BODY_S: Final = 10.0
 """How long a body may take to come."""
+
+MOST_NOTED: Final = 500
+"""Characters of a path that the audit log keeps."""
 
 JSON: Final = "application/json"
 JSON_HEADERS: Final = {"Content-Type": JSON}
@@ -153,8 +157,14 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
 
 def _serve(service: Service, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def serve(request: web.Request) -> web.StreamResponse:
+        caller = NOBODY
         try:
-            caller = await service.gate.admit(request, route.roles, route.scope) if route.roles else NOBODY
+            if route.roles:
+                visitor = await service.gate.who(request, route.roles)
+                caller = visitor.bearer
+                service.gate.admit(visitor, route.roles, route.scope)
+            if route.path == STREAM:  # it may go on for days
+                _note(service, route, request, caller, HTTPStatus.OK)
             args = arguments(route.args, request)
             id_ = message_id(request)
             body = await read_body(request, goflex.MEDIA_TYPE if route.goflex else JSON) if route.body else b""
@@ -167,19 +177,39 @@ def _serve(service: Service, route: Route) -> Callable[[web.Request], Awaitable[
                 headers = {"Content-Type": goflex.MEDIA_TYPE} | (reply.headers or {})
                 reply = Reply(goflex.write(reply.body), reply.status, headers)
         except FlexhubError as error:
-            return problems.response(error, request)
+            return _refused(service, route, request, caller, error)
         except (asyncio.CancelledError, web.HTTPException):
             raise
         except Exception as error:
             failure = InternalError(str(error))
             failure.__cause__ = error
-            return problems.response(failure, request)
+            return _refused(service, route, request, caller, failure)
         if isinstance(reply, web.StreamResponse):
             return reply
+        if route.method == "GET":
+            _note(service, route, request, caller, reply.status)
         headers = JSON_HEADERS if reply.headers is None else JSON_HEADERS | reply.headers
         return web.Response(status=reply.status, body=reply.body, headers=headers)
 
     return serve
+
+
+def _refused(
+    service: Service, route: Route, request: web.Request, caller: Bearer, error: FlexhubError
+) -> web.StreamResponse:
+    answer = problems.response(error, request)
+    _note(service, route, request, caller, answer.status)
+    return answer
+
+
+def _note(service: Service, route: Route, request: web.Request, caller: Bearer, status: int) -> None:
+    """Have a read or a refusal in the audit log; what was accepted is in the journal, whose digests are there."""
+    if not route.roles:
+        return
+    party, role = ("", "") if caller is NOBODY else (caller.party, str(caller.role))
+    path = request.raw_path[:MOST_NOTED].encode("ascii", "replace").decode()
+    access = Access(service.clock(), party, role, request.method, path, status, request.remote or "")
+    service.hub.note(access)
 
 
 def arguments(kind: type[msgspec.Struct], request: web.Request) -> msgspec.Struct:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +9,6 @@ from typing import Annotated
 import msgspec
 import typer
 
-from flexhub.adapters.store import open_store
-from flexhub.adapters.store.interface import Store
 from flexhub.app import terminal
 from flexhub.app.hub.tokens import add_token
 from flexhub.core.base import Id
@@ -30,15 +26,6 @@ def keys() -> None:
     """Make, list and revoke the bearer tokens of participants; each is bound to one party and one role."""
 
 
-@contextmanager
-def _store(config: Path) -> Iterator[Store]:
-    store = open_store(terminal.configuration(config).store.url)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
 @app.command(epilog=terminal.example("flexhub keys add anna --role prosumer"))
 def add(
     party: Party,
@@ -53,7 +40,7 @@ def add(
     except msgspec.ValidationError as error:
         wanted = "1 to 128 characters without spaces, controls, '/', '?' and '#'"
         raise typer.BadParameter(f"{party!r} is no id: {wanted}", param_hint="PARTY") from error
-    with _store(config) as store:
+    with terminal.store(config) as store:
         token = add_token(store, party, role, datetime.now(UTC))
     if as_json:
         terminal.json_line({"party": party, "role": role, "token": token})
@@ -64,7 +51,7 @@ def add(
 @app.command("list", epilog=terminal.example("flexhub keys list"))
 def list_(*, config: terminal.ConfigFile = HUB_TOML, as_json: terminal.AsJson = False) -> None:
     """List who holds tokens, without the tokens."""
-    with _store(config) as store:
+    with terminal.store(config) as store:
         rows = [(row.party, row.role, f"{row.created:%Y-%m-%dT%H:%M:%SZ}") for row in store.tokens()]
     if as_json:
         terminal.json_line([{"party": party, "role": role, "created": created} for party, role, created in rows])
@@ -75,7 +62,7 @@ def list_(*, config: terminal.ConfigFile = HUB_TOML, as_json: terminal.AsJson = 
 @app.command(epilog=terminal.example("flexhub keys revoke anna"))
 def revoke(party: Party, *, config: terminal.ConfigFile = HUB_TOML, as_json: terminal.AsJson = False) -> None:
     """Take all tokens of a party away. Exits with 1 if it has none."""
-    with _store(config) as store, store.begin() as transaction:
+    with terminal.store(config) as store, store.begin() as transaction:
         count = transaction.remove_tokens(party)
     if as_json:
         terminal.json_line({"party": party, "revoked": count})

@@ -14,8 +14,9 @@ from typing import Final
 from flexhub.adapters.store import open_store
 from flexhub.adapters.store.interface import Store
 from flexhub.app import logs
+from flexhub.app.access.audit import Access
 from flexhub.app.config import Config
-from flexhub.app.doors.frames import Answered, Asked, Changed, Frames, Refused, ToDoor, Told, Wanted
+from flexhub.app.doors.frames import Answered, Asked, Changed, Frames, Noted, Refused, ToDoor, Told, Wanted
 from flexhub.app.hub.contract import Answer, Message
 from flexhub.app.hub.reading import Front
 from flexhub.app.metrics import Http
@@ -63,6 +64,10 @@ class Door(Front):
             UnavailableError: the hub is gone.
         """
         return (await self._ask(lambda number: Wanted(number, what))).body
+
+    def note(self, access: Access) -> None:
+        """As `Hub.note`."""
+        self._frames.say(Noted(access))
 
     async def tell_served(self) -> None:
         """Tell the hub from time to time what was served."""

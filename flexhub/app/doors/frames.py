@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
 
+from flexhub.app.access.audit import Access
 from flexhub.app.hub.contract import Answer, Message
 from flexhub.app.metrics import Served
 from flexhub.core.errors import BY_CODE, FlexhubError, InternalError
@@ -105,7 +106,13 @@ class Changed(msgspec.Struct, frozen=True, array_like=True, tag="changed"):
     config: bytes
 
 
-ToHub = list[Asked | Wanted | Served]
+class Noted(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """A request that the door has answered, for the audit log."""
+
+    access: Access
+
+
+ToHub = list[Asked | Wanted | Served | Noted]
 ToDoor = list[Answered | Refused | Told | Changed]
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from flexhub.app import logs
 from flexhub.app.config import Config
-from flexhub.app.doors.frames import Answered, Asked, Changed, Frames, Refused, ToHub, Told, Wanted
+from flexhub.app.doors.frames import Answered, Asked, Changed, Frames, Noted, Refused, ToHub, Told, Wanted
 from flexhub.app.hub.contract import Answer
 from flexhub.app.hub.loop import Hub
 from flexhub.app.metrics import Served
@@ -65,13 +65,16 @@ class _Line:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self.frames: Frames[Asked | Wanted | Served] = Frames(ToHub, self._received, self._hung_up)
+        self.frames: Frames[Asked | Wanted | Served | Noted] = Frames(ToHub, self._received, self._hung_up)
         hub.tell(self._tell)
 
-    def _received(self, items: list[Asked | Wanted | Served]) -> None:
+    def _received(self, items: list[Asked | Wanted | Served | Noted]) -> None:
         for item in items:
             if isinstance(item, Served):
                 self._hub.work.served(self, item)
+                continue
+            if isinstance(item, Noted):
+                self._hub.note(item.access)
                 continue
             try:
                 answer: asyncio.Future[Answer]

@@ -18,6 +18,8 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 
 from flexhub.adapters.store.interface import AskRow, DocumentRow, JournalRow, NoticeRow, Transaction
+from flexhub.app.access import audit
+from flexhub.app.access.audit import Access
 from flexhub.app.hub.contract import ENGINE, TIMER, Answer, Decision, Due, Handler, Key, Message, Put, Question
 from flexhub.app.logs import about
 from flexhub.core import documents
@@ -128,10 +130,16 @@ class Office(NamedTuple):
 
 
 class Batch:
-    """The work on one batch. `now` is the same for all of its messages."""
+    """The work on one batch. `now` is the same for all of its messages.
 
-    def __init__(self, office: Office, now: datetime) -> None:
+    `accesses` are requests that were answered since the last batch, `dropped` how many more there were: they go into
+    the audit log.
+    """
+
+    def __init__(self, office: Office, now: datetime, accesses: Sequence[Access] = (), dropped: int = 0) -> None:
         self._office = office
+        self._accesses = accesses
+        self._dropped = dropped
         self._now = now
         self._journal: dict[tuple[str, str], tuple[Message, Answer]] = {}
         self._documents: dict[tuple[str, str], DocumentRow] = {}
@@ -175,8 +183,12 @@ class Batch:
         transaction.set_timers(self._timers)
         if self._journal:
             transaction.unchanged(self._view.unwritten(self._documents.keys()))
-        transaction.add_journal([self._journal_row(*entry) for entry in self._journal.values()])
+        journalled = [self._journal_row(*entry) for entry in self._journal.values()]
+        transaction.add_journal(journalled)
         transaction.add_notices(self._notices)
+        if journalled or self._accesses or self._dropped:
+            before = transaction.last_audit() or audit.BEGIN
+            transaction.add_audit(audit.block_row(self._now, before, self._accesses, self._dropped, journalled))
         if parties or self._timers:
             transaction.announce(parties)
         return Outcome(

@@ -24,6 +24,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from flexhub.adapters.store.interface import ConflictError, Store, TimerRow
+from flexhub.app.access import audit
+from flexhub.app.access.audit import Access
 from flexhub.app.hub.batch import Batch, Office, Outcome, question
 from flexhub.app.hub.clock import ForwardClock
 from flexhub.app.hub.contract import (
@@ -157,6 +159,8 @@ class Hub(Front):
         self.readiness.add("queue", self._crowded, vital=True)
         self.readiness.add("engines", self._stuck)
         self.readiness.add("clock", self._clock.behind)
+        self._noted: list[Access] = []
+        self._dropped = 0
         self._messages = self._batches = self._largest = 0
         self._writer = ThreadPoolExecutor(1, "hub-write")
         self._pulse = ThreadPoolExecutor(1, "hub-lease")  # a question that takes long may keep no lease from renewal
@@ -202,6 +206,10 @@ class Hub(Front):
             task.cancel()
         await asyncio.gather(*self._tasks, *self._open_asks.values(), return_exceptions=True)
         self._tasks.clear()
+        try:
+            await self.flush()
+        except Exception:
+            log.exception("the last %d requests are not in the audit log", len(self._noted))
         with contextlib.suppress(Exception):  # leases lapse by themselves
             await self._read(self.store.let_go, self._holder)
         self.close()
@@ -231,8 +239,38 @@ class Hub(Front):
         self._waiting.set()
         return answer
 
-    async def _work(self) -> None:
+    def note(self, access: Access) -> None:
+        """As `Front.note`: it is in the audit log with the next commit, within `LONGEST_SLEEP_S` where none comes."""
+        if len(self._noted) < audit.MOST:
+            self._noted.append(access)
+        else:
+            self._dropped += 1
+
+    async def flush(self) -> None:
+        """Write down what was noted; it need not wait for a message.
+
+        Raises:
+            UnavailableError: the store cannot be written.
+        """
+        if (self._noted or self._dropped) and self._unstored is None:
+            await self._write([])
+
+    async def _write(self, messages: list[Message]) -> Outcome:
+        """Commit these messages, and what was noted since the last commit.
+
+        Raises:
+            UnavailableError: the store cannot be written; what was noted waits for the next commit.
+        """
         loop = asyncio.get_running_loop()
+        noted, dropped = self._noted, self._dropped
+        self._noted, self._dropped = [], 0
+        try:
+            return await loop.run_in_executor(self._writer, self._commit, messages, loop, noted, dropped)
+        except Exception:
+            self._noted, self._dropped = noted + self._noted, self._dropped + dropped
+            raise
+
+    async def _work(self) -> None:
         while True:
             await self._waiting.wait()
             jobs = [self._queue.popleft() for _ in range(min(len(self._queue), self._max_batch))]
@@ -240,7 +278,7 @@ class Hub(Front):
                 self._waiting.clear()
             self._working = len(jobs)
             try:
-                outcome = await loop.run_in_executor(self._writer, self._commit, [job.message for job in jobs], loop)
+                outcome = await self._write([job.message for job in jobs])
             except UnavailableError as error:
                 self._failed_to_store(error)
                 for job in jobs:
@@ -255,11 +293,13 @@ class Hub(Front):
             self._working = 0
             self._idle.set()
 
-    def _commit(self, messages: list[Message], loop: asyncio.AbstractEventLoop) -> Outcome:
+    def _commit(
+        self, messages: list[Message], loop: asyncio.AbstractEventLoop, noted: list[Access], dropped: int
+    ) -> Outcome:
         """In the writer's thread, which waits while the event loop's decides."""
         unsure = False
         for _ in range(RACES):
-            batch = Batch(self._office, self._clock())
+            batch = Batch(self._office, self._clock(), noted, dropped)
             try:
                 begun = self._monotonic()
                 with self.store.begin() as transaction:
@@ -325,6 +365,7 @@ class Hub(Front):
             await asyncio.sleep(BEAT_S)
             try:
                 await (self._beat() if self._unstored is None else self.recover())
+                await self.flush()
             except UnavailableError as error:
                 self._failed_to_store(error)
             except Exception:

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Final, TypeVar
 
 from flexhub.adapters.store.interface import NoticeRow, Position, Query, Store
+from flexhub.app.access.audit import Access
 from flexhub.app.hub.contract import Answer, Message, Page
 from flexhub.app.hub.tokens import Bearer, find_token
 from flexhub.core import documents
@@ -174,6 +175,10 @@ class Reading:
 
 class Front(Reading, ABC):
     """A hub as those see it who serve others: they read, and hand messages in."""
+
+    @abstractmethod
+    def note(self, access: Access) -> None:
+        """Have this in the audit log."""
 
     @abstractmethod
     async def handle(self, message: Message) -> Answer:
