@@ -46,14 +46,15 @@ class Process:
         self.log = folder / "log"
         self.start()
 
-    def start(self, **environment: str) -> None:
-        """Begin, or begin anew."""
+    def start(self, *options: str, **environment: str) -> None:
+        """Begin, or begin anew; instead of ``-m flexhub`` with these options of Python."""
         with self.log.open("a") as log:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "flexhub", "run", str(self.file), "--json"],
+                [sys.executable, *(options or ("-m", "flexhub")), "run", str(self.file), "--json"],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=os.environ | environment,
+                start_new_session=True,
             )
         assert self.popen.stdout is not None
         self.url = json.loads(self.popen.stdout.readline())["url"]
@@ -127,3 +128,35 @@ def test_a_full_disk_is_told_and_passes(process: Process, tmp_path: Path) -> Non
     assert process.post("during")[0] == 201
     assert {o["id"] for o in process.request("GET", "/flexoffer")[1]["items"]} == {"before", "during"}
     assert process.stop() == 0
+
+
+STUCK: Final = """
+import time
+from flexhub.engines.reference.manager import ReferenceManager
+ReferenceManager.plan = lambda *_: time.sleep(600)
+from flexhub.app.cli import main
+main()
+"""
+
+
+def test_a_stuck_engine_is_told_holds_nothing_up_and_is_asked_again(process: Process) -> None:
+    process.stop()
+    process.start("-c", STUCK, FLEXHUB__READY__QUESTION="PT0.1S")
+    token = process.flexhub("keys", "add", "agr", "--role", "aggregator", "--config", str(process.file)).strip()
+
+    def failing() -> list[str]:
+        return [check["name"] for check in process.request("GET", "/ready")[1]["checks"] if not check["ok"]]
+
+    assert process.post("to-be-planned")[0] == 201
+    assert process.request("POST", "/plan", token=token, body=b"")[0] == 202
+    until(lambda: failing() == ["engines"])
+    status, ready, _ = process.request("GET", "/ready")
+    assert (status, ready["status"]) == (200, "degraded")
+    assert process.post("meanwhile")[0] == 201
+    assert process.stop() == 0
+    process.start()
+    stream = http.client.HTTPConnection(process.url.removeprefix("http://"), timeout=PATIENCE_S)
+    stream.request("GET", "/flexoffer/stream?after=0", headers={"Authorization": f"Bearer {token}"})
+    heard = stream.getresponse()
+    assert any(line == b"event: plan\n" for line in iter(heard.readline, b""))
+    stream.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import signal
 import ssl
 import subprocess
@@ -42,7 +43,7 @@ def test_while_it_drains_it_serves_and_says_that_it_goes(process: Process) -> No
     process.stop()
     process.start(FLEXHUB__HUB__DRAIN="PT1M")
     assert process.request("GET", "/ready")[0] == 200
-    process.popen.terminate()
+    os.killpg(process.popen.pid, signal.SIGTERM)  # as a terminal or an init system may: all of its processes
     until(lambda: process.request("GET", "/ready")[0] == 503)
     assert process.post("late")[0] == 201
     process.popen.terminate()

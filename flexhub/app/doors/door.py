@@ -16,7 +16,7 @@ from flexhub.adapters.store.interface import Store
 from flexhub.app import logs
 from flexhub.app.access.audit import Access
 from flexhub.app.config import Config
-from flexhub.app.doors.frames import Answered, Asked, Changed, Frames, Noted, Refused, ToDoor, Told, Wanted
+from flexhub.app.doors.frames import CLOSE, Answered, Asked, Changed, Frames, Noted, Refused, ToDoor, Told, Wanted
 from flexhub.app.hub.contract import Answer, Message
 from flexhub.app.hub.reading import Front
 from flexhub.app.metrics import Http
@@ -117,9 +117,9 @@ async def serve(config: Config, page: Settings, hub: socket.socket, bound: socke
     try:
         door = Door(store)
         await door.connect(hub)
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            # An interrupt reaches the whole group of processes: the hub stops its doors in its own time.
-            loop.add_signal_handler(signum, door.gone.set if signum == signal.SIGTERM else lambda: None)
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(signum, lambda: None)
+        loop.add_signal_handler(CLOSE, door.gone.set)
         telling = asyncio.create_task(door.tell_served(), name="door-tell")
         service = service_of(config, door, utc_now, page.version, door.http)
         async with serving_http(service, config, page, bound) as door.apply:

@@ -7,6 +7,7 @@ carries dozens of messages and costs one system call.
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -19,6 +20,10 @@ from flexhub.core.errors import BY_CODE, FlexhubError, InternalError
 from flexhub.core.registry import Role
 
 T = TypeVar("T")
+
+CLOSE: Final = signal.SIGUSR1
+"""How the hub tells a door to close. What else ends programs may reach a whole group of processes at once, and then the
+hub is to close its doors in its own time."""
 
 LENGTH: Final = 4
 """Bytes before each frame that say how long it is, most significant first."""

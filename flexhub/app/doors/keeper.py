@@ -14,7 +14,7 @@ from typing import Final
 
 from flexhub.app import logs
 from flexhub.app.config import Config
-from flexhub.app.doors.frames import Answered, Asked, Changed, Frames, Noted, Refused, ToHub, Told, Wanted
+from flexhub.app.doors.frames import CLOSE, Answered, Asked, Changed, Frames, Noted, Refused, ToHub, Told, Wanted
 from flexhub.app.hub.contract import Answer
 from flexhub.app.hub.loop import Hub
 from flexhub.app.metrics import Served
@@ -168,7 +168,7 @@ class _Kept:
         process = self._process
         if process is None or process.returncode is not None:
             return
-        process.terminate()
+        process.send_signal(CLOSE)
         try:
             async with asyncio.timeout(STOP_S):
                 await process.wait()
