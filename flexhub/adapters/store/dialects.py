@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -28,6 +28,27 @@ PRAGMAS: Final = {
 }
 
 UNUSABLE: Final = "the store cannot be used just now"
+
+STALLED_S: Final = 10
+"""So long a process may leave a transaction lying, or a server be silent; then what it holds is let go."""
+
+LENIENT: Final = f"-c idle_in_transaction_session_timeout={STALLED_S * 1000}"
+"""A process that froze, or whose machine is gone, holds up nobody for longer; an address may say otherwise."""
+
+STRICT: Final = r"-c synchronous_commit=on -c timezone=UTC -c default_transaction_isolation=read\ committed"
+"""A commit returns once it is on disk, whatever server and address say."""
+
+NETWORK: Final = {
+    "connect_timeout": STALLED_S // 2,
+    "keepalives_idle": STALLED_S // 2,
+    "keepalives_interval": 1,
+    "keepalives_count": STALLED_S // 2,
+    "tcp_user_timeout": STALLED_S * 1000,
+}
+"""How soon a server that is gone without a word is noticed (libpq's own names); an address may say otherwise."""
+
+READ_ONLY: Final = "25006"
+"""SQLSTATE of a server that only reads: it stands by for another one."""
 
 CHANNEL: Final = "flexhub"
 """Where a commit is announced to other processes (NOTIFY)."""
@@ -142,11 +163,13 @@ class Postgres:
     """SQLSTATE: serialization failure, deadlock."""
 
     def engines(self, url: str) -> tuple[Engine, Engine]:
-        """A commit returns once it is on disk, whatever the server's own setting."""
-        durable = {"options": "-c synchronous_commit=on -c timezone=UTC"}
-        writer = create_engine(url, hide_parameters=True, connect_args=durable, pool_pre_ping=True)
-        reader = create_engine(
-            url, hide_parameters=True, isolation_level="AUTOCOMMIT", pool_size=8, max_overflow=8, pool_pre_ping=True
+        """Options of the address go before what is `LENIENT`, and behind what is `STRICT`."""
+        given = make_url(url).query
+        connect: dict[str, Any] = {name: value for name, value in NETWORK.items() if name not in given}
+        connect["options"] = f"{LENIENT} {given.get('options', '')} {STRICT}"
+        writer, reader = (
+            create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=connect, **more)
+            for more in ({}, {"isolation_level": "AUTOCOMMIT", "pool_size": 8, "max_overflow": 8})
         )
         return _told(writer), _told(reader)
 
@@ -197,7 +220,10 @@ def _told(engine: Engine) -> Engine:
 def _unavailable(context: ExceptionContext) -> UnavailableError | None:
     """A full disk, a server that is gone: what the database cannot do now, rather than what we ask of it wrongly."""
     error = context.sqlalchemy_exception
-    if not isinstance(error, OperationalError | InterfaceError) or any(d.lost(error) for d in SCHEMES.values()):
+    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+        context.is_disconnect = True  # a new connection may find the server that is written to now
+    race = isinstance(error, DBAPIError) and any(d.lost(error) for d in SCHEMES.values())
+    if race or not (context.is_disconnect or isinstance(error, OperationalError | InterfaceError)):
         return None
     return UnavailableError(UNUSABLE, value=str(context.original_exception))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -44,7 +45,24 @@ def test_postgres_is_brought_to_the_same_tables_and_writes_through(postgres: Clu
     assert current(url) == (newest, newest)
     with store.engines[0].connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == "on"
+    store.close()
+
+
+def test_postgres_is_set_to_lose_nothing_beside_what_the_address_says(postgres: Cluster) -> None:
+    store = SqlStore(f"{postgres.database()}?connect_timeout=7&options=-c%20work_mem%3D5MB")
+    for engine in store.engines:
+        with engine.connect() as connection:
+            found = {
+                name: connection.exec_driver_sql(f"SHOW {name}").scalar_one()
+                for name in ("synchronous_commit", "default_transaction_isolation", "work_mem")
+            }
+            driver: Any = connection.connection.driver_connection
+            assert driver.info.get_parameters()["connect_timeout"] == "7"
+        assert found == {
+            "synchronous_commit": "on",
+            "default_transaction_isolation": "read committed",
+            "work_mem": "5MB",
+        }
     store.close()
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
 from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from flexhub.adapters.store import open_store
@@ -21,10 +23,19 @@ from tests.app.hub.crash import WRITERS
 from tests.app.hub.shop import Box, url
 from tests.app.market import NOON, Clock, Greedy
 from tests.conftest import ROOT
-from tests.postgres import Cluster
+from tests.postgres import USER, Cluster
 
 AFTER = (150, 700, 300, 40)
 """Kill after so many acknowledgements beyond what the runs before have stored."""
+
+
+STALLED = "?options=-c%20idle_in_transaction_session_timeout%3D2000"
+"""An address with this lets go, after 2 s, of what a process has locked that does nothing."""
+
+LOCKED = """
+    SELECT count(*) > 1 AND bool_and(state = 'idle in transaction') FROM pg_stat_activity JOIN pg_locks USING (pid)
+    WHERE datname = %s AND locktype = 'advisory' AND granted
+"""
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -84,6 +95,33 @@ def test_two_hubs_that_are_sent_the_same_and_killed_have_worked_it_once(postgres
     acknowledged = kill_after(300, one)
     acknowledged |= kill_after(500, other)
     check(address, acknowledged)
+
+
+def freeze_with_locks(hub: subprocess.Popen[bytes], server: Cluster, database: str) -> None:
+    """Stop the process while it has locked conversations, in the midst of a batch."""
+    with psycopg.connect(f"host=127.0.0.1 port={server.port} user={USER}", autocommit=True) as admin:
+        while True:
+            hub.send_signal(signal.SIGSTOP)
+            if admin.execute(LOCKED, (database,)).fetchone() == (True,):
+                return
+            hub.send_signal(signal.SIGCONT)
+
+
+def test_a_hub_that_freezes_holds_the_other_one_up_for_seconds_only(postgres: Cluster) -> None:
+    """Both work the same conversations; the frozen one has locked some, and wakes when all that is long done."""
+    address = postgres.database()
+    frozen = started(address + STALLED)
+    try:
+        assert frozen.stdout is not None
+        said = [frozen.stdout.readline().decode() for _ in range(100)]
+        freeze_with_locks(frozen, postgres, address.rpartition("/")[2])
+        acknowledged = kill_after(1000, started(address))
+        frozen.send_signal(signal.SIGCONT)
+        acknowledged |= kill_after(1000, frozen)
+    finally:
+        frozen.kill()
+        frozen.wait()
+    check(address, acknowledged | {(box, number) for box, number in map(str.split, said)})
 
 
 def state_after_a_restart(folder: Path, now: datetime) -> State:
