@@ -18,6 +18,7 @@ import pytest
 
 from flexhub.core.documents import encode
 from tests.app.market import make_offer
+from tests.postgres import Cluster
 
 PATIENCE_S: Final = 20
 CONFIG: Final = """
@@ -160,3 +161,30 @@ def test_a_stuck_engine_is_told_holds_nothing_up_and_is_asked_again(process: Pro
     heard = stream.getresponse()
     assert any(line == b"event: plan\n" for line in iter(heard.readline, b""))
     stream.close()
+
+
+@pytest.mark.parametrize("doors", [0, 1])
+def test_a_database_server_that_is_gone_is_told_and_its_return_is_noticed(
+    postgres: Cluster, tmp_path: Path, doors: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEXHUB__STORE__URL", postgres.database())
+    process = Process(tmp_path, doors)
+    try:
+        assert process.post("before")[0] == 201
+        postgres.stop("immediate")
+        try:
+            status, problem, headers = process.post("during")
+            assert (status, problem["code"], headers["Retry-After"]) == (503, "unavailable", "5")
+            until(lambda: process.request("GET", "/ready")[0] == 503)
+            said = json.dumps(process.request("GET", "/ready")[1])
+            assert "cannot be written" in said
+            assert not [word for word in (str(postgres.port), "127.0.0.1", "user") if word in said]
+            assert process.request("GET", "/flexoffer/before")[0] == 503
+        finally:
+            postgres.start()
+        until(lambda: process.request("GET", "/ready")[0] == 200)
+        assert f"port {postgres.port} failed" in process.log.read_text()
+        assert process.post("during")[0] == 201
+        assert {o["id"] for o in process.request("GET", "/flexoffer")[1]["items"]} == {"before", "during"}
+    finally:
+        process.stop()

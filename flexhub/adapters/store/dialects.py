@@ -225,7 +225,11 @@ def _unavailable(context: ExceptionContext) -> UnavailableError | None:
     race = isinstance(error, DBAPIError) and any(d.lost(error) for d in SCHEMES.values())
     if race or not (context.is_disconnect or isinstance(error, OperationalError | InterfaceError)):
         return None
-    return UnavailableError(UNUSABLE, value=str(context.original_exception))
+    original: Any = context.original_exception
+    if isinstance(original, sqlite3.Error):
+        return UnavailableError(UNUSABLE, value=str(original))
+    # What it says itself names the server, which is for nobody outside; it is this error's cause, for the log.
+    return UnavailableError(UNUSABLE, value=f"no answer of PostgreSQL (SQLSTATE {original.sqlstate or 'unknown'})")
 
 
 SCHEMES: Final[dict[str, Dialect]] = {"sqlite": Sqlite(), "postgresql+psycopg": Postgres()}

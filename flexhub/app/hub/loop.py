@@ -356,7 +356,7 @@ class Hub(Front):
 
     def _failed_to_store(self, error: UnavailableError) -> None:
         if self._unstored is None:  # said once, not for every message while it lasts
-            log.error("the store cannot be written: %s", error.value)
+            log.error("the store cannot be written: %s", " ".join(str(error.__cause__ or error.value).split()))
         self._keeper = False
         self._unstored = f"the store cannot be written: {error.value}"
 
