@@ -1,0 +1,340 @@
+"""UFTP messages as XML and back, strictly by the declared types, orders and counts.
+
+The guard comes first: size, UTF-8, and no DOCTYPE, so no entity is ever defined, let alone resolved. Then every element
+and attribute must be one that the tables below, made from `messages`, know. `encode` writes one canonical form:
+attributes in the order of the fields, values in canonical spelling, defaults left out.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Annotated, Any, Final, Union, cast, get_args, get_origin, get_type_hints
+
+import msgspec
+from lxml import etree
+
+from flexhub.core.errors import FlexhubError, InvalidError, MalformedError
+from flexhub.protocols import codec
+from flexhub.protocols.uftp.messages import MESSAGES, Column, Payload, SignedMessage, Wire, element
+from flexhub.protocols.uftp.simple import Simple
+
+MAX_BYTES: Final = codec.MAX_BYTES
+_FORBIDDEN: Final = re.compile(rb"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
+_DECLARED: Final = re.compile(rb"\s*<\?xml\s[^>]*?encoding\s*=\s*[\"']([^\"'>]+)[\"']")
+_UTF8: Final = (b"utf-8", b"utf8", b"us-ascii")
+_LOCATIONS: Final = frozenset(
+    f"{{http://www.w3.org/2001/XMLSchema-instance}}{name}" for name in ("schemaLocation", "noNamespaceSchemaLocation")
+)
+"""Attributes that tell where a schema may lie; they may stand anywhere, and nothing is fetched."""
+_ESCAPES: Final = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
+)
+_SCHEMA: Final = "XSD"
+
+
+class Attribute(msgspec.Struct, frozen=True):
+    """One attribute of an element."""
+
+    name: str
+    field: str
+    simple: Simple
+    required: bool
+    default: Any
+    since_3_1: bool
+    required_until_3_1: bool
+
+
+class Child(msgspec.Struct, frozen=True):
+    """One particle of an element's sequence: between `least` and `most` (None: any number) elements of one kind."""
+
+    name: str
+    field: str
+    shape: Shape
+    least: int
+    most: int | None
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """What an element may hold: attributes by name, and children in this order."""
+
+    kind: type[Wire]
+    name: str
+    attributes: dict[str, Attribute]
+    required: frozenset[str]
+    children: tuple[Child, ...]
+    differs: bool
+    """Whether the versions differ here."""
+
+
+def _parts(hint: Any) -> tuple[Any, list[object]]:  # noqa: ANN401 - a type
+    """A type hint as (bare type, everything that annotates it), through optional and nested annotations."""
+    if get_origin(hint) is Annotated:
+        inner, *notes = get_args(hint)
+        bare, more = _parts(inner)
+        return bare, [*more, *notes]
+    if get_origin(hint) in (Union, types.UnionType):
+        inner = next(arg for arg in get_args(hint) if arg is not type(None))
+        return _parts(inner)
+    return hint, []
+
+
+@cache
+def shape(kind: type[Wire], name: str = "") -> Shape:
+    """The shape of a struct type's element."""
+    hints = get_type_hints(kind, include_extras=True)
+    attributes: dict[str, Attribute] = {}
+    children: list[Child] = []
+    for field in msgspec.structs.fields(kind):
+        bare, notes = _parts(hints[field.name])
+        simple = next((note for note in notes if isinstance(note, Simple)), None)
+        if simple is not None:
+            attributes[field.encode_name] = Attribute(
+                field.encode_name,
+                field.name,
+                simple,
+                field.required,
+                None if field.required else field.default,
+                Column.SINCE_3_1 in notes,
+                Column.REQUIRED_UNTIL_3_1 in notes,
+            )
+            continue
+        meta = next((note for note in notes if isinstance(note, msgspec.Meta)), msgspec.Meta())
+        below = shape(get_args(bare)[0], field.encode_name)
+        children.append(Child(field.encode_name, field.name, below, meta.min_length or 0, meta.max_length))
+    return Shape(
+        kind,
+        name or element(kind),
+        attributes,
+        frozenset(a.name for a in attributes.values() if a.required),
+        tuple(children),
+        any(a.since_3_1 or a.required_until_3_1 for a in attributes.values()),
+    )
+
+
+_SHAPES: Final = {found.name: found for found in map(shape, (*MESSAGES, SignedMessage))}
+
+
+def is_3_0(version: str) -> bool:
+    """Whether a message of this Version is one of 3.0; every other is read as one of 3.1."""
+    return version.startswith("3.0.")
+
+
+def parsed(data: bytes, max_bytes: int = MAX_BYTES) -> etree._Element:
+    """The root of guarded XML.
+
+    Raises:
+        MalformedError: too large, not UTF-8, with a DOCTYPE, or not XML.
+    """
+    codec.guard(data, "", max_bytes)
+    if _FORBIDDEN.search(data):
+        raise MalformedError("a DOCTYPE is not read: no UFTP message has one", clause="section 4.2")
+    declared = _DECLARED.match(data.removeprefix(b"\xef\xbb\xbf"))
+    if declared is not None and declared[1].lower() not in _UTF8:
+        raise MalformedError(f"{declared[1][:40]!r} is not UTF-8", value=repr(declared[1][:40]), clause="section 4.2")
+    parser = etree.XMLParser(
+        encoding="utf-8", resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True
+    )
+    try:
+        return etree.fromstring(data, parser)
+    except (etree.XMLSyntaxError, ValueError) as error:
+        raise MalformedError(f"not XML: {error}", clause="section 4.2") from error
+
+
+class UftpCodec:
+    """The codec of every inner message; see `flexhub.protocols.codec.Codec`.
+
+    Args:
+        max_bytes: largest message that is read.
+        schemas: version -> the published XSD of all messages, as an extra check on decode (`flexhub.adapters.schemas`).
+    """
+
+    def __init__(self, max_bytes: int = MAX_BYTES, schemas: Mapping[str, etree.XMLSchema] | None = None) -> None:
+        self.max_bytes = max_bytes
+        self.schemas = dict(schemas or {})
+
+    def decode(self, data: bytes) -> Payload:
+        """Read one inner message.
+
+        Raises:
+            MalformedError: what `parsed` refuses, or a root that is no message.
+            InvalidError: an attribute or element that is missing, unknown, too many or of another type.
+        """
+        root = parsed(data, self.max_bytes)
+        message = read(root)
+        if not isinstance(message, Payload):
+            raise MalformedError("an envelope is not a message", path=_name(root))
+        if self.schemas:
+            self._check(root, message.version)
+        return message
+
+    def encode(self, message: Payload) -> bytes:
+        """Write one inner message.
+
+        Raises:
+            InvalidError: a value that is not of its declared type, or a field that its version does not have.
+        """
+        return written(message)
+
+    def _check(self, root: etree._Element, version: str) -> None:
+        extra = self.schemas.get("3.0.0" if is_3_0(version) else "3.1.0")
+        if extra is not None and not extra.validate(root):
+            told = str(extra.error_log).partition("\n")[0]
+            raise InvalidError(told, path=_name(root), clause=_SCHEMA)
+
+
+def _name(root: etree._Element) -> str:
+    return str(root.tag)
+
+
+def read(root: etree._Element) -> Wire:
+    """A message or envelope from its element.
+
+    Raises:
+        MalformedError: the element is no message.
+        InvalidError: something in it is not as declared.
+    """
+    name = _name(root)
+    known = _SHAPES.get(name)
+    if known is None:
+        raise MalformedError(f"{name!r} is not a message of UFTP", path=name[:80], clause="section 4.2")
+    old = is_3_0(root.get("Version", ""))
+    return _element(root, known, name, old=old)
+
+
+def _element(node: etree._Element, form: Shape, path: str, *, old: bool) -> Wire:
+    fields: dict[str, Any] = {}
+    attributes = form.attributes
+    met = 0
+    for name, text in cast("list[tuple[str, str]]", node.items()):
+        attribute = attributes.get(name)
+        if attribute is None or (old and attribute.since_3_1):
+            if name in _LOCATIONS:
+                continue
+            raise InvalidError("is not an attribute of this element", path=f"{path}/@{name}", clause=_SCHEMA)
+        value = attribute.simple.read(text)
+        if value is None:
+            raise InvalidError(
+                f"{text[:80]!r} is not {attribute.simple.says}",
+                path=f"{path}/@{name}",
+                value=text[:80],
+                clause=attribute.simple.name,
+            )
+        met += attribute.required
+        fields[attribute.field] = value
+    if met != len(form.required):
+        raise InvalidError("is missing", path=f"{path}/@{_first_missing(form, fields)}", clause=_SCHEMA)
+    if old and form.differs:
+        for attribute in attributes.values():
+            if attribute.required_until_3_1 and attribute.field not in fields:
+                raise InvalidError("is missing; 3.0 demands it", path=f"{path}/@{attribute.name}", clause=_SCHEMA)
+    if form.children:
+        _children(node, form, path, fields, old=old)
+    elif len(node):
+        raise InvalidError("has no elements below it", path=f"{path}/{_name(node[0])}", clause=_SCHEMA)
+    elif node.text is not None:
+        raise InvalidError("holds text; values are attributes", path=path, value=node.text[:80], clause=_SCHEMA)
+    return form.kind(**fields)
+
+
+def _first_missing(form: Shape, fields: Mapping[str, Any]) -> str:
+    return next(a.name for a in form.attributes.values() if a.required and a.field not in fields)
+
+
+def _children(node: etree._Element, form: Shape, path: str, fields: dict[str, Any], *, old: bool) -> None:
+    """Read the sequence: each particle takes as many elements of its name as follow."""
+    _no_text(node.text, path)
+    children = list(node)
+    at, count = 0, len(children)
+    for particle in form.children:
+        name, below = particle.name, particle.shape
+        values: list[Wire] = []
+        while at < count and children[at].tag == name:
+            child = children[at]
+            values.append(_element(child, below, f"{path}/{name}[{len(values)}]", old=old))
+            if child.tail is not None:
+                _no_text(child.tail, path)
+            at += 1
+        if len(values) < particle.least:
+            got = f", {_name(children[at])} is here" if at < count else ""
+            raise InvalidError(f"is missing{got}", path=f"{path}/{name}", clause=_SCHEMA)
+        if particle.most is not None and len(values) > particle.most:
+            raise InvalidError(f"stands {len(values)} times", path=f"{path}/{name}", clause=_SCHEMA)
+        fields[particle.field] = tuple(values)
+    if at < count:
+        raise InvalidError("is not expected here", path=f"{path}/{_name(children[at])}", clause=_SCHEMA)
+
+
+def _no_text(text: str | None, path: str) -> None:
+    if text is not None and text.strip(" \t\n\r"):
+        raise InvalidError("holds text; values are attributes", path=path, value=text[:80], clause=_SCHEMA)
+
+
+Writer = Callable[[Any, list[str], str], None]
+
+
+def written(message: Payload | SignedMessage) -> bytes:
+    """Canonical bytes of a message or envelope.
+
+    Raises:
+        InvalidError: a value that is not of its declared type, or a field that its version does not have.
+    """
+    name = element(type(message))
+    form = _SHAPES.get(name)
+    if form is None:
+        raise InvalidError(f"{name} is not a message of UFTP", path=name)
+    out = ['<?xml version="1.0" encoding="UTF-8"?>']
+    old = isinstance(message, Payload) and is_3_0(message.version)
+    _write(message, form, out, name, old=old)
+    return "".join(out).encode()
+
+
+def _write(value: Wire, form: Shape, out: list[str], path: str, *, old: bool) -> None:
+    out.append(f"<{form.name}")
+    for attribute in form.attributes.values():
+        held = getattr(value, attribute.field)
+        if held is None or (not attribute.required and held == attribute.default):
+            if attribute.required or (old and attribute.required_until_3_1):
+                raise InvalidError("is missing", path=f"{path}/@{attribute.name}", clause=_SCHEMA)
+            continue
+        if old and attribute.since_3_1:
+            raise InvalidError("is not in 3.0", path=f"{path}/@{attribute.name}", clause=_SCHEMA)
+        text = attribute.simple.write(held)
+        if text is None:
+            text = attribute.simple.written(held, f"{path}/@{attribute.name}")
+        if not attribute.simple.safe:
+            text = text.translate(_ESCAPES)
+        out.append(f' {attribute.name}="{text}"')
+    if not any(getattr(value, particle.field) for particle in form.children):
+        _counts(value, form, path)
+        out.append("/>")
+        return
+    out.append(">")
+    _counts(value, form, path)
+    for particle in form.children:
+        for i, child in enumerate(getattr(value, particle.field)):
+            _write(child, particle.shape, out, f"{path}/{particle.name}[{i}]", old=old)
+    out.append(f"</{form.name}>")
+
+
+def _counts(value: Wire, form: Shape, path: str) -> None:
+    for particle in form.children:
+        count = len(getattr(value, particle.field))
+        if count < particle.least or (particle.most is not None and count > particle.most):
+            raise InvalidError(f"stands {count} times", path=f"{path}/{particle.name}", clause=_SCHEMA)
+
+
+def shapes() -> Iterator[Shape]:
+    """Every element that is a message, for tests and the documentation."""
+    yield from _SHAPES.values()
+
+
+def verdict(data: bytes) -> FlexhubError | None:
+    """Why some bytes are no message or envelope; None where they are one."""
+    try:
+        read(parsed(data))
+    except FlexhubError as error:
+        return error
+    return None
