@@ -30,6 +30,7 @@ from flexhub.app.api.routes import ROUTES, STREAM, Route
 from flexhub.app.exchange.offers import new_id
 from flexhub.app.hub.tokens import Bearer
 from flexhub.app.logs import request_id
+from flexhub.app.metrics import Http
 from flexhub.core.base import Id
 from flexhub.core.documents import encode, explain
 from flexhub.core.errors import FlexhubError, InternalError, InvalidError
@@ -53,6 +54,9 @@ _COUNTER: Final = itertools.count()
 REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 """What is taken over from X-Request-Id: anything that can be seen and does not fill the logs."""
 
+STREAMED: Final = web.RequestKey("streamed", int)
+"""Where a request keeps the status that its stream began with."""
+
 METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE"))
 
 _NO_ARGUMENTS: Final = Arguments()
@@ -73,8 +77,8 @@ SERVER_OPTIONS: Final[dict[str, Any]] = {
 
 def build(service: Service, routes: Iterable[Route] = ROUTES) -> web.Application:
     """The application of the exchange interface, with its OpenAPI document and the page that shows it."""
-    app = web.Application(middlewares=[_watched(service), _problems], client_max_size=MAX_BODY)
-    app.on_response_prepare.append(_name)
+    app = web.Application(middlewares=[_watched(service.http), _problems], client_max_size=MAX_BODY)
+    app.on_response_prepare.append(_named(service.http))
     listed = tuple(routes)
     for route in listed:
         serve = _serve(service, route)
@@ -102,9 +106,8 @@ def build(service: Service, routes: Iterable[Route] = ROUTES) -> web.Application
     return app
 
 
-def _watched(service: Service) -> Middleware:
-    """Gives each request a name for the logs, and counts it; a stream is counted while it is open."""
-    http = service.http
+def _watched(http: Http) -> Middleware:
+    """Gives each request a name for the logs, and counts it; of a stream it counts no seconds."""
 
     @web.middleware
     async def watched(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -113,8 +116,6 @@ def _watched(service: Service) -> Middleware:
         request_id.set(named)
         resource = request.match_info.route.resource
         route = "other" if resource is None else resource.canonical
-        streams = route == STREAM and request.method == "GET"
-        http.streams += streams
         begun = perf_counter()
         status = 0
         try:
@@ -122,9 +123,12 @@ def _watched(service: Service) -> Middleware:
             status = response.status
         finally:
             seconds = perf_counter() - begun
-            http.streams -= streams
+            streamed = request.get(STREAMED)
+            if streamed is not None:
+                http.streams -= 1
+                status, seconds = streamed, 0.0
             method = request.method if request.method in METHODS else "other"
-            http.add(method, route, status, 0.0 if streams else seconds)
+            http.add(method, route, status, seconds)
             if log.isEnabledFor(logging.DEBUG):
                 log.debug("%s %s %d in %.1f ms", method, route, status, seconds * 1e3)
         return response
@@ -132,8 +136,16 @@ def _watched(service: Service) -> Middleware:
     return watched
 
 
-async def _name(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers["X-Request-Id"] = request_id.get()
+def _named(http: Http) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """Answers the request's name, and notices a stream when it begins."""
+
+    async def named(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["X-Request-Id"] = request_id.get()
+        if not isinstance(response, web.Response | web.FileResponse):
+            request[STREAMED] = response.status
+            http.streams += 1
+
+    return named
 
 
 async def _get_only(_request: web.Request) -> web.StreamResponse:
