@@ -105,5 +105,14 @@ def begin(form: Form, level: Level) -> None:
     """Write all logs of this process to stderr; called again, it changes form and level."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(FORMS[form]())
-    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each look at the tables
+    logging.basicConfig(handlers=[handler], force=True)
+    choose(level)
+
+
+def choose(level: Level) -> None:
+    """Let flexhub's own lines through from this level on, and from other packages no less than warnings.
+
+    At their lower levels they may write what they carry.
+    """
+    logging.getLogger("flexhub").setLevel(level.upper())
+    logging.getLogger().setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]))

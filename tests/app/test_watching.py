@@ -8,6 +8,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from tests.app.hub.shop import message, running
 from tests.app.market import NOON, make_offer
 
 READING = 0.7654321
+SERIES = "/timeseries/measurement/2026-03-01T00:00:00Z/2026-03-04T00:00:00Z"
 
 
 @pytest.fixture(params=[0, 1], ids=["one process", "a door"])
@@ -38,16 +40,26 @@ def hub(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Live]:
 @pytest.fixture
 def written() -> Iterator[io.StringIO]:
     """All lines of this process, as JSON, at the level that has most."""
-    root, text = logging.getLogger(), io.StringIO()
-    handler, before = logging.StreamHandler(text), root.level
+    text = io.StringIO()
+    handler = logging.StreamHandler(text)
     handler.setFormatter(JsonLines())
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    try:
+    with levels_kept() as root:
+        root.addHandler(handler)
+        logs.choose(Level.DEBUG)
         yield text
+
+
+@contextmanager
+def levels_kept() -> Iterator[logging.Logger]:
+    """Whatever a test does to logging is over with it."""
+    root, ours = logging.getLogger(), logging.getLogger("flexhub")
+    handlers, before = list(root.handlers), (root.level, ours.level)
+    try:
+        yield root
     finally:
-        root.removeHandler(handler)
-        root.setLevel(before)
+        root.handlers[:] = handlers
+        root.setLevel(before[0])
+        ours.setLevel(before[1])
 
 
 def lines(text: io.StringIO) -> list[dict[str, Any]]:
@@ -77,6 +89,7 @@ def test_lines_say_what_they_are_about_and_hold_no_secret(tmp_path: Path, writte
         broken = msgspec.json.encode(readings(READING)).replace(b"ann", b"\xff")
         assert hub.request("POST", "/flexoffer/measurement", "ann", broken).status in (400, 422)
         assert hub.request("GET", "/contract", "a-made-up-token").status == 401
+        assert str(READING) in hub.request("GET", SERIES, "ann").body.decode()
         hub.plan()
         tokens = hub.tokens
     (done,) = [line for line in lines(written) if line.get("message", "").endswith("m-1")]
@@ -175,14 +188,10 @@ def test_the_hubs_time_never_goes_back_and_says_so(tmp_path: Path) -> None:
 
 
 def test_logs_begin_as_configured(capsys: pytest.CaptureFixture[str]) -> None:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    try:
-        logs.begin(Form.JSON, Level.WARNING)
-        logging.getLogger("flexhub.x").info("too little")
-        logging.getLogger("flexhub.x").warning("enough")
+    with levels_kept():
+        logs.begin(Form.JSON, Level.INFO)
+        logging.getLogger("flexhub.x").debug("too little")
+        logging.getLogger("flexhub.x").info("enough")
+        logging.getLogger("other.x").info("too little for others")
         (line,) = capsys.readouterr().err.splitlines()
         assert json.loads(line)["text"] == "enough"
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
