@@ -476,9 +476,9 @@ class SqlStore:
         while not self._closed.is_set():
             try:
                 with self._reader.connect() as connection:
+                    driver: Any = connection.connection.driver_connection
                     connection.detach()  # it will go on listening: not one for the pool
                     connection.exec_driver_sql(f"LISTEN {CHANNEL}")
-                    driver: Any = connection.connection.driver_connection
                     listens = True
                     heard(None)  # what was said before is not heard any more
                     while not self._closed.is_set():

@@ -155,9 +155,8 @@ class Batch:
         self._answers: list[Answer | Exception] = []
 
     def look_up(self, messages: Sequence[Message], transaction: Transaction) -> None:
-        """Take these messages, and read what is known about them. In the writer's thread."""
+        """Take these messages, whose conversations are claimed, and read what is known. In the writer's thread."""
         self._messages = messages
-        transaction.claim({message.conversation for message in messages})
         self._needed = [self._needs(message) for message in messages]
         self._known = transaction.journalled([(message.peer, message.id) for message in self._messages])
         self._due = transaction.timers([_timer(message) for message in self._messages if message.peer == TIMER])

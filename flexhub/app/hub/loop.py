@@ -299,10 +299,12 @@ class Hub(Front):
         """In the writer's thread, which waits while the event loop's decides."""
         unsure = False
         for _ in range(RACES):
-            batch = Batch(self._office, self._clock(), noted, dropped)
             try:
                 begun = self._monotonic()
                 with self.store.begin() as transaction:
+                    transaction.claim({message.conversation for message in messages})
+                    # The time only now: whoever worked one of these conversations meanwhile did so before.
+                    batch = Batch(self._office, self._clock(), noted, dropped)
                     batch.look_up(messages, transaction)
                     asyncio.run_coroutine_threadsafe(batch.decide(), loop).result()
                     outcome = batch.write(transaction)

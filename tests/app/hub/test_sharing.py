@@ -9,12 +9,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from queue import Queue
 from typing import Any, TypeVar
 
 import pytest
 
 from flexhub.adapters.store import open_store
-from flexhub.adapters.store.interface import ConflictError, DocumentRow, NoticeRow, Query
+from flexhub.adapters.store.interface import ConflictError, DocumentRow, NoticeRow, Query, Store
+from flexhub.adapters.store.sql import SqlStore
 from flexhub.app.hub.loop import BEAT_S, LEASE_S, Hub
 from flexhub.core.documents import decode
 from flexhub.core.errors import DuplicateError
@@ -115,6 +117,50 @@ def test_a_stream_hears_what_the_other_hub_commits_in_order_and_once(url: str) -
             assert Counter(decode(str, notice.body) for notice in heard) == Counter(str(n) for n in range(200))
 
     run(story())
+
+
+def test_commits_of_other_processes_are_heard_one_by_one(url: str) -> None:
+    one, other = open_store(url), open_store(url)
+    heard: Queue[tuple[str, ...] | None] = Queue()
+    one.listen(heard.put)
+    assert heard.get(timeout=30) is None, "whatever was said before it listened"
+    for store, parties in ((other, ("anna",)), (one, ("itself",)), (other, ()), (other, ("bert", "carl"))):
+        with store.begin() as transaction:
+            transaction.announce(parties)
+    with pytest.raises(LookupError), other.begin() as transaction:  # noqa: PT012 - it raises at the very end
+        transaction.announce(("undone",))
+        raise LookupError
+    with other.begin() as transaction:
+        transaction.announce(str(n) for n in range(5000))
+    assert [heard.get(timeout=30) for _ in range(4)] == [("anna",), (), ("bert", "carl"), None]
+    assert heard.empty()
+    for store in (one, other):
+        store.close()
+
+
+def test_a_message_that_waits_for_its_conversation_is_worked_at_the_time_when_it_is_worked(url: str) -> None:
+    async def story() -> None:
+        clock, other = Clock(), open_store(url)
+        async with hubs(url, 1, clock) as (hub,):
+            with other.begin() as transaction:
+                transaction.claim(["box"])
+                waiting = asyncio.create_task(hub.handle(message("fill", "box", "a", id="1")))
+                while not await asyncio.to_thread(waits, other):  # noqa: ASYNC110 - nobody is told
+                    await asyncio.sleep(0.01)
+                clock.forward(60)
+            await waiting
+            assert [row.received for row in other.journal(0, 10)] == [NOON + timedelta(seconds=60)]
+        other.close()
+
+    run(story())
+
+
+def waits(store: Store) -> bool:
+    """Whether anybody waits for a conversation."""
+    assert isinstance(store, SqlStore)
+    with store.engines[1].connect() as connection:
+        waiting = "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        return bool(connection.exec_driver_sql(waiting).scalar_one())
 
 
 def test_a_timer_that_two_hubs_watch_rings_once(url: str) -> None:
