@@ -9,17 +9,19 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from http import HTTPStatus
 from importlib.util import find_spec
 from typing import Final
 
-from aiohttp import web
+from aiohttp import web, web_protocol
 
 from flexhub.app import logs
 from flexhub.app.access.gate import Gate, Holder, Limits
 from flexhub.app.access.jwt import Issuer, Keys, Verifier
 from flexhub.app.access.limits import Buckets
-from flexhub.app.api import server
+from flexhub.app.api import problems, server
 from flexhub.app.api.calls import Service
+from flexhub.app.api.problems import HttpError
 from flexhub.app.config import ClientAuth, Config, OauthSection, host_port
 from flexhub.app.hub.reading import Front
 from flexhub.app.metrics import Http
@@ -103,6 +105,43 @@ def service_of(config: Config, hub: Front, clock: Callable[[], datetime], versio
     )
 
 
+class Handler(web_protocol.RequestHandler):
+    """One connection. What is no request, or too long for one, is refused by a problem document, as everything is."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to bytes that cannot be read; the connection ends with it."""
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or request.writer.output_size:
+            return super().handle_error(request, status, exc, message)
+        said = (message or "").splitlines()
+        answer = problems.response(HttpError(HTTPStatus(status), said[0] if said else "not HTTP"), request)
+        answer.force_close()
+        return answer
+
+
+class Server(web.Server):
+    """Makes a `Handler` of each connection."""
+
+    def __call__(self) -> Handler:
+        """The next connection's."""
+        return Handler(self, loop=self._loop, **self._kwargs)
+
+
+class Runner(web.AppRunner):
+    """Runs an application behind a `Server`."""
+
+    async def _make_server(self) -> Server:
+        made = await super()._make_server()
+        made.__class__ = Server  # aiohttp asks nobody which class it should be
+        assert isinstance(made, Server)  # noqa: S101 - for the type checker
+        return made
+
+
 @asynccontextmanager
 async def serving_http(service: Service, config: Config, page: Settings, bound: socket.socket) -> AsyncIterator[Apply]:
     """Serve for as long as the block lasts; what comes out brings a changed configuration in.
@@ -113,7 +152,7 @@ async def serving_http(service: Service, config: Config, page: Settings, bound: 
     app = server.build(service)
     if config.pages:
         add_pages(app, page)
-    runner = web.AppRunner(app, **server.SERVER_OPTIONS)
+    runner = Runner(app, **server.SERVER_OPTIONS)
     context = tls_context(config)
 
     def apply(changed: Config) -> None:

@@ -1,14 +1,18 @@
-"""The stream of changes as server-sent events: `id` is the notice's number, `event` its topic, `data` its body.
+"""The stream of changes, as server-sent events or over a WebSocket.
 
-A client that comes back says ``Last-Event-ID`` and gets everything since; nothing is held in memory for it meanwhile.
-Comments keep idle connections open.
+As events: `id` is the notice's number, `event` its topic, `data` its body; comments keep idle connections open. Over a
+WebSocket: each text message is a JSON array of `{"seq", "topic", "data"}`. A client that comes back says the last
+number that it has seen (``Last-Event-ID``, or `after`) and gets everything since; nothing is held in memory for it
+meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import enum
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Final
 
 from aiohttp import web
@@ -16,18 +20,55 @@ from aiohttp import web
 from flexhub.adapters.store.interface import NoticeRow
 from flexhub.app.api import sights
 from flexhub.app.api.calls import Call, Service, viewer_of
+from flexhub.app.hub.feed import Subscription
 from flexhub.core.errors import InvalidError
 from flexhub.core.registry import Role
 
+TOGETHER_S: Final = 0.05
+"""What comes within this time goes out together: under load a client is written to so often, not for every notice."""
+
 HEARTBEAT_S: Final = 15.0
 RETRY_MS: Final = 2000
+EVENTS: Final = 1024
+"""So many encoded events are kept: one that many are told is made once."""
+
+MOST_HEARD: Final = 4096
+"""Bytes that a WebSocket's client may say at once; nothing of it is needed."""
+
 WRITE_S: Final = 30.0
 """How long a client may take to read what it was sent."""
 
 
+@lru_cache(EVENTS)
 def event(row: NoticeRow) -> bytes:
     """One notice as an event; its body is one line of JSON."""
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (row.seq, row.topic.encode(), row.body)
+
+
+def frame(row: NoticeRow) -> str:
+    """One notice as an element of a WebSocket message; its body is JSON already."""
+    return f'{{"seq":{row.seq},"topic":"{row.topic}","data":{row.body.decode()}}}'
+
+
+class End(enum.Enum):
+    """Why a stream ends."""
+
+    GONE = enum.auto()
+    ENDED = enum.auto()
+    STOPPING = enum.auto()
+    SLOW = enum.auto()
+
+
+CLOSED: Final = {
+    End.GONE: (1000, b""),
+    End.ENDED: (1008, b"the token has ended"),
+    End.STOPPING: (1012, b"the hub is stopping; come back"),
+    End.SLOW: (1013, b"too slow; come back, and go on from the last seq"),
+}
+"""How a WebSocket is told (RFC 6455 section 7.4 and its registry)."""
+
+Send = Callable[[list[NoticeRow]], Awaitable[None]]
+"""Sends these notices; without any, a sign that the hub is still there."""
 
 
 def begin_after(call: Call) -> int | None:
@@ -51,55 +92,87 @@ async def stream(service: Service, call: Call) -> web.StreamResponse:
     An admin is sent what anyone is told.
     """
     party = None if call.caller.role is Role.ADMIN else call.party
-    after = begin_after(call)
-    if after is None:
-        # Before the answer begins: what a client does once it sees the stream open is on the stream.
-        after = await service.hub.last_notice()
-    notices = service.hub.notices(party, after)
+    # Before the answer begins: what a client does once it sees the stream open is on the stream.
+    subscription = await service.hub.feed.subscribe(party, begin_after(call))
+    try:
+        upgrade = call.request.headers.get("Upgrade", "").lower() == "websocket"
+        return await (_web_socket if upgrade else _events)(service, call, subscription)
+    finally:
+        service.hub.feed.leave(subscription)
+
+
+async def _events(service: Service, call: Call, subscription: Subscription) -> web.StreamResponse:
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
     await response.prepare(call.request)
     await response.write(b"retry: %d\n\n" % RETRY_MS)
+
+    async def send(rows: list[NoticeRow]) -> None:
+        await response.write(b"".join(map(event, rows)) or b": still here\n\n")
+
     # A client that has gone, or reads too slowly, ends its stream; it resumes where it was.
     with suppress(ConnectionError, TimeoutError):
-        await _pump(response, notices, lambda: _admitted(service, call), lambda row: _seen(service, call, row))
+        if await _pump(service, call, subscription, send) is End.STOPPING:
+            await response.write(b": the hub is stopping; come back\nretry: %d\n\n" % RETRY_MS)
     return response
 
 
-async def _admitted(service: Service, call: Call) -> bool:
-    """Whether the token still stands for the caller: a stream outlives many a token."""
-    return await service.gate.still(call.request, call.caller)
+async def _web_socket(service: Service, call: Call, subscription: Subscription) -> web.StreamResponse:
+    socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MOST_HEARD, compress=False)
+    if not socket.can_prepare(call.request):
+        raise InvalidError("not a WebSocket handshake", path="header/Upgrade", clause="RFC 6455 section 4.2.1")
+    await socket.prepare(call.request)
 
+    async def send(rows: list[NoticeRow]) -> None:
+        if rows:
+            await socket.send_str("[" + ",".join(map(frame, rows)) + "]")
 
-async def _seen(service: Service, call: Call, row: NoticeRow) -> bytes:
-    """The notice as the caller may see it."""
-    return event(await sights.notice(service.hub, viewer_of(call), row))
-
-
-async def _pump(
-    response: web.StreamResponse,
-    notices: AsyncIterator[NoticeRow],
-    admitted: Callable[[], Awaitable[bool]],
-    seen: Callable[[NoticeRow], Awaitable[bytes]],
-) -> None:
-    upcoming = asyncio.ensure_future(anext(notices, None))
+    pumping = asyncio.ensure_future(_pump(service, call, subscription, send))
+    hearing = asyncio.ensure_future(_hear(socket))
     try:
-        while True:
-            await asyncio.wait((upcoming,), timeout=HEARTBEAT_S)
-            if not await admitted():
-                return
-            data = b": still here\n\n"
-            if upcoming.done():
-                row = upcoming.result()
-                if row is None:
-                    await response.write(b": the hub is stopping; come back\nretry: %d\n\n" % RETRY_MS)
-                    return
-                data = await seen(row)
-                upcoming = asyncio.ensure_future(anext(notices, None))
-            async with asyncio.timeout(WRITE_S):
-                await response.write(data)
+        await asyncio.wait((pumping, hearing), return_when=asyncio.FIRST_COMPLETED)
+        code, why = CLOSED[End.GONE]
+        if pumping.done():
+            code, why = CLOSED[End.SLOW if pumping.exception() is not None else pumping.result()]
+        await socket.close(code=code, message=why)
     finally:
-        upcoming.cancel()
-        with suppress(asyncio.CancelledError):
-            await upcoming
+        for task in (pumping, hearing):
+            task.cancel()
+        await asyncio.gather(pumping, hearing, return_exceptions=True)
+    return socket
+
+
+async def _hear(socket: web.WebSocketResponse) -> None:
+    """Until the client leaves; what it says is nothing to us."""
+    async for _ in socket:
+        pass
+
+
+async def _pump(service: Service, call: Call, subscription: Subscription, send: Send) -> End:
+    """Send what comes until there is no more; what comes within `TOGETHER_S` goes out at once.
+
+    Raises:
+        TimeoutError: the client reads too slowly.
+        ConnectionError: it has gone.
+    """
+    viewer, clock = viewer_of(call), asyncio.get_running_loop().time
+    look_again = clock() + HEARTBEAT_S
+    while True:
+        rows: list[NoticeRow] = []
+        try:
+            async with asyncio.timeout(max(0.0, look_again - clock())):
+                rows = await subscription.next()
+        except TimeoutError:
+            # A stream outlives many a token.
+            if not await service.gate.still(call.request, call.caller):
+                return End.ENDED
+            look_again = clock() + HEARTBEAT_S
+        else:
+            if not rows:
+                return End.STOPPING
+            rows = [await sights.notice(service.hub, viewer, row) for row in rows]
+        async with asyncio.timeout(WRITE_S):
+            await send(rows)
+        if rows:
+            await asyncio.sleep(TOGETHER_S)

@@ -14,13 +14,13 @@ from typing import Final, TypeVar
 from flexhub.adapters.store.interface import NoticeRow, Position, Query, Store
 from flexhub.app.access.audit import Access
 from flexhub.app.hub.contract import Answer, Message, Page
+from flexhub.app.hub.feed import Feed
 from flexhub.app.hub.tokens import Bearer, find_token
 from flexhub.core import documents
 from flexhub.core.errors import InvalidError
 
 T = TypeVar("T")
 
-PAGE: Final = 500
 TOKEN_S: Final = 3.0
 """How long a token is taken from memory: a revoked one works no longer than that."""
 
@@ -38,8 +38,7 @@ class Reading:
     def __init__(self, store: Store, *, monotonic: Callable[[], float] = monotonic) -> None:
         self.store = store
         self._monotonic = monotonic
-        self._open = True
-        self._listeners: dict[str | None, set[asyncio.Event]] = {}
+        self.feed = Feed(self._notices, self.last_notice)
         self._tellers: set[Callable[[tuple[str, ...] | None], None]] = set()
         self._tokens: dict[str, tuple[Bearer | None, float]] = {}
         self._readers = ThreadPoolExecutor(4, "hub-read")
@@ -48,9 +47,7 @@ class Reading:
         """A commit brought notices for these parties; None: for whoever."""
         if parties is not None and not parties:
             return
-        for party in self._listeners if parties is None else (*parties, None):
-            for listener in self._listeners.get(party, ()):
-                listener.set()
+        self.feed.told()
         for tell in self._tellers:
             tell(parties)
 
@@ -64,10 +61,7 @@ class Reading:
 
     def end_notices(self) -> None:
         """End all waiting for notices: who hears them is to come back, to another process maybe."""
-        self._open = False
-        for listeners in self._listeners.values():
-            for listener in listeners:
-                listener.set()
+        self.feed.end()
 
     def close(self) -> None:
         """End all waiting for notices, and read no more."""
@@ -135,21 +129,16 @@ class Reading:
 
         Ends at `close`. A notice's `seq` is the place to resume after.
         """
-        listener = asyncio.Event()
-        listeners = self._listeners.setdefault(party, set())
-        listeners.add(listener)
+        subscription = await self.feed.subscribe(party, after)
         try:
-            at = await self._read(self.store.last_notice) if after is None else after
-            while self._open:
-                listener.clear()
-                rows = await self._read(self.store.notices, party, at, PAGE)
+            while rows := await subscription.next():
                 for row in rows:
-                    at = row.seq
                     yield row
-                if not rows:
-                    await listener.wait()
         finally:
-            listeners.discard(listener)
+            self.feed.leave(subscription)
+
+    async def _notices(self, party: str | None, after: int, limit: int) -> list[NoticeRow]:
+        return await self._read(self.store.notices, party, after, limit)
 
     def known_token(self, hash: str) -> Bearer | None:  # noqa: A002 - what it is
         """As `find_token`, from memory alone."""
