@@ -69,7 +69,12 @@ A body must tell its length (411 without), be at most {server.MAX_BODY >> 20} Mi
 `GET /flexoffer/stream` sends changes as server-sent events: `id` is the event's number, `event` its topic, `data` one
 line of JSON. Who comes back says `Last-Event-ID` (or `after` in the query) and gets everything since, from the store;
 without either the stream begins now. Every {stream.HEARTBEAT_S:g} seconds without news a comment is sent; who reads
-nothing for {stream.WRITE_S:g} seconds is let go.
+nothing for {stream.WRITE_S:g} seconds is let go. The more subscribers a hub has, the longer events wait for others to
+go out with, {stream.LONGEST_TOGETHER_S * 1000:g} ms at most.
+
+The same path takes a WebSocket (`Upgrade: websocket`). Each of its messages is an array of events, `{{"seq", "topic",
+"data"}}`, and `after` is the last `seq` seen. It is closed with 1008 when the token has ended, with 1012 when the hub
+stops, and with 1013 when the client reads too slowly; after the latter two it may come back at once.
 
 ## Refusals
 
@@ -95,7 +100,7 @@ def page() -> str:
         "",
         f"## {TABLE_6}",
         "",
-        "What that table lists, and where it is here. Its WebSocket stream, MQTT and XMPP are not served yet.",
+        "What that table lists, and where it is here. MQTT and XMPP are not served yet.",
         "",
         *_listed(route for route in ROUTES if route.clause == TABLE_6),
         "",

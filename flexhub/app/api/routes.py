@@ -152,7 +152,8 @@ ROUTES: Final[tuple[Route, ...]] = (
         "streamChanges",
         None,
         "Changes as server-sent events: `event` is `flexoffer`, `flexrequest`, `contract`, `bill` or `plan`, `data` "
-        "its JSON. For a flex-offer that is its id, state and schedule. `Last-Event-ID` resumes after that event.",
+        "its JSON. For a flex-offer that is its id, state and schedule. `Last-Event-ID` resumes after that event. "
+        "With `Upgrade: websocket` the same over a WebSocket: each message is an array of `{seq, topic, data}`.",
         args=m.Resume,
         roles=tuple(Role),
         scope="stream",

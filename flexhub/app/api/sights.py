@@ -28,6 +28,9 @@ FEW: Final = 32
 
 PEER: Final = "flexhub:sight"
 
+PLAIN: Final = (Reach.OWN, Reach.ALL)
+"""Who sees things as they are."""
+
 
 async def pseudonyms(hub: Front) -> Pseudonyms:
     """The hub's pseudonyms; their secret is made when there is none yet.
@@ -47,7 +50,7 @@ async def pseudonyms(hub: Front) -> Pseudonyms:
 
 async def sight(hub: Front, viewer: Viewer, contracts: Iterable[str | None]) -> Sight:
     """How the viewer sees what was made under these contracts."""
-    if viewer.reach in (Reach.OWN, Reach.ALL):
+    if viewer.reach in PLAIN:
         return Sight(viewer, {}, None)
     wanted = set(contracts)
     found = await _by_id(hub, Contract, {id_ for id_ in wanted if id_ is not None})
@@ -65,7 +68,7 @@ async def _by_id(hub: Front, kind: type[T], ids: set[str]) -> dict[str, T]:
 
 async def notice(hub: Front, viewer: Viewer, row: NoticeRow) -> NoticeRow:
     """The notice as its reader may see it; what a prosumer or an admin is told stays as it is."""
-    if viewer.reach in (Reach.OWN, Reach.ALL):
+    if viewer.reach in PLAIN:
         return row
     body = row.body
     if row.topic == "flexoffer":

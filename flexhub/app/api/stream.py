@@ -24,8 +24,11 @@ from flexhub.app.hub.feed import Subscription
 from flexhub.core.errors import InvalidError
 from flexhub.core.registry import Role
 
-TOGETHER_S: Final = 0.05
-"""What comes within this time goes out together: under load a client is written to so often, not for every notice."""
+TOGETHER_S: Final = 0.02
+LONGEST_TOGETHER_S: Final = 0.25
+FOR_EACH_S: Final = 0.0002
+"""What comes within this time goes out together: some at least, for each subscriber some more, and some at most. With
+many subscribers each is written to a few times a second, not for every notice; with few nobody waits for long."""
 
 HEARTBEAT_S: Final = 15.0
 RETRY_MS: Final = 2000
@@ -150,7 +153,7 @@ async def _hear(socket: web.WebSocketResponse) -> None:
 
 
 async def _pump(service: Service, call: Call, subscription: Subscription, send: Send) -> End:
-    """Send what comes until there is no more; what comes within `TOGETHER_S` goes out at once.
+    """Send what comes until there is no more; what comes shortly after goes out with it.
 
     Raises:
         TimeoutError: the client reads too slowly.
@@ -171,8 +174,10 @@ async def _pump(service: Service, call: Call, subscription: Subscription, send: 
         else:
             if not rows:
                 return End.STOPPING
-            rows = [await sights.notice(service.hub, viewer, row) for row in rows]
+            if viewer.reach not in sights.PLAIN:
+                rows = [await sights.notice(service.hub, viewer, row) for row in rows]
         async with asyncio.timeout(WRITE_S):
             await send(rows)
         if rows:
-            await asyncio.sleep(TOGETHER_S)
+            together = TOGETHER_S + FOR_EACH_S * service.hub.feed.subscribers
+            await asyncio.sleep(min(together, LONGEST_TOGETHER_S))

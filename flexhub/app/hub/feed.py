@@ -37,6 +37,7 @@ class Subscription:
         self._queue: deque[NoticeRow] = deque()
         self._catching_up = True
         self._overrun = False
+        self._ended = False
         self._news = asyncio.Event()
 
     async def next(self) -> list[NoticeRow]:
@@ -57,7 +58,10 @@ class Subscription:
             if rows:
                 self._at = rows[-1].seq
                 return rows
-        return []
+        if self._ended or not self._feed.readable:
+            return []
+        self._ended = True  # what was committed before the end still goes out, a page of it at most
+        return await self._feed.read(self.party, self._at, PAGE)
 
     def push(self, row: NoticeRow) -> None:
         """Another one."""
@@ -85,30 +89,33 @@ class Feed:
     def __init__(self, read: Read, last: Callable[[], Awaitable[int]]) -> None:
         self.read = read
         self.open = True
+        self.readable = True
         self._last = last
         self._subscribers: dict[str | None, set[Subscription]] = {}
         self._news = asyncio.Event()
+        self._starting = asyncio.Lock()
         self._tail: asyncio.Task[None] | None = None
         self._at = 0
-
-    @property
-    def subscribers(self) -> int:
+        self.subscribers = 0
         """How many there are."""
-        return sum(map(len, self._subscribers.values()))
 
     async def subscribe(self, party: str | None, after: int | None) -> Subscription:
         """A new subscription; `after` None: from now on. It must be ended with `leave`."""
-        if self._tail is None or self._tail.done():
-            self._at = await self._last()
-            self._tail = asyncio.create_task(self._follow(), name="hub-feed")
+        async with self._starting:
+            if self._tail is None:
+                self._at = await self._last()
+                self._tail = asyncio.create_task(self._follow(), name="hub-feed")
         made = Subscription(self, party, await self._last() if after is None else after)
         self._subscribers.setdefault(party, set()).add(made)
+        self.subscribers += 1
         return made
 
     def leave(self, subscription: Subscription) -> None:
         """No more of it."""
         left = self._subscribers.get(subscription.party, set())
-        left.discard(subscription)
+        if subscription in left:
+            left.remove(subscription)
+            self.subscribers -= 1
         if not left:
             self._subscribers.pop(subscription.party, None)
 
@@ -116,8 +123,13 @@ class Feed:
         """There may be something new."""
         self._news.set()
 
+    def close(self) -> None:
+        """End all subscriptions; the store is read no more."""
+        self.readable = False
+        self.end()
+
     def end(self) -> None:
-        """End all subscriptions."""
+        """End all subscriptions, once they have what was committed until now."""
         self.open = False
         for subscriptions in self._subscribers.values():
             for subscription in subscriptions:

@@ -65,7 +65,7 @@ class Reading:
 
     def close(self) -> None:
         """End all waiting for notices, and read no more."""
-        self.end_notices()
+        self.feed.close()
         self._readers.shutdown()
 
     async def _read(self, read: Callable[..., T], *args: object) -> T:
