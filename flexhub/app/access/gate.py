@@ -95,16 +95,21 @@ class Gate:
             UnauthorizedError: nobody that is known.
             HttpError: too many failed attempts (429).
         """
-        header = request.headers.get("Authorization")
+        header, *others = request.headers.getall("Authorization", [None])
+        if others:  # whoever stands between may have looked at another one
+            self._failed(request)
+            raise UnauthorizedError("it stands twice", path="header/Authorization", clause="RFC 9110 section 5.3")
         if header is None:
             holder = self._certificates.get(_fingerprint(request)) if self._certificates else None
             if holder is None:
+                self._failed(request)
                 raise UnauthorizedError("a bearer token is needed", path="header/Authorization", clause="RFC 6750")
             fitting = [role for role in holder.roles if role in roles] or list(holder.roles)
             return Visitor(Bearer(holder.party, fitting[0]), None)
         scheme, _, token = header.partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
+            self._failed(request)
             raise UnauthorizedError("a bearer token is needed", path="header/Authorization", clause="RFC 6750")
         if self._verifier is not None and looks_like_one(token):
             claims = await self._claims(request, token)
@@ -152,11 +157,23 @@ class Gate:
         hashed = token_hash(presented)
         found = self._hub.known_token(hashed)
         if found is None:
-            self._patience(request)
+            # Others may guess at the same address, behind one proxy: who was let in lately isn't held up for them.
+            if not self._hub.met_token(hashed):
+                self._patience(request)
             found = await self._hub.find_token(hashed)
         if found is None:
             self._limits.failures.take(request.remote or "")
         return found
+
+    def _failed(self, request: web.Request) -> None:
+        """Count an attempt that shows nothing to look up; by itself, so that it holds up nobody who shows something.
+
+        Raises:
+            HttpError: too many of them from this address (429).
+        """
+        wait = self._limits.failures.take(f"{request.remote} with nothing")
+        if wait:
+            raise too_often(wait)
 
     def _patience(self, request: web.Request) -> None:
         wait = self._limits.failures.empty(request.remote or "")

@@ -18,10 +18,12 @@ from time import monotonic
 from typing import Any, Final, NamedTuple
 
 import jwt
+import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 
+from flexhub.core.base import Id
 from flexhub.core.errors import ConfigError, UnauthorizedError
 from flexhub.core.registry import Role
 
@@ -176,7 +178,11 @@ class Verifier:
             expires = datetime.fromtimestamp(times["exp"], tz=self._clock().tzinfo)
         except (ValueError, OverflowError, OSError) as error:
             raise refused("the token names no role of ours") from error
-        if not isinstance(subject, str) or not isinstance(scope, str) or not isinstance(key, (str, type(None))):
+        try:
+            msgspec.convert(subject, Id).encode()
+        except (msgspec.ValidationError, UnicodeEncodeError) as error:
+            raise refused("the token's sub is no identifier") from error
+        if not isinstance(scope, str) or not isinstance(key, (str, type(None))):
             raise refused("the token's claims are of other types")
         return Claims(subject, role, frozenset(scope.split()), expires, key)
 

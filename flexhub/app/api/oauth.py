@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable
-from datetime import datetime
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_plus
@@ -13,8 +12,10 @@ from urllib.parse import parse_qsl, unquote_plus
 import msgspec
 from aiohttp import web
 
+from flexhub.app.access.audit import Access
 from flexhub.app.access.gate import Gate
 from flexhub.app.access.jwt import Issuer
+from flexhub.app.api.calls import Service
 from flexhub.app.api.problems import HttpError, response
 from flexhub.app.api.routes import Route
 from flexhub.app.hub.tokens import Bearer, token_hash
@@ -42,11 +43,9 @@ def scopes_of(role: Role, routes: Iterable[Route]) -> frozenset[str]:
     return frozenset(route.scope for route in routes if role in route.roles)
 
 
-def mount(
-    app: web.Application, gate: Gate, issuer: Issuer, clock: Callable[[], datetime], routes: Iterable[Route]
-) -> None:
-    """Serve tokens, the keys that sign them, and where both are."""
-    listed = tuple(routes)
+def mount(app: web.Application, service: Service, issuer: Issuer, routes: Iterable[Route]) -> None:
+    """Serve tokens, the keys that sign them, and where both are; who asked for a token is in the audit log."""
+    listed, gate, clock = tuple(routes), service.gate, service.clock
     keys = msgspec.json.encode({"keys": [issuer.jwk]})
     base = issuer.name.rstrip("/")
     metadata = msgspec.json.encode(
@@ -61,7 +60,12 @@ def mount(
         }
     )
 
+    def noted(request: web.Request, bearer: Bearer | None, status: int) -> None:
+        party, role = ("", "") if bearer is None else (bearer.party, str(bearer.role))
+        service.hub.note(Access(clock(), party, role, request.method, TOKEN, status, request.remote or ""))
+
     async def token(request: web.Request) -> web.Response:
+        bearer: Bearer | None = None
         try:
             fields = await _form(request)
             bearer, key = await _client(gate, request, fields)
@@ -73,9 +77,12 @@ def mount(
                 beyond = ", ".join(sorted(wanted - granted))
                 raise OauthError("invalid_scope", f"not for the role {bearer.role}: {beyond}"[:200])  # noqa: TRY301 - as above
         except OauthError as error:
-            return _refuse(error)
+            refusal = _refuse(error)
+            noted(request, bearer, refusal.status)
+            return refusal
         except HttpError as error:
             return response(error, request)
+        noted(request, bearer, HTTPStatus.OK)
         told: dict[str, Any] = {
             "access_token": issuer.issue(bearer.party, bearer.role, wanted, key, clock()),
             "token_type": "Bearer",

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from flexhub.app.access.audit import Access
@@ -62,8 +63,24 @@ METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE"))
 _NO_ARGUMENTS: Final = Arguments()
 NOBODY: Final = Bearer("nobody", Role.PROSUMER)
 
+
+class _Briefly(logging.Filter):
+    """Bytes that are no HTTP are no failure of ours: they get a line for who looks for it, and no traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        cause = record.exc_info[1] if record.exc_info else None
+        if not isinstance(cause, HttpProcessingError):
+            return True
+        log.debug("%s: no HTTP: %.200r", record.getMessage(), cause.message)
+        return False
+
+
+_http_log = logging.getLogger("flexhub.http")
+_http_log.addFilter(_Briefly())
+
 SERVER_OPTIONS: Final[dict[str, Any]] = {
     "access_log": None,
+    "logger": _http_log,
     "keepalive_timeout": 75.0,
     "lingering_time": 2.0,
     "max_line_size": 8190,
@@ -87,7 +104,7 @@ def build(service: Service, routes: Iterable[Route] = ROUTES) -> web.Application
             # As GET, but without its body (RFC 9110 section 9.3.2); a stream has no end, and so no length to tell.
             app.router.add_route("HEAD", route.path, _get_only if route.path == STREAM else serve)
     if service.gate.issuer is not None:
-        oauth.mount(app, service.gate, service.gate.issuer, service.clock, listed)
+        oauth.mount(app, service, service.gate.issuer, listed)
     described = document(listed, service.version)
     body, shown = encode(described), page(described).encode()
 
@@ -141,6 +158,7 @@ def _named(http: Http) -> Callable[[web.Request, web.StreamResponse], Awaitable[
 
     async def named(request: web.Request, response: web.StreamResponse) -> None:
         response.headers["X-Request-Id"] = request_id.get()
+        response.headers["Server"] = "flexhub"  # not what it is made of, and in which versions
         if not isinstance(response, web.Response | web.FileResponse):
             request[STREAMED] = response.status
             http.streams += 1
@@ -215,8 +233,11 @@ def _refused(
 
 
 def _note(service: Service, route: Route, request: web.Request, caller: Bearer, status: int) -> None:
-    """Have a read or a refusal in the audit log; what was accepted is in the journal, whose digests are there."""
-    if not route.roles:
+    """Have a read or a refusal in the audit log; what was accepted is in the journal, whose digests are there.
+
+    Who calls too often is only counted (`/metrics`): nobody fills the log faster than the limits let them call.
+    """
+    if not route.roles or status == HTTPStatus.TOO_MANY_REQUESTS:
         return
     party, role = ("", "") if caller is NOBODY else (caller.party, str(caller.role))
     path = request.raw_path[:MOST_NOTED].encode("ascii", "replace").decode()

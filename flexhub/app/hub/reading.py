@@ -145,6 +145,10 @@ class Reading:
         bearer, until = self._tokens.get(hash, _UNKNOWN)
         return bearer if self._monotonic() < until else None
 
+    def met_token(self, hash: str) -> bool:  # noqa: A002 - what it is
+        """Whether it was a party's when it was last looked up."""
+        return hash in self._tokens
+
     async def find_token(self, hash: str) -> Bearer | None:  # noqa: A002 - what it is
         """Whom the token with this hash (`token_hash`) stands for.
 

@@ -17,6 +17,8 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from flexhub.adapters.store import open_store
+from flexhub.app.access.audit import blocks
 from flexhub.app.access.certificates import authority, issue
 from flexhub.app.api import oauth
 from flexhub.app.api.routes import ROUTES
@@ -145,6 +147,19 @@ def test_a_token_ends_with_its_time_and_with_its_key(tmp_path: Path) -> None:
         hub.clock.now += timedelta(minutes=16)
         answer = hub.request("GET", "/flexoffer", ann)
         assert (answer.status, "expired" in answer.json["detail"]) == (401, True)
+
+
+def test_who_asks_for_a_token_is_in_the_audit_log(tmp_path: Path) -> None:
+    configured = with_oauth(tmp_path)
+    with live(configured) as hub:
+        token(hub)
+        assert ask(hub, credentials(hub) | {"client_secret": "x"}).status == 401
+        assert ask(hub, credentials(hub) | {"scope": "plan"}).status == 400
+    store = open_store(configured.store.url)
+    noted = [(a.party, a.method, a.path, a.status) for _, block in blocks(store) if block for a in block.accesses]
+    store.close()
+    where = ("POST", "/oauth/token")
+    assert noted == [("ann", *where, 200), ("", *where, 401), ("ann", *where, 400)]
 
 
 def test_without_an_issuer_nothing_that_looks_like_a_token_is_taken(tmp_path: Path) -> None:
