@@ -16,7 +16,14 @@ OPEN_METRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-
 """What metrics are written in, whatever was asked for: Prometheus reads it."""
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1000, description="Most items on a page.")]
-Cursor = Annotated[str, msgspec.Meta(max_length=1000, description="Where the page begins: `next` of the page before.")]
+Cursor = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=1000,
+        pattern=r"^[A-Za-z0-9_=-]*$(?!\n)",
+        description="Where the page begins: `next` of the page before.",
+    ),
+]
 Since = Annotated[Instant, msgspec.Meta(description="First instant of the period (RFC 3339).")]
 Until = Annotated[Instant, msgspec.Meta(description="First instant after the period (RFC 3339).")]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import math
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -192,14 +193,19 @@ class Front(Reading, ABC):
 
 
 def _cursor(position: Position) -> str:
-    return f"{'' if position.starts is None else position.starts.isoformat()}_{position.id}"
+    """As letters and digits, so that it stands in a query as it is, whatever the id is made of."""
+    text = f"{'' if position.starts is None else position.starts.isoformat()}_{position.id}"
+    return base64.urlsafe_b64encode(text.encode()).decode()
 
 
 def _position(cursor: str) -> Position:
-    starts, separator, id_ = cursor.partition("_")
+    starts = separator = id_ = ""
     try:
+        starts, separator, id_ = (
+            base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode().partition("_")
+        )
         at = datetime.fromisoformat(starts) if starts else None
-    except ValueError:
+    except ValueError:  # of base64, too
         at, separator = None, ""
     if not separator or "\0" in id_ or (at is not None and at.tzinfo is None):
         raise InvalidError("not a cursor of a page before", path="after", value=cursor)

@@ -214,6 +214,17 @@ def test_a_cursor_names_nobodys_offer(fresh: Live) -> None:
     assert (stolen.status, stolen.json["path"]) == (422, "query/cursor")
 
 
+def test_an_id_of_any_letters_holds_up_no_page(fresh: Live) -> None:
+    """An aggregator pages on behind an offer whose issuer gave it the longest id there is."""
+    for i in range(2):
+        offer = make_offer(f"{i}" + "\N{AUTOMOBILE}" * 127, "ann")
+        assert fresh.request("POST", "/flexoffer", "ann", offer).status == 201
+    for who in (AGGREGATOR, "ann"):
+        page = fresh.get("/flexoffer?limit=1", who)
+        rest = fresh.get(f"/flexoffer?limit=1&cursor={page['next']}", who)
+        assert [o["id"][0] for o in (*page["items"], *rest["items"])] == ["0", "1"]
+
+
 def test_the_secret_outlives_the_process_and_is_served_nowhere(tmp_path: Path) -> None:
     names = []
     for _ in range(2):
