@@ -83,7 +83,7 @@ SERVER_OPTIONS: Final[dict[str, Any]] = {
     "logger": _http_log,
     "keepalive_timeout": 75.0,
     "lingering_time": 2.0,
-    "max_line_size": 8190,
+    "max_line_size": 16_380,  # a cursor may be long, and each of its letters written in three
     "max_field_size": 8190,
     "shutdown_timeout": 2.0,
     "handler_cancellation": True,
