@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import msgspec
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from flexhub.app.access.audit import Access
@@ -63,24 +62,8 @@ METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE"))
 _NO_ARGUMENTS: Final = Arguments()
 NOBODY: Final = Bearer("nobody", Role.PROSUMER)
 
-
-class _Briefly(logging.Filter):
-    """Bytes that are no HTTP are no failure of ours: they get a line for who looks for it, and no traceback."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        cause = record.exc_info[1] if record.exc_info else None
-        if not isinstance(cause, HttpProcessingError):
-            return True
-        log.debug("%s: no HTTP: %.200r", record.getMessage(), cause.message)
-        return False
-
-
-_http_log = logging.getLogger("flexhub.http")
-_http_log.addFilter(_Briefly())
-
 SERVER_OPTIONS: Final[dict[str, Any]] = {
     "access_log": None,
-    "logger": _http_log,
     "keepalive_timeout": 75.0,
     "lingering_time": 2.0,
     "max_line_size": 16_380,  # a cursor may be long, and each of its letters written in three
