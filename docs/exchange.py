@@ -45,6 +45,15 @@ request is a message of its own. A flex-offer has an id besides: posted again wi
 with other content it is refused with 409. An answer comes when message, decision and answer are on disk
 ([the hub loop](../hub-loop.md)).
 
+## Only if nothing changed meanwhile
+
+A single flex-offer comes with an `ETag`, which stands for its state. `If-None-Match` with that tag gets 304 without a
+body while nothing has changed. `If-Match` with it makes a change (replacing, taking back, confirming, declining) only
+if the offer is still in that state, and gets 412 otherwise: of two who change what both have read, one succeeds and the
+other reads again. It is decided in the transaction that makes the change. `*` stands for any state: `If-None-Match: *`
+makes a contract or a party only where there is none of that id, `If-Match: *` only replaces one. A repeat under the
+same `Idempotency-Key` gets its first answer, whatever has changed since.
+
 ## Pages
 
 Lists take `limit` (1 to 1000, {messages.Paging().limit} unless told) and `cursor`. `next` in the answer is the cursor

@@ -5,6 +5,7 @@
     ├── InvalidError            well-formed, but a field or rule of the model is broken
     ├── IllegalTransitionError  the event may not happen in this state
     ├── DuplicateError          the same id again, with other content
+    ├── PreconditionError       meant for another state of what is there
     ├── NotFoundError           a reference to something that is not there, or not yours to see
     ├── ForbiddenError          known to us, but not allowed to do this
     ├── UnauthorizedError       not known to us
@@ -79,6 +80,12 @@ class DuplicateError(FlexhubError):
     """The same identifier again, with other content."""
 
     code = "duplicate"
+
+
+class PreconditionError(FlexhubError):
+    """What is there is not in the state that the request is meant for."""
+
+    code = "precondition-failed"
 
 
 class NotFoundError(FlexhubError):

@@ -21,6 +21,7 @@ from flexhub.app.exchange.sight import Reach, Viewer
 from flexhub.app.hub.contract import Message, Page
 from flexhub.app.hub.readiness import Ready, Status
 from flexhub.app.hub.reading import Front
+from flexhub.app.hub.tags import Only
 from flexhub.app.hub.tokens import Bearer
 from flexhub.app.metrics import Http
 from flexhub.core.documents import decode, encode
@@ -58,13 +59,14 @@ class Service(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One request, checked: who calls in which role, with which arguments, body and message id."""
+    """One request, checked: who calls in which role, with which arguments, body, message id and conditions."""
 
     request: web.Request
     caller: Bearer
     args: Any
     body: bytes
     message_id: str
+    only_if: Only | None = None
 
     @property
     def party(self) -> str:
@@ -93,6 +95,7 @@ async def _handle(service: Service, call: Call, kind: str, conversation: str, va
             body=call.body,
             role=call.caller.role,
             value=value,
+            only_if=call.only_if,
         )
     )
     return Reply(answer.body, answer.status)

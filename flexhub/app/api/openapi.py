@@ -26,6 +26,12 @@ ABOUT: Final = """Flex-offers, requests, readings and bills. Energy in kWh, posi
 instants RFC 3339 with a time zone. Every message may be sent again without harm: with the same Idempotency-Key it gets
 the same answer. Errors are problem documents (RFC 9457) that name the field."""
 
+CONDITIONS: Final = {
+    "If-Match": "Entity tags, or *: only if it is in one of these states (or there at all), else 412.",
+    "If-None-Match": "Entity tags, or *: only if it is in none of these states, else 304, or 412 for a change.",
+}
+"""Headers of conditional requests (RFC 9110 section 13.1)."""
+
 Document = dict[str, Any]
 
 
@@ -116,7 +122,11 @@ def _operation(route: Route, by_kind: dict[str, Any]) -> Document:
         if route.goflex:
             content[GOFLEX] = {"schema": ANY}
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": content}
-    for status in sorted({*route.problems, *([429] if route.roles else [])}):
+    if route.tagged and route.method == "GET":
+        responses["200"]["headers"] = {"ETag": {"description": "Stands for this state.", "schema": {"type": "string"}}}
+        responses["304"] = {"description": "The reader has it already (If-None-Match)"}
+    conditional = (400, 412) if route.tagged else ()
+    for status in sorted({*route.problems, *conditional, *([429] if route.roles else [])}):
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": problem}
     responses["default"] = {"description": "Any other problem", "content": problem}
     operation: Document = {
@@ -163,6 +173,11 @@ def _parameters(route: Route) -> list[Document]:
                 "schema": msgspec.json.schema(Id),
             }
         )
+    if route.tagged:
+        parameters += [
+            {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
+            for name, text in CONDITIONS.items()
+        ]
     return parameters
 
 

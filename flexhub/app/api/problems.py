@@ -23,6 +23,7 @@ STATUS: Final[dict[str, HTTPStatus]] = {
     "not-found": HTTPStatus.NOT_FOUND,
     "duplicate": HTTPStatus.CONFLICT,
     "illegal-transition": HTTPStatus.CONFLICT,
+    "precondition-failed": HTTPStatus.PRECONDITION_FAILED,
     "invalid": HTTPStatus.UNPROCESSABLE_ENTITY,
     # Not 410: that says the addressed resource is gone, while here what was sent comes too late.
     "expired": HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -33,6 +33,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     `args` are its path and query parameters, `body` what it takes, `returns` what it answers by status (None: `media`),
     `problems` the statuses of its problem documents. No `roles`: open to anyone. `scope` is what an OAuth token must be
     for. `shows` is what it tells of prosumers. `draft`: id and issuer may be absent.
+    `tagged`: what it reads has an entity tag, or what it changes may be named by one.
     """
 
     method: str
@@ -49,6 +50,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[int, ...] = READING
     draft: bool = False
     goflex: bool = False
+    tagged: bool = False
     clause: str = "GOFLEX D2.1 Table 6"
     media: str = "text/event-stream"
 
@@ -89,6 +91,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         text="A contract of this hub's aggregator with a prosumer. The last one put is the one in force; an aggregator "
         "cannot take over a prosumer whose contract with another one is in force.",
         args=m.OfferId,
+        tagged=True,
         body=Contract,
         returns={200: Contract, 201: Contract},
         roles=(Role.AGGREGATOR, Role.ADMIN),
@@ -103,6 +106,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         scope="party:write",
         text="Registers a party with its connections and resources.",
         args=m.OfferId,
+        tagged=True,
         body=Registration,
         returns={201: Registration},
         roles=(Role.ADMIN,),
@@ -177,6 +181,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         FlexOffer,
         "One flex-offer.",
         args=m.OfferId,
+        tagged=True,
         problems=(*READING, 404),
         goflex=True,
         scope="flexoffer:read",
@@ -190,6 +195,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         scope="flexoffer:write",
         text="Replaces an offer that is not assigned yet; it is judged afresh.",
         args=m.OfferId,
+        tagged=True,
         body=FlexOffer,
         draft=True,
         goflex=True,
@@ -205,6 +211,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         scope="flexoffer:write",
         text="Takes an offer back that is not assigned yet.",
         args=m.OfferId,
+        tagged=True,
         goflex=True,
         returns={200: FlexOffer},
         roles=(Role.PROSUMER,),
@@ -218,6 +225,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         scope="flexoffer:write",
         text="The issuer will carry its schedule out.",
         args=m.OfferId,
+        tagged=True,
         returns={200: FlexOffer},
         roles=(Role.PROSUMER,),
         problems=(*READING, 404, 409),
@@ -231,6 +239,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         scope="flexoffer:write",
         text="The issuer won't carry its schedule out; the offer is canceled.",
         args=m.OfferId,
+        tagged=True,
         body=Decline,
         returns={200: FlexOffer},
         roles=(Role.PROSUMER,),

@@ -28,12 +28,13 @@ from flexhub.app.api.openapi import document
 from flexhub.app.api.problems import HttpError
 from flexhub.app.api.routes import ROUTES, STREAM, Route
 from flexhub.app.exchange.offers import new_id
+from flexhub.app.hub.tags import Only, listed, tag
 from flexhub.app.hub.tokens import Bearer
 from flexhub.app.logs import request_id
 from flexhub.app.metrics import Http
 from flexhub.core.base import Id
 from flexhub.core.documents import encode, explain
-from flexhub.core.errors import FlexhubError, InternalError, InvalidError
+from flexhub.core.errors import FlexhubError, InternalError, InvalidError, PreconditionError
 from flexhub.core.registry import Role
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,9 @@ log = logging.getLogger(__name__)
 MAX_BODY: Final = 1 << 20
 BODY_S: Final = 10.0
 """How long a body may take to come."""
+
+GOFLEX_VARIANT: Final = "-goflex"
+"""Ends the tag of a document in GOFLEX's words: tags differ where bytes do."""
 
 MOST_NOTED: Final = 500
 """Characters of a path that the audit log keeps."""
@@ -185,8 +189,12 @@ def _serve(service: Service, route: Route) -> Callable[[web.Request], Awaitable[
                 given_id = getattr(args, "id", None) or new_id(caller.party, id_)
                 now = service.clock()
                 body = await goflex.read_again(body, service.hub, issuer=caller.party, new_id=given_id, now=now)
-            reply = await route.call(service, Call(request, caller, args, body, id_))
-            if route.goflex and isinstance(reply, Reply) and goflex.MEDIA_TYPE in request.headers.get("Accept", ""):
+            only_if = conditions(request) if route.tagged else None
+            reply = await route.call(service, Call(request, caller, args, body, id_, only_if))
+            wants_goflex = route.goflex and goflex.MEDIA_TYPE in request.headers.get("Accept", "")
+            if route.tagged and route.method == "GET" and isinstance(reply, Reply):
+                reply = _tagged(reply, only_if, GOFLEX_VARIANT if wants_goflex else "")
+            if wants_goflex and isinstance(reply, Reply) and reply.body:
                 headers = {"Content-Type": goflex.MEDIA_TYPE} | (reply.headers or {})
                 reply = Reply(goflex.write(reply.body), reply.status, headers)
         except FlexhubError as error:
@@ -205,6 +213,43 @@ def _serve(service: Service, route: Route) -> Callable[[web.Request], Awaitable[
         return web.Response(status=reply.status, body=reply.body, headers=headers)
 
     return serve
+
+
+def conditions(request: web.Request) -> Only | None:
+    """Which states the request is meant for; None: any.
+
+    A tag of any variant names the document that it is of, except where a variant is asked for.
+
+    Raises:
+        MalformedError: a header that is no list of tags.
+    """
+    headers = request.headers
+    if "If-Match" not in headers and "If-None-Match" not in headers:
+        return None
+    match = listed(headers.getall("If-Match", ()), "If-Match", weak=False)
+    unless = listed(headers.getall("If-None-Match", ()), "If-None-Match", weak=True)
+    if request.method not in ("GET", "HEAD"):
+        match, unless = (
+            None if tags is None else tuple(t.removesuffix(GOFLEX_VARIANT) for t in tags) for tags in (match, unless)
+        )
+    return Only(match, unless)
+
+
+def _tagged(reply: Reply, only_if: Only | None, variant: str) -> Reply:
+    """The answer with its tag; without a body where the reader has it already.
+
+    Raises:
+        PreconditionError: it is in another state than If-Match says.
+    """
+    current = tag(reply.body) + variant
+    headers = {"ETag": f'"{current}"', "Vary": "Accept"} | (reply.headers or {})
+    if only_if is not None and not only_if.matches(current):
+        raise PreconditionError(
+            "it is not as the request says", path="header/If-Match", clause="RFC 9110 section 13.1.1"
+        )
+    if only_if is not None and not only_if.passes(current):
+        return Reply(b"", HTTPStatus.NOT_MODIFIED, headers)
+    return reply._replace(headers=headers)
 
 
 def _refused(

@@ -15,6 +15,7 @@ import msgspec
 
 from flexhub.app.access.audit import Access
 from flexhub.app.hub.contract import Answer, Message
+from flexhub.app.hub.tags import Only
 from flexhub.app.metrics import Served
 from flexhub.core.errors import BY_CODE, FlexhubError, InternalError
 from flexhub.core.registry import Role
@@ -39,11 +40,13 @@ class Asked(msgspec.Struct, frozen=True, array_like=True, tag=0):
     conversation: str
     role: Role
     body: bytes
+    only_if: Only | None = None
 
     @classmethod
     def of(cls, number: int, message: Message) -> Asked:
         """As it travels: without `value`, which the hub reads from the body."""
-        return cls(number, message.peer, message.id, message.kind, message.conversation, message.role, message.body)
+        m = message
+        return cls(number, m.peer, m.id, m.kind, m.conversation, m.role, m.body, m.only_if)
 
     def message(self) -> Message:
         """As the hub works it."""
@@ -54,6 +57,7 @@ class Asked(msgspec.Struct, frozen=True, array_like=True, tag=0):
             conversation=self.conversation,
             body=self.body,
             role=self.role,
+            only_if=self.only_if,
         )
 
 

@@ -108,9 +108,10 @@ class Register:
     """``registry.put``: who takes part, and which metering subjects are whose."""
 
     def needs(self, message: Message) -> Iterable[Key]:
-        """Whose the subjects are so far."""
+        """The party as it is, and whose the subjects are so far."""
         entry = value_of(message, Registration)
-        return [*(Key(Holding, c.id) for c in entry.connections), *(Key(Holding, r.id) for r in entry.resources)]
+        subjects: tuple[Connection | Resource, ...] = (*entry.connections, *entry.resources)
+        return [Key(Party, entry.party.id), *(Key(Holding, subject.id) for subject in subjects)]
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:  # noqa: ARG002 - the handler's signature
         """Stored; a subject of another party is refused."""

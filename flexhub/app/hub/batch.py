@@ -21,10 +21,11 @@ from flexhub.adapters.store.interface import AskRow, DocumentRow, JournalRow, No
 from flexhub.app.access import audit
 from flexhub.app.access.audit import Access
 from flexhub.app.hub.contract import ENGINE, TIMER, Answer, Decision, Due, Handler, Key, Message, Put, Question
+from flexhub.app.hub.tags import tag
 from flexhub.app.logs import about
 from flexhub.core import documents
 from flexhub.core.effects import Ask, Effect, Notify, Reply, SetTimer
-from flexhub.core.errors import ConfigError, DuplicateError, FlexhubError, InternalError
+from flexhub.core.errors import ConfigError, DuplicateError, FlexhubError, InternalError, PreconditionError
 
 T = TypeVar("T")
 
@@ -224,6 +225,8 @@ class Batch:
                 raise needs  # noqa: TRY301 - refused here as if by `decide`
             self._view.named = needs
             decision = self._office.handlers[message.kind].decide(message, self._view, self._now)
+            # Only now: who may not have it is told the same as without a condition (RFC 9110 section 13.2.1).
+            self._check(message, decision)
             rows = [_document_row(put) for put in decision.puts]
             kept = self._effects(message, decision.effects)
         except Exception as error:
@@ -257,6 +260,24 @@ class Batch:
             path="Message/id",
             value=message.id,
         )
+
+    def _check(self, message: Message, decision: Decision) -> None:
+        """Compare the message's condition with the document as it was before the decision, earlier messages included.
+
+        Raises:
+            PreconditionError: it is in another state.
+        """
+        if message.only_if is None or not decision.puts:
+            return
+        key = decision.puts[0].key
+        before: object | None = self._view.get(*key)
+        if not message.only_if.passes(None if before is None else tag(documents.encode(before))):
+            raise PreconditionError(
+                "it is not as the request says; read it again" if before is not None else "there is none yet",
+                path=f"{key.kind.__name__}/id",
+                value=key.id,
+                clause="RFC 9110 section 13.1",
+            )
 
     def _still_due(self, message: Message) -> bool:
         key = _timer(message)

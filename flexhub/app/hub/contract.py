@@ -13,6 +13,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from flexhub.app.hub.tags import Only
 from flexhub.core.effects import Effect
 from flexhub.core.registry import Role
 
@@ -28,7 +29,8 @@ ENGINE = "flexhub:engine"
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a peer said. (peer, id) is unique; messages of one conversation are worked in order.
 
-    `body` is what is journalled; `value` is the same, decoded by whoever received it (never journalled).
+    `body` is what is journalled; `value` is the same, decoded by whoever received it (never journalled). `only_if` says
+    which states of the document that the decision writes first it is meant for; what is journalled, met them.
     """
 
     peer: str
@@ -38,6 +40,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     role: Role
     value: object = None
+    only_if: Only | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
