@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from flexhub.app.doors.frames import Answered, Asked, Frames, Refused, ToDoor, ToHub, Told
 from flexhub.app.hub.contract import Answer, Message
+from flexhub.app.hub.tags import Only
 from flexhub.core.errors import BY_CODE, FlexhubError, InternalError
 from flexhub.core.registry import Role
 
@@ -22,6 +23,7 @@ TO_DOOR = st.one_of(
     ),
     st.builds(Told, st.lists(st.text(), max_size=5).map(tuple)),
 )
+TAGS = st.lists(st.text(), max_size=2).map(tuple)
 MESSAGES = st.builds(
     Message,
     peer=st.text(),
@@ -30,6 +32,7 @@ MESSAGES = st.builds(
     conversation=st.text(),
     body=st.binary(max_size=50),
     role=st.sampled_from(Role),
+    only_if=st.none() | st.builds(Only, st.none() | TAGS, st.none() | TAGS),
 )
 
 
