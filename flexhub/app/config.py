@@ -135,6 +135,15 @@ class PrivacySection(Section, frozen=True, kw_only=True):
     smallest_group: Annotated[int, msgspec.Meta(ge=2)] = 5
 
 
+class RetentionSection(Section, frozen=True, kw_only=True):
+    """``[retention]``: how long things are kept.
+
+    `accounts_years` is for bills of a party that is erased: so many whole years after the one that the bill is of.
+    """
+
+    accounts_years: Annotated[int, msgspec.Meta(ge=0, le=100)] = 10
+
+
 class LogSection(Section, frozen=True, kw_only=True):
     """``[log]``: how lines on stderr are written, ``console`` or ``json``, and which: this `level` and graver ones."""
 
@@ -258,6 +267,7 @@ class Config(Section, frozen=True, kw_only=True):
     plan: PlanSection = PlanSection()
     settle: SettleSection = SettleSection()
     privacy: PrivacySection = PrivacySection()
+    retention: RetentionSection = RetentionSection()
     ready: ReadySection = ReadySection()
     log: LogSection = LogSection()
     tls: TlsSection | None = None

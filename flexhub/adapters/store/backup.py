@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from flexhub.adapters.store import check_url, without_password
@@ -114,6 +114,16 @@ def _copy(source: Path, to: Path, mode: str) -> None:
         raise InvalidError(f"not a store of flexhub: {error}", path=str(source)) from error
 
 
+def refuse_others(connection: Connection, url: str) -> None:
+    """See that nobody else is connected to this database of PostgreSQL.
+
+    Raises:
+        ForbiddenError: somebody is.
+    """
+    if connection.execute(OTHERS).scalar_one():
+        raise ForbiddenError("the store is in use; stop the hub first", path=without_password(url))
+
+
 @contextmanager
 def _alone(file: Path) -> Iterator[None]:
     """While this lasts nobody has the database open, and nobody can open it.
@@ -133,14 +143,12 @@ def _restore_server(url: str, source: Path, *, replace: bool) -> None:
     engine = create_engine(url)
     try:
         with engine.connect() as connection:
-            used = connection.execute(OTHERS).scalar_one()
+            refuse_others(connection, url)
             full = connection.dialect.has_table(connection, "journal")
     except DBAPIError as error:
         raise ConfigError(f"no database: {error.orig}", path="store/url", value=without_password(url)) from error
     finally:
         engine.dispose()
-    if used:
-        raise ForbiddenError("the store is in use; stop the hub first", path=without_password(url))
     if full and not replace:
         raise ForbiddenError("there is a store already", path=without_password(url))
     options = ("--clean", "--if-exists") if full else ()

@@ -94,6 +94,24 @@ class AuditRow(NamedTuple):
     seq: int = 0
 
 
+class AccountRow(NamedTuple):
+    """A document that the law of accounts keeps of a party that was erased, until then."""
+
+    kind: str
+    id: str
+    party: str
+    until: datetime
+    body: bytes
+
+
+class OriginRow(NamedTuple):
+    """A part of what a replay begins with: a row of the kind `what`, in MessagePack."""
+
+    what: str
+    body: bytes
+    seq: int = 0
+
+
 class Position(NamedTuple):
     """A place in the order of documents: after the one with this start (None: unbounded) and id."""
 
@@ -226,6 +244,12 @@ class Store(Protocol):
 
     def audit(self, after: int, limit: int) -> list[AuditRow]:
         """Blocks of the audit log behind `after`, in order."""
+
+    def accounts(self, party: str) -> list[AccountRow]:
+        """What is kept of a party that was erased."""
+
+    def origin(self, after: int, limit: int) -> list[OriginRow]:
+        """What a replay begins with, behind `after`, in order; nothing where the journal is whole."""
 
     def asks(self) -> list[AskRow]:
         """Questions without an answer, oldest first."""

@@ -143,3 +143,23 @@ audit: Final = Table(
     sqlite_autoincrement=True,
 )
 """Triggers refuse to change or remove a row."""
+
+account: Final = Table(
+    "account",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("party", Text, nullable=False),
+    Column("until", Micros, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+"""What the law of accounts keeps of parties that were erased; nothing of the hub reads it."""
+
+origin: Final = Table(
+    "origin",
+    metadata,
+    Column("seq", Seq, primary_key=True, autoincrement=True),
+    Column("what", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+"""What a replay begins with, where the journal before it was erased."""

@@ -34,12 +34,14 @@ from sqlalchemy.exc import DBAPIError
 from flexhub.adapters.store import schema
 from flexhub.adapters.store.dialects import AT_ONCE, CHANNEL, MAX_PAYLOAD, SCHEMES, Dialect
 from flexhub.adapters.store.interface import (
+    AccountRow,
     AskRow,
     AuditRow,
     ConflictError,
     DocumentRow,
     JournalRow,
     NoticeRow,
+    OriginRow,
     Query,
     TimerRow,
     TokenRow,
@@ -423,6 +425,20 @@ class SqlStore:
         found = select(*(column[name] for name in AuditRow._fields)).where(column.seq > after).order_by(column.seq)
         with self._reader.connect() as connection:
             return [AuditRow._make(row) for row in connection.execute(found.limit(limit))]
+
+    def accounts(self, party: str) -> list[AccountRow]:
+        """What is kept of a party that was erased."""
+        column = schema.account.c
+        found = select(schema.account).where(column.party == party).order_by(column.kind, column.id)
+        with self._reader.connect() as connection:
+            return [AccountRow._make(row) for row in connection.execute(found)]
+
+    def origin(self, after: int, limit: int) -> list[OriginRow]:
+        """What a replay begins with, behind `after`, in order."""
+        column = schema.origin.c
+        found = select(column.what, column.body, column.seq).where(column.seq > after).order_by(column.seq)
+        with self._reader.connect() as connection:
+            return [OriginRow._make(row) for row in connection.execute(found.limit(limit))]
 
     def asks(self) -> list[AskRow]:
         """Questions without an answer, oldest first."""

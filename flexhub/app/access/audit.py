@@ -25,6 +25,16 @@ BEGIN: Final = ""
 """What the first block names as the one before it."""
 
 
+ERASED: Final = "erased"
+"""Kind of what stands in the journal for a message that was erased; its body names the erasure and its digest."""
+
+ERASURE: Final = "party.erase"
+"""Kind of the message that says what was erased."""
+
+ERASER: Final = "flexhub:erasure"
+"""Whose message that is."""
+
+
 class Access(msgspec.Struct, frozen=True, array_like=True):
     """One request that was answered. Who is unknown has no party and role; `path` names what, and so whose, it was."""
 
@@ -87,6 +97,41 @@ def blocks(store: Store) -> Iterator[tuple[AuditRow, Block | None]]:
         after = rows[-1].seq
 
 
+class Erasure(msgspec.Struct, frozen=True, kw_only=True):
+    """What an erasure journals: how much it took away, and a hash over the digests of the messages, in order."""
+
+    documents: int
+    notices: int
+    messages: int
+    tokens: int
+    kept: int
+    seal: str
+
+
+class Erasures:
+    """The messages that are said to be erased, against the erasures that the chain holds."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, hashlib._Hash] = {}
+        self._told: dict[str, str] = {}
+
+    def take(self, row: JournalRow, expected: str) -> bool:
+        """Whether the journal holds what the chain expects, or says that it was erased."""
+        if row.kind == ERASED:
+            name, _, told = row.body.decode("ascii", "replace").partition(" ")
+            self._found.setdefault(name, hashlib.sha256()).update(told.encode())
+            return told == expected
+        if (row.kind, row.peer) == (ERASURE, ERASER):
+            self._told[row.message_id] = msgspec.json.decode(row.body, type=Erasure).seal
+        return digest(row) == expected
+
+    def faults(self) -> Iterator[str]:
+        """Where messages are gone that no erasure names."""
+        for name, found in self._found.items():
+            if self._told.get(name) != found.hexdigest():
+                yield f"messages that are said to be erased ({name}) are not those that the journal tells of"
+
+
 def verify(store: Store, head: str | None = None) -> Audited:
     """Walk the chain, and the journal beside it.
 
@@ -97,7 +142,7 @@ def verify(store: Store, head: str | None = None) -> Audited:
     faults: list[str] = []
     count = accesses = messages = 0
     before, seen = BEGIN, head is None
-    journal = _journal(store)
+    journalled, erasures = journal(store), Erasures()
     for row, block in blocks(store):
         count += 1
         if block is None or seal(row.body) != row.hash:
@@ -111,14 +156,16 @@ def verify(store: Store, head: str | None = None) -> Audited:
         accesses += len(block.accesses)
         for expected in block.messages:
             messages += 1
-            found = next(journal, None)
-            if found is None or digest(found) != expected:
+            found = next(journalled, None)
+            if found is None or not erasures.take(found, expected):
                 what = (
                     "is missing" if found is None else f"(seq {found.seq}, {found.peer} {found.message_id}) was changed"
                 )
                 faults.append(f"message {messages} of the journal {what}")
                 break
-    extra = next(journal, None)
+    if not faults:
+        faults += erasures.faults()
+    extra = next(journalled, None)
     if extra is not None and not faults:
         faults.append(f"message {extra.message_id} of {extra.peer} is in the journal, and in no block")
     if not seen:
@@ -126,8 +173,8 @@ def verify(store: Store, head: str | None = None) -> Audited:
     return Audited(count, accesses, messages, before, faults)
 
 
-def _journal(store: Store) -> Iterator[JournalRow]:
-    after = 0
+def journal(store: Store, after: int = 0) -> Iterator[JournalRow]:
+    """All messages behind `after`, in order."""
     while rows := store.journal(after, PAGE):
         yield from rows
         after = rows[-1].seq

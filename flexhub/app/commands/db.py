@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,7 @@ from flexhub.adapters.store import backup as copying
 from flexhub.adapters.store import without_password
 from flexhub.adapters.store.migrate import current, upgrade
 from flexhub.app import terminal
+from flexhub.core.errors import ForbiddenError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
@@ -70,6 +73,52 @@ def restore(
     url = terminal.configuration(config).store.url
     copying.restore(url, file, replace=replace)
     _tell(url, as_json=as_json)
+
+
+@app.command(epilog=terminal.example("flexhub db export --party anna > anna.json"))
+def export(
+    party: Annotated[str, typer.Option(metavar="ID", help="Whose data.")], *, config: terminal.ConfigFile = HUB_TOML
+) -> None:
+    """Print all that is stored about a party, as one JSON object with an index. The hub may run meanwhile."""
+    from flexhub.app import erasure  # noqa: PLC0415 - only what is needed is loaded
+
+    with terminal.store(config) as store:
+        terminal.json_line(erasure.export(store, party, datetime.now(UTC)))
+
+
+@app.command(epilog=terminal.example("flexhub db erase --party anna"))
+def erase(
+    *,
+    party: Annotated[str | None, typer.Option(metavar="ID", help="Who is erased.")] = None,
+    config: terminal.ConfigFile = HUB_TOML,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Erase a prosumer from the store, and accounts that were kept long enough (without --party: only these).
+
+    The hub must not run meanwhile. Flex-offers that are still going on have to be canceled before.
+    """
+    from flexhub.app import erasure  # noqa: PLC0415 - only what is needed is loaded
+
+    configured, now = terminal.configuration(config), datetime.now(UTC)
+    if party is None:
+        forgotten = erasure.forget(configured.store.url, now)
+        if as_json:
+            terminal.json_line({"forgotten": forgotten})
+        else:
+            typer.echo(f"{forgotten} accounts were kept long enough")
+        return
+    if party == configured.hub.name or any(party == one.id for one in configured.party):
+        raise ForbiddenError("it is in the configuration, and would be back with the next start", path=str(config))
+    name = f"erased-{uuid.uuid4().hex}"
+    done = erasure.erase(configured.store.url, party, name, now, configured.retention.accounts_years)
+    if as_json:
+        terminal.json_line(done)
+        return
+    typer.echo(f"{done.documents} documents, {done.messages} messages, {done.notices} notices, {done.tokens} tokens")
+    if done.until is not None:
+        typer.echo(f"kept apart until {done.until:%F}: {done.accounts} documents")
+    for reason in done.kept:
+        typer.echo(f"kept: {reason}")
 
 
 @app.command("current", epilog=terminal.example("flexhub db current"))

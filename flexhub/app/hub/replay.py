@@ -14,7 +14,10 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Final, NamedTuple
 
-from flexhub.adapters.store.interface import DocumentRow, JournalRow, NoticeRow, Store
+import msgspec
+
+from flexhub.adapters.store.interface import AskRow, DocumentRow, JournalRow, NoticeRow, Store, TimerRow
+from flexhub.app.access.audit import journal
 from flexhub.app.hub.batch import Batch, Office
 from flexhub.app.hub.contract import TIMER, Answer, Due, Message
 from flexhub.core.documents import decode
@@ -47,25 +50,36 @@ class Replayed(NamedTuple):
 
 
 def replay(stored: Store, again: Store, office: Office, watch: Watch = unseen) -> Replayed:
-    """Work the journal of `stored` into `again`, which is empty, and compare the two.
+    """Work the journal of `stored` (from its last erasure on) into `again`, which is empty, and compare the two.
 
     Messages that were decided together are decided together again.
     """
     differences: list[Difference] = []
     done = 0
-    for now, rows in groupby(watch(_journal(stored), "messages"), key=lambda row: row.received):
+    journalled, told = _begin(stored, again)
+    for now, rows in groupby(watch(journal(stored, journalled), "messages"), key=lambda row: row.received):
         batch = list(rows)
         differences += _work(batch, now, office, again)
         done += len(batch)
-    documents, notices = _compare(stored, again, differences)
+    documents, notices = _compare(stored, again, told, differences)
     return Replayed(done, documents, notices, differences[:MOST])
 
 
-def _journal(store: Store) -> Iterator[JournalRow]:
-    after = 0
-    while rows := store.journal(after, PAGE):
-        yield from rows
+def _begin(stored: Store, again: Store) -> tuple[int, int]:
+    """Put into `again` what was there after the last erasure; behind which message and notice that was."""
+    ends, after = (0, 0), 0
+    while rows := stored.origin(after, PAGE):
+        parts = {what: [row.body for row in rows if row.what == what] for what in ("ends", "document", "timer", "ask")}
+        for body in parts["ends"]:
+            ends = msgspec.msgpack.decode(body, type=tuple[int, int])
+        timers = [msgspec.msgpack.decode(body, type=TimerRow) for body in parts["timer"]]
+        filed = [msgspec.msgpack.decode(body, type=DocumentRow) for body in parts["document"]]
+        with again.begin() as transaction:
+            transaction.put_documents([row._replace(version=0) for row in filed])
+            transaction.set_timers({row[:2]: row.due for row in timers})
+            transaction.add_asks([msgspec.msgpack.decode(body, type=AskRow) for body in parts["ask"]])
         after = rows[-1].seq
+    return ends
 
 
 def _work(rows: list[JournalRow], now: datetime, office: Office, store: Store) -> Iterator[Difference]:
@@ -98,12 +112,12 @@ def _message(row: JournalRow) -> Message:
     )
 
 
-def _compare(stored: Store, again: Store, differences: list[Difference]) -> tuple[int, int]:
-    """Documents and notices that `stored` has."""
+def _compare(stored: Store, again: Store, begun: int, differences: list[Difference]) -> tuple[int, int]:
+    """Documents that `stored` has, and notices behind the one with the number `begun`."""
     documents, others = _documents(stored), _documents(again)
     for key in sorted({*documents, *others}):
         _differ(differences, "document", "/".join(key), documents.get(key), others.get(key))
-    notices, told = list(_notices(stored)), list(_notices(again))
+    notices, told = list(_notices(stored, begun)), list(_notices(again, 0))
     for n in range(max(len(notices), len(told))):
         _differ(differences, "notice", str(n + 1), *(found[n] if n < len(found) else None for found in (notices, told)))
     asks, asked = ({row.id: row._replace(holder="") for row in store.asks()} for store in (stored, again))
@@ -125,9 +139,8 @@ def _documents(store: Store) -> dict[tuple[str, str], DocumentRow]:
     return found
 
 
-def _notices(store: Store) -> Iterator[NoticeRow]:
+def _notices(store: Store, after: int) -> Iterator[NoticeRow]:
     """All notices, without their numbers: a transaction that failed may have used one up."""
-    after = 0
     while rows := store.notices(None, after, PAGE):
         yield from (row._replace(seq=0) for row in rows)
         after = rows[-1].seq
