@@ -36,6 +36,7 @@ OFFER: Final = wire.FlexOffer(
     period="2026-03-30",
     congestion_point="ean.123456789012",
     expiration_date_time="2026-03-29T12:00:00Z",
+    flex_request_message_id="00000000-0000-4000-8000-000000000003",
     currency="EUR",
     offer_options=(
         wire.OfferOption(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -18,6 +19,9 @@ from flexhub.protocols.flexoffer import messages as wire
 from flexhub.protocols.flexoffer.codec import WRAPPER, FlexOfferCodec
 from flexhub.protocols.flexoffer.rules import RULES
 from flexhub.protocols.rules import Broken, broken
+from flexhub.protocols.uftp import codec as uftp
+from flexhub.protocols.uftp.messages import element
+from flexhub.protocols.uftp.rules import RULES as UFTP_RULES
 from flexhub.protocols.unknown import shape
 
 CORE: Final = "core"
@@ -27,6 +31,7 @@ TARGETS: Final = (Form.V1.value, Form.GOFLEX.value, CORE)
 _TELLING: Final = frozenset(shape(wire.FlexOffer)) - {"id", "label", "state"}
 _CORE_FIELDS: Final = frozenset(("issuer", "created"))
 _ROOT: Final = "FlexOffer"
+_XML: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*<")
 
 
 class Recognised(NamedTuple):
@@ -48,8 +53,11 @@ def recognise(data: bytes) -> Recognised:
     """Tell which message it is.
 
     Raises:
-        MalformedError: not JSON, too large, or no message that flexhub knows.
+        MalformedError: not JSON, not XML, too large, or no message that flexhub knows.
+        InvalidError: XML that is a message by its name, and not by what it holds.
     """
+    if _XML.match(data):
+        return Recognised("uftp", element(type(uftp.read(uftp.parsed(data)))), 1)
     values = _values(data)
     objects = values[0] if len(values) == 1 else values
     if isinstance(objects, dict):
@@ -116,6 +124,9 @@ def validate(data: bytes, watch: Watch = unseen) -> list[Broken]:
         found = recognise(data)
         if found.protocol == "core":
             return _core_findings(data, watch)
+        if found.protocol == "uftp":
+            message = uftp.read(uftp.parsed(data))
+            return broken(UFTP_RULES, message, at=element(type(message)))
         document = FlexOfferCodec().decode(data)
     except FlexhubError as error:
         return [_finding(error)]

@@ -26,6 +26,7 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True):
 
 MAPPINGS: Final[dict[str, str]] = {
     "flexoffer": "flexhub.mappings.flexoffer.mapping",
+    "uftp": "flexhub.mappings.uftp.mapping",
 }
 """Protocol -> module with its ``MAPPINGS``; imported only when asked for."""
 

@@ -15,17 +15,22 @@ from flexhub.protocols.rules import Rule
 
 
 class Protocol(msgspec.Struct, frozen=True, kw_only=True):
-    """One protocol: ``messages`` are the types that rules and mappings are about, ``codec`` reads and writes them."""
+    """One protocol: ``messages`` are the types that rules and mappings are about, ``codec`` reads and writes them.
+
+    ``unmapped`` says of each message that no mapping is about why there is none.
+    """
 
     name: str
     title: str
     messages: tuple[type, ...]
     codec: Codec[Any]
     rules: tuple[Rule[Any], ...]
+    unmapped: dict[type, str] = {}
 
 
 PROTOCOLS: Final[dict[str, str]] = {
     "flexoffer": "flexhub.protocols.flexoffer.protocol",
+    "uftp": "flexhub.protocols.uftp.protocol",
 }
 """Name -> module with its ``PROTOCOL``; imported only when it is asked for."""
 

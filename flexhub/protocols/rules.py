@@ -23,14 +23,14 @@ class Rule(msgspec.Struct, Generic[M], frozen=True, kw_only=True):
     Args:
         id: the row's name, unique in flexhub ("FO-01").
         clause: where the standard says so.
-        of: the message type that the rule is about.
+        of: the message type that the rule is about, or several.
         check: yields a finding for every place that breaks the rule; never raises.
         reject: the words of the rejection that the standard prescribes, or else our own.
     """
 
     id: str
     clause: str
-    of: type[M]
+    of: type[M] | tuple[type[M], ...]
     check: Callable[[M], Iterator[Finding]]
     reject: str
 

@@ -5,20 +5,25 @@ from __future__ import annotations
 import tomllib
 from importlib import resources
 from importlib.resources.abc import Traversable
+from typing import Any
 
 import msgspec
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that breaks no rule."""
+    """A message that breaks no rule; `seen` is what a rule that needs a conversation is to look up."""
 
     name: str
     shows: str
     data: bytes
+    seen: dict[str, Any] = {}
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that breaks one `rule` (or is not read: `code`) at `path`; but for that it is its accepted `twin`."""
+    """A message that breaks one `rule` (or is not read: `code`) at `path`; but for that it is its accepted `twin`.
+
+    Where a look-up is what differs, the data are the twin's and `seen` is not.
+    """
 
     name: str
     path: str
@@ -27,6 +32,7 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     rule: str = ""
     code: str = ""
     shows: str = ""
+    seen: dict[str, Any] = {}
 
 
 class Corpus(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +51,12 @@ def corpus(protocol: str, root: Traversable | None = None) -> Corpus:
     index = tomllib.loads((base / "index.toml").read_text(encoding="utf-8"))
     return Corpus(
         accepted=tuple(
-            Accepted(name=row["file"], shows=row["shows"], data=(base / "accept" / row["file"]).read_bytes())
+            Accepted(
+                name=row["file"],
+                shows=row["shows"],
+                data=(base / "accept" / row["file"]).read_bytes(),
+                seen=row.get("seen", {}),
+            )
             for row in index["accept"]
         ),
         rejected=tuple(
@@ -56,6 +67,7 @@ def corpus(protocol: str, root: Traversable | None = None) -> Corpus:
                 rule=row.get("rule", ""),
                 code=row.get("code", ""),
                 shows=row.get("shows", ""),
+                seen=row.get("seen", {}),
                 data=(base / "reject" / row["file"]).read_bytes(),
             )
             for row in index["reject"]
