@@ -163,19 +163,18 @@ async def _pump(service: Service, call: Call, subscription: Subscription, send: 
     look_again = clock() + HEARTBEAT_S
     while True:
         rows: list[NoticeRow] = []
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, look_again - clock())):
                 rows = await subscription.next()
-        except TimeoutError:
-            # A stream outlives many a token.
+            if not rows:
+                return End.STOPPING
+        # A stream outlives many a token, also one on which there is always more.
+        if not rows or clock() >= look_again:
             if not await service.gate.still(call.request, call.caller):
                 return End.ENDED
             look_again = clock() + HEARTBEAT_S
-        else:
-            if not rows:
-                return End.STOPPING
-            if viewer.reach not in sights.PLAIN:
-                rows = [await sights.notice(service.hub, viewer, row) for row in rows]
+        if viewer.reach not in sights.PLAIN:
+            rows = [await sights.notice(service.hub, viewer, row) for row in rows]
         async with asyncio.timeout(WRITE_S):
             await send(rows)
         if rows:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -128,6 +130,29 @@ def test_a_stream_ends_with_its_token(fresh: Live, monkeypatch: pytest.MonkeyPat
         bob.comment()
     assert fresh.request("GET", "/flexoffer", "ann").status == 401
     assert fresh.request("GET", "/flexoffer", "bob").status == 200
+
+
+def test_a_stream_that_is_never_idle_ends_with_its_token_too(fresh: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(stream, "TOGETHER_S", 0.1)  # so that there is always more by then
+    monkeypatch.setattr(reading, "TOKEN_S", 0.0)
+    ended, most = threading.Event(), 300
+
+    def keep_busy() -> int:
+        for n in range(most):
+            if ended.is_set():
+                return n
+            post(fresh, f"busy-{n}")
+        return most
+
+    with listen(fresh, "root") as events, ThreadPoolExecutor(1) as pool:
+        posts = pool.submit(keep_busy)
+        events.next()
+        with fresh.running.hub.store.begin() as transaction:
+            transaction.remove_tokens("root")
+        events.end()
+        ended.set()
+        assert posts.result() < most
 
 
 def test_an_idle_stream_is_kept_open(fresh: Live, monkeypatch: pytest.MonkeyPatch) -> None:
