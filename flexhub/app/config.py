@@ -206,6 +206,25 @@ class LimitsSection(Section, frozen=True, kw_only=True):
     failures_at_once: Annotated[float, msgspec.Meta(ge=1)] = 2000.0
 
 
+class PeerSection(Section, frozen=True, kw_only=True):
+    """``[[peer]]``: another system that this hub sends to.
+
+    `token` is a file with the bearer token to show, `ca` one with the certificates that its own must be signed by (the
+    system's unless told), `cert` and `key` are this hub's own, for mutual TLS.
+    """
+
+    id: Id
+    url: Annotated[str, msgspec.Meta(pattern="^https?://[^\\s?#]+$")]
+    token: Path | None = None
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.cert is None) is not (self.key is None):
+            raise InvalidError("cert and key go together", path="cert")
+
+
 class ConnectionSection(Section, frozen=True, kw_only=True):
     """``[[party.connection]]``: a metering point."""
 
@@ -274,6 +293,7 @@ class Config(Section, frozen=True, kw_only=True):
     oauth: OauthSection | None = None
     limits: LimitsSection = LimitsSection()
     party: tuple[PartySection, ...] = ()
+    peer: tuple[PeerSection, ...] = ()
     pages: bool = True
 
 

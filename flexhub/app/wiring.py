@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import ssl
 import threading
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,8 +15,9 @@ from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Final, NamedTuple
 
+from flexhub.adapters.http.sender import HttpSender, Peer
 from flexhub.adapters.store import open_store, store_folder
-from flexhub.adapters.store.interface import Store
+from flexhub.adapters.store.interface import SendRow, Store
 from flexhub.app import logs
 from flexhub.app.config import Config, PartySection
 from flexhub.app.doors.keeper import doors
@@ -24,6 +26,7 @@ from flexhub.app.exchange.market import Registration
 from flexhub.app.exchange.running import Cadence
 from flexhub.app.hub.contract import Asker, Handler, Message
 from flexhub.app.hub.loop import Hub
+from flexhub.app.hub.outbox import Outcome, Sender
 from flexhub.app.hub.readiness import Limits, disk
 from flexhub.app.pages import Settings
 from flexhub.app.reloading import reloaded
@@ -91,9 +94,48 @@ def deciders(config: Config, engine: ManagerEngine) -> tuple[dict[str, Handler],
     return decided, portfolio.build(engine, TimeGrid(zone=config.hub.zone))
 
 
-def assemble(config: Config, store: Store, clock: Callable[[], datetime], engine: ManagerEngine) -> Hub:
+def assemble(
+    config: Config, store: Store, clock: Callable[[], datetime], engine: ManagerEngine, sender: Sender | None = None
+) -> Hub:
     """The hub loop with the exchange's handlers and askers."""
-    return Hub(store, *deciders(config, engine), clock, max_batch=config.store.max_batch)
+    return Hub(store, *deciders(config, engine), clock, max_batch=config.store.max_batch, sender=sender)
+
+
+class Post:
+    """Carries what the outbox holds over HTTP."""
+
+    def __init__(self, http: HttpSender) -> None:
+        self._http = http
+
+    async def send(self, row: SendRow) -> Outcome:
+        """One try."""
+        return Outcome(*await self._http.post(row.peer, row.path, row.message_id, row.media_type, row.body))
+
+
+def peers_of(config: Config) -> dict[str, Peer]:
+    """Where the hub's peers are."""
+    return {
+        p.id: Peer(p.url, p.token, p.ca, None if p.cert is None or p.key is None else (p.cert, p.key))
+        for p in config.peer
+    }
+
+
+@asynccontextmanager
+async def posting(config: Config) -> AsyncIterator[Post | None]:
+    """What carries messages to the hub's peers; None where it has none.
+
+    Raises:
+        ConfigError: files of certificates that cannot be read.
+    """
+    if not config.peer:
+        yield None
+        return
+    try:
+        http = HttpSender(peers_of(config))
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"no certificates: {error}", path="peer/ca") from error
+    async with http:
+        yield Post(http)
 
 
 @asynccontextmanager
@@ -121,10 +163,12 @@ async def running(
     page = page or Settings(name=config.hub.name, zone=config.hub.zone, version=version("flexhub"))
     tls_context(config)  # a wrong certificate or key is told before anything is opened
     issuer_of(config.oauth)
-    with listening(config.hub.listen) as bound:
+    async with AsyncExitStack() as outside:
+        bound = outside.enter_context(listening(config.hub.listen))
         store = open_store(config.store.url)
         try:
-            hub = assemble(config, store, clock, engine or engine_of(config))
+            post = await outside.enter_async_context(posting(config))
+            hub = assemble(config, store, clock, engine or engine_of(config), post)
             watch(hub, config)
             await hub.start(timers=timers)
             try:

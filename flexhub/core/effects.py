@@ -41,3 +41,20 @@ class SetTimer(Effect, frozen=True, kw_only=True):
     subject: str
     event: str
     due: datetime | None
+
+
+class Send(Effect, frozen=True, kw_only=True):
+    """Send bytes to a peer, again and again until it answers; the same `message_id` goes with the same bytes.
+
+    Messages of one `conversation` arrive in order. What comes of it returns as a journalled event about the
+    conversation, ``<reply_kind>.done`` or ``<reply_kind>.failed``. At `expires` it is given up; None: an hour from now.
+    """
+
+    peer: str
+    message_id: str
+    conversation: str
+    path: str
+    media_type: str
+    body: bytes
+    reply_kind: str = "send"
+    expires: datetime | None = None

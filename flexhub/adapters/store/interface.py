@@ -85,6 +85,25 @@ class TokenRow(NamedTuple):
     created: datetime
 
 
+class SendRow(NamedTuple):
+    """A message for a peer; `state` is "waiting", "sent" or "failed". (peer, message_id) is unique.
+
+    `seq` is 0 until stored, then rises in commit order.
+    """
+
+    peer: str
+    message_id: str
+    conversation: str
+    path: str
+    media_type: str
+    body: bytes
+    reply_kind: str
+    created: datetime
+    expires: datetime
+    state: str = "waiting"
+    seq: int = 0
+
+
 class AuditRow(NamedTuple):
     """A block of the audit log and its hash. `seq` is 0 until stored, then rises in commit order."""
 
@@ -185,6 +204,12 @@ class Transaction(Protocol):
     def set_timers(self, timers: Mapping[tuple[str, str], datetime | None]) -> None:
         """Set, move or (None) clear timers by (subject, event)."""
 
+    def add_sends(self, rows: Sequence[SendRow]) -> None:
+        """Keep messages for peers, in this order."""
+
+    def mark_sends(self, states: Mapping[tuple[str, str], str]) -> None:
+        """What has become of messages, by (peer, message_id)."""
+
     def last_audit(self) -> str | None:
         """The hash of the newest block of the audit log; no other comes between it and this transaction's."""
 
@@ -241,6 +266,9 @@ class Store(Protocol):
 
     def size(self) -> int:
         """Bytes that the database takes."""
+
+    def sends(self, after: int, limit: int, state: str | None = None) -> list[SendRow]:
+        """Messages for peers behind `after`, in order; only those in this state."""
 
     def audit(self, after: int, limit: int) -> list[AuditRow]:
         """Blocks of the audit log behind `after`, in order."""

@@ -163,3 +163,22 @@ origin: Final = Table(
     Column("body", LargeBinary, nullable=False),
 )
 """What a replay begins with, where the journal before it was erased."""
+
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    Column("seq", Seq, primary_key=True, autoincrement=True),
+    Column("peer", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("conversation", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("reply_kind", Text, nullable=False),
+    Column("created", Micros, nullable=False),
+    Column("expires", Micros, nullable=False),
+    Column("state", Text, nullable=False),
+    UniqueConstraint("peer", "message_id", name="outbox_peer_message_id"),
+    Index("outbox_by_state", "state", "seq"),
+    sqlite_autoincrement=True,
+)

@@ -43,6 +43,7 @@ from flexhub.adapters.store.interface import (
     NoticeRow,
     OriginRow,
     Query,
+    SendRow,
     TimerRow,
     TokenRow,
     Transaction,
@@ -66,6 +67,11 @@ _CLEAR_TIMER: Final = delete(schema.timer).where(
     schema.timer.c.subject == bindparam("of_subject"), schema.timer.c.event == bindparam("of_event")
 )
 _REMOVE_ASK: Final = delete(schema.ask).where(schema.ask.c.id == bindparam("ask_id"))
+_MARK: Final = (
+    update(schema.outbox)
+    .where(schema.outbox.c.peer == bindparam("of_peer"), schema.outbox.c.message_id == bindparam("of_id"))
+    .values(state=bindparam("now"))
+)
 _DOCUMENTS: Final = select(*_document_columns).where(
     schema.document.c.kind == bindparam("of_kind"), schema.document.c.id.in_(bindparam("ids", expanding=True))
 )
@@ -263,6 +269,16 @@ class SqlTransaction:
             self._number()
         self._rows(_ADD_NOTICE, [(*row[:4], micros(row.created)) for row in rows])
 
+    def add_sends(self, rows: Sequence[SendRow]) -> None:
+        """Keep messages for peers, in this order."""
+        if rows:
+            self._number()
+            self._many(insert(schema.outbox), [{k: v for k, v in row._asdict().items() if k != "seq"} for row in rows])
+
+    def mark_sends(self, states: Mapping[tuple[str, str], str]) -> None:
+        """What has become of messages, by (peer, message_id)."""
+        self._many(_MARK, [{"of_peer": p, "of_id": id_, "now": state} for (p, id_), state in states.items()])
+
     def last_audit(self) -> str | None:
         """The hash of the newest block of the audit log; no other comes between it and this transaction's."""
         self._number()
@@ -418,6 +434,15 @@ class SqlStore:
         with self._reader.connect() as connection:
             taken: int = connection.exec_driver_sql(self._dialect.size).scalar_one()
         return taken
+
+    def sends(self, after: int, limit: int, state: str | None = None) -> list[SendRow]:
+        """Messages for peers behind `after`, in order; only those in this state."""
+        column = schema.outbox.c
+        found = select(*(column[name] for name in SendRow._fields)).where(column.seq > after).order_by(column.seq)
+        if state is not None:
+            found = found.where(column.state == state)
+        with self._reader.connect() as connection:
+            return [SendRow._make(row) for row in connection.execute(found.limit(limit))]
 
     def audit(self, after: int, limit: int) -> list[AuditRow]:
         """Blocks of the audit log behind `after`, in order."""

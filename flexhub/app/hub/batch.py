@@ -12,19 +12,32 @@ import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from flexhub.adapters.store.interface import AskRow, DocumentRow, JournalRow, NoticeRow, Transaction
+from flexhub.adapters.store.interface import AskRow, DocumentRow, JournalRow, NoticeRow, SendRow, Transaction
 from flexhub.app.access import audit
 from flexhub.app.access.audit import Access
-from flexhub.app.hub.contract import ENGINE, TIMER, Answer, Decision, Due, Handler, Key, Message, Put, Question
+from flexhub.app.hub.contract import (
+    ENGINE,
+    OUTBOX,
+    TIMER,
+    Answer,
+    Decision,
+    Delivery,
+    Due,
+    Handler,
+    Key,
+    Message,
+    Put,
+    Question,
+)
 from flexhub.app.hub.tags import tag
 from flexhub.app.logs import about
 from flexhub.core import documents
-from flexhub.core.effects import Ask, Effect, Notify, Reply, SetTimer
+from flexhub.core.effects import Ask, Effect, Notify, Reply, Send, SetTimer
 from flexhub.core.errors import ConfigError, DuplicateError, FlexhubError, InternalError, PreconditionError
 
 T = TypeVar("T")
@@ -38,6 +51,12 @@ STALE: Final = Answer(status=410)
 TURN: Final = 16
 """So many messages are decided before others have their turn on the event loop."""
 
+
+OURS: Final = (TIMER, ENGINE, OUTBOX)
+"""Peers whose messages nobody sends again: what is refused of theirs is journalled as refused."""
+
+PATIENCE: Final = timedelta(hours=1)
+"""How long something is sent again, unless it says otherwise."""
 
 RECENT: Final = 1024
 """So many decoded documents are kept for later batches."""
@@ -55,6 +74,7 @@ class Outcome(NamedTuple):
     asks: list[Question]
     answered: list[str]
     parties: set[str]
+    sends: bool
     earliest: datetime | None
 
 
@@ -146,6 +166,8 @@ class Batch:
         self._documents: dict[tuple[str, str], DocumentRow] = {}
         self._notices: list[NoticeRow] = []
         self._asks: list[AskRow] = []
+        self._sends: list[SendRow] = []
+        self._delivered: dict[tuple[str, str], str] = {}
         self._answered: list[str] = []
         self._timers: dict[tuple[str, str], datetime | None] = {}
         self._messages: Sequence[Message] = ()
@@ -186,6 +208,8 @@ class Batch:
         journalled = [self._journal_row(*entry) for entry in self._journal.values()]
         transaction.add_journal(journalled)
         transaction.add_notices(self._notices)
+        transaction.add_sends(self._sends)
+        transaction.mark_sends(self._delivered)
         if journalled or self._accesses or self._dropped:
             before = transaction.last_audit() or audit.BEGIN
             transaction.add_audit(audit.block_row(self._now, before, self._accesses, self._dropped, journalled))
@@ -193,6 +217,7 @@ class Batch:
             transaction.announce(parties)
         return Outcome(
             answers=self._answers,
+            sends=bool(self._sends),
             asks=[question(row) for row in self._asks],
             answered=self._answered,
             parties=parties,
@@ -231,11 +256,11 @@ class Batch:
             kept = self._effects(message, decision.effects)
         except Exception as error:
             refusal = _ours(error, message)
-            if message.peer not in (TIMER, ENGINE):
+            if message.peer not in OURS:
                 return refusal
             # Nobody would send it again, and it would come up again for ever: the refusal is what happened.
             with about(message.peer, message.id, message.kind, message.conversation):
-                decision, rows, kept = _refused(refusal), [], ([], [], {})
+                decision, rows, kept = _refused(refusal), [], ([], [], {}, [])
         self._keep(message, decision, rows, kept)
         for put in decision.puts:
             self._view.put(put)
@@ -289,10 +314,14 @@ class Batch:
             self._timers[_timer(message)] = None
         elif message.peer == ENGINE:
             self._answered.append(message.id)
+        elif message.peer == OUTBOX:
+            told = message.value if isinstance(message.value, Delivery) else documents.decode(Delivery, message.body)
+            self._delivered[told.peer, told.message_id] = "sent" if told.why is None else "failed"
 
     def _effects(self, message: Message, effects: Sequence[Effect]) -> _Kept:
         notices: list[NoticeRow] = []
         asks: list[AskRow] = []
+        sends: list[SendRow] = []
         timers: dict[tuple[str, str], datetime | None] = {}
         told, text = None, b""  # several are often told the same
         for effect in effects:
@@ -308,18 +337,21 @@ class Batch:
                         raise ConfigError(f"nobody answers {name} in slot {slot}", path="Ask/slot", value=slot)
                     id_ = question_id(message, len(asks))
                     asks.append(AskRow(id_, slot, name, subject, self._now, self._office.holder))
+                case Send():
+                    sends.append(_send_row(effect, self._now))
                 case Reply():
                     pass  # the decision's answer is the reply
                 case _:
                     raise TypeError(f"no way to carry out {type(effect).__name__}")
-        return notices, asks, timers
+        return notices, asks, timers, sends
 
     def _keep(self, message: Message, decision: Decision, rows: Sequence[DocumentRow], kept: _Kept) -> None:
         self._consume(message)
         self._journal[message.peer, message.id] = (message, decision.answer)
         for row in rows:
             self._documents[row.kind, row.id] = row
-        notices, asks, timers = kept
+        notices, asks, timers, sends = kept
+        self._sends += sends
         self._notices += notices
         self._asks += asks
         self._timers |= timers
@@ -338,7 +370,21 @@ class Batch:
         )
 
 
-_Kept = tuple[list[NoticeRow], list[AskRow], dict[tuple[str, str], datetime | None]]
+_Kept = tuple[list[NoticeRow], list[AskRow], dict[tuple[str, str], datetime | None], list[SendRow]]
+
+
+def _send_row(send: Send, now: datetime) -> SendRow:
+    return SendRow(
+        send.peer,
+        send.message_id,
+        send.conversation,
+        send.path,
+        send.media_type,
+        send.body,
+        send.reply_kind,
+        now,
+        send.expires or now + PATIENCE,
+    )
 
 
 def _timer(message: Message) -> tuple[str, str]:

@@ -26,6 +26,10 @@ ENGINE = "flexhub:engine"
 """The peer that results of engines and providers come from."""
 
 
+OUTBOX = "flexhub:outbox"
+"""The peer that outcomes of what was sent come from."""
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a peer said. (peer, id) is unique; messages of one conversation are worked in order.
 
@@ -104,6 +108,19 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     event: str
     due: datetime
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a message that was sent: the peer's answer, or `why` there is none. Status 0: nobody answered.
+
+    It is the body of a message of kind ``<reply_kind>.done`` or ``<reply_kind>.failed`` from `OUTBOX`.
+    """
+
+    peer: str
+    message_id: str
+    status: int
+    reply: str = ""
+    why: str | None = None
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):

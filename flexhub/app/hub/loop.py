@@ -15,7 +15,7 @@ import logging
 import math
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from time import monotonic
@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from flexhub.adapters.store.interface import ConflictError, Store, TimerRow
+from flexhub.adapters.store.interface import ConflictError, SendRow, Store, TimerRow
 from flexhub.app.access import audit
 from flexhub.app.access.audit import Access
 from flexhub.app.hub.batch import Batch, Office, Outcome, question
@@ -41,6 +41,7 @@ from flexhub.app.hub.contract import (
     Question,
     View,
 )
+from flexhub.app.hub.outbox import Outbox, Sender
 from flexhub.app.hub.readiness import Limits, Readiness
 from flexhub.app.hub.reading import Front
 from flexhub.app.hub.tokens import add_token
@@ -103,8 +104,9 @@ class _Noted:
 def office(handlers: Mapping[str, Handler], askers: Iterable[str], holder: str) -> Office:
     """What a hub's batches work with; `askers` names the questions that are answered, as ``<slot>.<question>``."""
     questions = [_question(name) for name in askers]
-    failures: dict[str, Handler] = {f"{question}.failed": _Noted() for _, question in questions}
-    return Office(handlers=failures | dict(handlers), questions=frozenset(questions), holder=holder, recent={})
+    noted: dict[str, Handler] = {f"{question}.failed": _Noted() for _, question in questions}
+    noted |= {"send.done": _Noted(), "send.failed": _Noted()}
+    return Office(handlers=noted | dict(handlers), questions=frozenset(questions), holder=holder, recent={})
 
 
 class Hub(Front):
@@ -117,6 +119,8 @@ class Hub(Front):
         clock: the time, as an aware instant.
         max_batch: most messages in one commit; 1 switches group commit off.
         monotonic: as for `Front`.
+        sender: carries what is sent to peers; None: it stays in the outbox.
+        pause: waits for so many seconds between tries to send.
     """
 
     def __init__(  # noqa: PLR0913 - the parts it is composed of
@@ -128,6 +132,8 @@ class Hub(Front):
         *,
         max_batch: int = MAX_BATCH,
         monotonic: Callable[[], float] = monotonic,
+        sender: Sender | None = None,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         super().__init__(store, monotonic=monotonic)
         self._askers = dict(askers)
@@ -159,6 +165,11 @@ class Hub(Front):
         self.readiness.add("queue", self._crowded, vital=True)
         self.readiness.add("engines", self._stuck)
         self.readiness.add("clock", self._clock.behind)
+        self._outbox: Outbox | None = None
+        self._to_send = asyncio.Event()
+        if sender is not None:
+            self._outbox = Outbox(self._unsent, self._submit, sender, self._clock, pause=pause)
+            self.readiness.add("outbox", self._outbox.trouble)
         self._noted: list[Access] = []
         self._dropped = 0
         self._messages = self._batches = self._largest = 0
@@ -184,6 +195,8 @@ class Hub(Front):
         if timers:
             self._tasks.append(asyncio.create_task(self._watch(), name="hub-timers"))
         self._tasks.append(asyncio.create_task(self._mind(), name="hub-mind"))
+        if self._outbox is not None:
+            self._tasks.append(asyncio.create_task(self._post(self._outbox), name="hub-outbox"))
 
     def leave(self) -> None:
         """Say that the hub is about to stop; it still takes messages."""
@@ -197,6 +210,8 @@ class Hub(Front):
     async def stop(self) -> None:
         """Finish what was taken in, then stop. Questions being answered stay in the store for the next start."""
         self._accepting = False
+        if self._outbox is not None:
+            await self._outbox.stop()
         for task in self._open_asks.values():
             task.cancel()
         while self._queue or self._working:
@@ -334,6 +349,8 @@ class Hub(Front):
         for asked in outcome.asks:
             self._ask(asked)
         self._come_up(outcome.earliest)
+        if outcome.sends:
+            self._to_send.set()
         for job, answer in zip(jobs, outcome.answers, strict=True):
             if isinstance(answer, Exception):
                 _fail(job, answer)
@@ -360,6 +377,7 @@ class Hub(Front):
         if self._unstored is None:  # said once, not for every message while it lasts
             log.error("the store cannot be written: %s", " ".join(str(error.__cause__ or error.value).split()))
         self._keeper = False
+        self._to_send.set()
         self._unstored = f"the store cannot be written: {error.value}"
 
     async def _mind(self) -> None:
@@ -492,6 +510,8 @@ class Hub(Front):
         """Say that this process is there, and put what lies there: left by one that is gone, or not answered so far."""
         await self._hold(f"hub/{self._holder}")
         keeper, self._keeper = self._keeper, await self._hold("timers")
+        if self._keeper is not keeper:
+            self._to_send.set()
         if self._keeper and not keeper:
             self._come_up(await self._read(self.store.next_due))
         # In the writer's thread: when its list is here, the questions of every commit before it are open here, too.
@@ -512,6 +532,24 @@ class Hub(Front):
         self.told(parties)
         self._changed = True
         self._sooner.set()
+        self._to_send.set()
+
+    # -- sending ------------------------------------------------------------------------------------------------------
+
+    async def _unsent(self, after: int, limit: int) -> list[SendRow]:
+        return await self._read(self.store.sends, after, limit, "waiting")
+
+    async def _post(self, outbox: Outbox) -> None:
+        """Send while this process holds the lease for it, the timers' own; one process sends, so that order is kept."""
+        while True:
+            await self._to_send.wait()
+            self._to_send.clear()
+            try:
+                await (outbox.look() if self._keeper else outbox.stop())
+            except Exception:
+                log.exception("the outbox could not be read; trying again")
+                await asyncio.sleep(BEAT_S)
+                self._to_send.set()
 
     # -- timers -------------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from flexhub.adapters.store.interface import AskRow, DocumentRow, JournalRow, NoticeRow, Store, TimerRow
+from flexhub.adapters.store.interface import AskRow, DocumentRow, JournalRow, NoticeRow, SendRow, Store, TimerRow
 from flexhub.app.access.audit import journal
 from flexhub.app.hub.batch import Batch, Office
 from flexhub.app.hub.contract import TIMER, Answer, Due, Message
@@ -120,6 +120,9 @@ def _compare(stored: Store, again: Store, begun: int, differences: list[Differen
     notices, told = list(_notices(stored, begun)), list(_notices(again, 0))
     for n in range(max(len(notices), len(told))):
         _differ(differences, "notice", str(n + 1), *(found[n] if n < len(found) else None for found in (notices, told)))
+    sends, sent = list(_sends(stored)), list(_sends(again))
+    for n in range(max(len(sends), len(sent))):
+        _differ(differences, "outbox", str(n + 1), *(found[n] if n < len(found) else None for found in (sends, sent)))
     asks, asked = ({row.id: row._replace(holder="") for row in store.asks()} for store in (stored, again))
     for id_ in sorted({*asks, *asked}):
         _differ(differences, "question", id_, asks.get(id_), asked.get(id_))
@@ -142,6 +145,13 @@ def _documents(store: Store) -> dict[tuple[str, str], DocumentRow]:
 def _notices(store: Store, after: int) -> Iterator[NoticeRow]:
     """All notices, without their numbers: a transaction that failed may have used one up."""
     while rows := store.notices(None, after, PAGE):
+        yield from (row._replace(seq=0) for row in rows)
+        after = rows[-1].seq
+
+
+def _sends(store: Store) -> Iterator[SendRow]:
+    after = 0
+    while rows := store.sends(after, PAGE):
         yield from (row._replace(seq=0) for row in rows)
         after = rows[-1].seq
 
