@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import math
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from itertools import islice
 from time import monotonic
 from typing import Final, TypeVar
 
@@ -25,7 +25,19 @@ T = TypeVar("T")
 TOKEN_S: Final = 3.0
 """How long a token is taken from memory: a revoked one works no longer than that."""
 
-_UNKNOWN: Final[tuple[Bearer | None, float]] = (None, -math.inf)
+MOST_AT_ONCE: Final = 256
+"""So many tokens are looked up in one go."""
+
+
+class _Met:
+    """Whose a token was when it was last looked up, until when that is taken for so, and whether it was used since."""
+
+    __slots__ = ("bearer", "until", "used")
+
+    def __init__(self, bearer: Bearer, until: float) -> None:
+        self.bearer = bearer
+        self.until = until
+        self.used = False
 
 
 class Reading:
@@ -41,7 +53,8 @@ class Reading:
         self._monotonic = monotonic
         self.feed = Feed(self._notices, self.last_notice)
         self._tellers: set[Callable[[tuple[str, ...] | None], None]] = set()
-        self._tokens: dict[str, tuple[Bearer | None, float]] = {}
+        self._tokens: dict[str, _Met] = {}
+        self._looks: dict[str, asyncio.Future[dict[str, Bearer | None]]] = {}
         self._readers = ThreadPoolExecutor(4, "hub-read")
 
     def told(self, parties: tuple[str, ...] | None) -> None:
@@ -143,8 +156,11 @@ class Reading:
 
     def known_token(self, hash: str) -> Bearer | None:  # noqa: A002 - what it is
         """As `find_token`, from memory alone."""
-        bearer, until = self._tokens.get(hash, _UNKNOWN)
-        return bearer if self._monotonic() < until else None
+        met = self._tokens.get(hash)
+        if met is None or self._monotonic() >= met.until:
+            return None
+        met.used = True
+        return met.bearer
 
     def met_token(self, hash: str) -> bool:  # noqa: A002 - what it is
         """Whether it was a party's when it was last looked up."""
@@ -153,17 +169,35 @@ class Reading:
     async def find_token(self, hash: str) -> Bearer | None:  # noqa: A002 - what it is
         """Whom the token with this hash (`token_hash`) stands for.
 
-        Known ones are answered from memory for `TOKEN_S`, so that one revoked by another process works no longer.
+        Known ones are answered from memory for `TOKEN_S`, so that one revoked by another process works no longer. Then
+        all that were used meanwhile are looked up at once, and whoever asks for one of them waits for the same look.
         """
         known = self.known_token(hash)
         if known is not None:
             return known
-        now = self._monotonic()
-        found = await self._read(find_token, self.store, hash)
-        if found is None:
-            self._tokens.pop(hash, None)
-        else:
-            self._tokens[hash] = (found, now + TOKEN_S)
+        look = self._looks.get(hash)
+        if look is None:
+            hashes = [hash]
+            if hash in self._tokens:
+                now = self._monotonic()
+                due = (h for h, met in self._tokens.items() if met.used and now >= met.until and h not in self._looks)
+                hashes += islice((h for h in due if h != hash), MOST_AT_ONCE - 1)
+            look = asyncio.ensure_future(self._look_up(hashes))
+            self._looks.update(dict.fromkeys(hashes, look))
+        return (await asyncio.shield(look))[hash]
+
+    async def _look_up(self, hashes: list[str]) -> dict[str, Bearer | None]:
+        until = self._monotonic() + TOKEN_S
+        try:
+            found = await self._read(lambda: {h: find_token(self.store, h) for h in hashes})
+        finally:
+            for one in hashes:
+                del self._looks[one]
+        for one, bearer in found.items():
+            if bearer is None:
+                self._tokens.pop(one, None)
+            else:
+                self._tokens[one] = _Met(bearer, until)
         return found
 
 
