@@ -104,6 +104,9 @@ class Gate:
             if holder is None:
                 self._failed(request)
                 raise UnauthorizedError("a bearer token is needed", path="header/Authorization", clause="RFC 6750")
+            if request.headers.get("Origin", _own_origin(request)) != _own_origin(request):
+                # A browser shows the certificate whichever page has it call.
+                raise ForbiddenError("not from a page of another site", path="header/Origin", clause="RFC 6454")
             fitting = [role for role in holder.roles if role in roles] or list(holder.roles)
             return Visitor(Bearer(holder.party, fitting[0]), None)
         scheme, _, token = header.partition(" ")
@@ -205,6 +208,11 @@ def too_often(wait: int) -> HttpError:
     return HttpError(
         HTTPStatus.TOO_MANY_REQUESTS, f"too often; again in {seconds} s", headers={"Retry-After": str(seconds)}
     )
+
+
+def _own_origin(request: web.Request) -> str:
+    """The origin of pages that the hub itself serves, as the client knows it."""
+    return f"{request.scheme}://{request.host}"
 
 
 def _fingerprint(request: web.Request) -> str:

@@ -188,13 +188,14 @@ class Shop:
         tls = TlsSection(cert=server.cert, key=server.key, client_ca=self.ca.cert, client_auth=auth)
         self.config = msgspec.structs.replace(plain, tls=tls, party=parties)
 
-    def get(self, hub: Live, shown: Any = None, token: str | None = None) -> int:
+    def get(self, hub: Live, shown: Any = None, token: str | None = None, origin: str | None = None) -> int:
         context = ssl.create_default_context(cafile=str(self.ca.cert))
         if shown is not None:
             context.load_cert_chain(shown.cert, shown.key)
         connection = http.client.HTTPSConnection("127.0.0.1", hub.running.port, timeout=30, context=context)
         try:
             headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+            headers |= {} if origin is None else {"Origin": origin}
             connection.request("GET", "/flexoffer", headers=headers)
             return connection.getresponse().status
         finally:
@@ -211,6 +212,17 @@ def test_a_clients_certificate_stands_for_its_party(tmp_path: Path) -> None:
         assert shop.get(hub, shop.nobody, hub.tokens["bob"]) == 200
         with pytest.raises((ssl.SSLError, ConnectionError)):
             shop.get(hub, shop.stranger)
+
+
+def test_a_page_of_another_site_has_no_certificate_shown_for_it(tmp_path: Path) -> None:
+    """A browser would: what the page may not read it could still have done, as there is nothing that it has to know."""
+    shop = Shop(tmp_path, ClientAuth.OPTIONAL)
+    with live(shop.config) as hub:
+        own, other = f"https://127.0.0.1:{hub.running.port}", "https://evil.example"
+        assert shop.get(hub, shop.ann, origin=own) == 200
+        for origin in (other, "null", own.replace("https", "http"), f"{own}.evil.example"):
+            assert shop.get(hub, shop.ann, origin=origin) == 403, origin
+        assert shop.get(hub, None, hub.tokens["bob"], origin=other) == 200, "a key is shown by who knows it"
 
 
 def test_where_certificates_are_required_nothing_goes_without(tmp_path: Path) -> None:
