@@ -136,11 +136,14 @@ class PrivacySection(Section, frozen=True, kw_only=True):
 
 
 class RetentionSection(Section, frozen=True, kw_only=True):
-    """``[retention]``: how long things are kept.
+    """``[retention]``: how long ``flexhub db trim`` keeps things; what has no length here is kept for ever.
 
     `accounts_years` is for bills of a party that is erased: so many whole years after the one that the bill is of.
     """
 
+    journal: Duration | None = None
+    notices: Duration | None = None
+    measurements: Duration | None = None
     accounts_years: Annotated[int, msgspec.Meta(ge=0, le=100)] = 10
 
 

@@ -12,20 +12,22 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
 from flexhub.adapters.store.erasing import Erasing, alone
-from flexhub.adapters.store.interface import AccountRow, DocumentRow, JournalRow, NoticeRow, OriginRow, Store
+from flexhub.adapters.store.interface import AccountRow, DocumentRow, JournalRow, NoticeRow, OriginRow, SendRow, Store
 from flexhub.app.access import audit
-from flexhub.app.exchange.papers import LIVE, Holding, Membership, PlanRecord
+from flexhub.app.config import RetentionSection
+from flexhub.app.exchange.papers import LIVE, UNSETTLED, Holding, Membership, PlanRecord
 from flexhub.core import documents
 from flexhub.core.errors import ForbiddenError, NotFoundError
 from flexhub.core.flexoffer import FlexOffer, State
 from flexhub.core.registry import Connection, Party, Resource, Role
+from flexhub.core.timeseries import Measurement
 from flexhub.core.trading import Bill, Contract
 
 PAGE: Final = 1000
@@ -88,6 +90,10 @@ class Names:
     def of_notice(self, row: NoticeRow, party: str) -> bool:
         """Whether a notice is to the party, or about it."""
         return row.party == party or row.subject in self.names or self.told(row.body, words=False)
+
+    def of_send(self, row: SendRow, party: str) -> bool:
+        """Whether a message that the hub sends is to the party, or about it."""
+        return row.peer == party or row.conversation in self.names or self.told(row.body, words=True)
 
 
 def _readings(word: str) -> Iterator[str]:
@@ -206,7 +212,13 @@ def erase(url: str, party: str, name: str, now: datetime, years: int) -> Erased:
         store.set_timers(timers)
         notices = [row.seq for row in store.every_notice() if names.of_notice(row, party)]
         store.remove_notices(notices)
-        messages, seal = _blot(store, names, party, name)
+        store.remove_sends([row.seq for row in store.every_send() if names.of_send(row, party)])
+        messages, seal = _blot(
+            store,
+            name,
+            lambda row: names.of_message(row, party),
+            lambda row: row.peer == party or names.within(row.message_id),
+        )
         tokens = store.remove_tokens(party)
         if not own and not messages and not notices and not tokens:
             raise NotFoundError("nothing is stored about this party", path="party", value=party)
@@ -230,6 +242,46 @@ def erase(url: str, party: str, name: str, now: datetime, years: int) -> Erased:
         until=max((row.until for row in accounts), default=None),
         kept=((WHY_ACCOUNTS,) if accounts else ()) + (WHY_AUDIT,),
     )
+
+
+def trim(url: str, name: str, now: datetime, lengths: RetentionSection) -> audit.Erasure:
+    """Take away what is older than these lengths of time, while no hub runs on the store; None keeps all.
+
+    Of messages the marks stay, so that one that comes again is not worked anew. Measurements stay as long as the
+    flex-offer that they were taken under is not settled.
+
+    Raises:
+        ForbiddenError: the store is in use.
+    """
+    journal, notices, measurements = lengths.journal, lengths.notices, lengths.measurements
+    with alone(url) as store:
+        gone: list[tuple[str, str]] = []
+        if measurements is not None:
+            filed = list(store.every_document())
+            unsettled = {row.id for row in filed if row.kind == FlexOffer.__name__ and row.state in UNSETTLED}
+            for row in filed:
+                if row.kind != Measurement.__name__ or row.ends is None or row.ends > now - measurements:
+                    continue
+                if documents.upcast(Measurement, row.schema_version, row.body).offer not in unsettled:
+                    gone.append((row.kind, row.id))
+            store.remove_documents(gone)
+        old: list[int] = []
+        if notices is not None:
+            old = [row.seq for row in store.every_notice() if row.created < now - notices]
+            store.remove_notices(old)
+            ended = [r.seq for r in store.every_send() if r.state != "waiting" and r.created < now - notices]
+            store.remove_sends(ended)
+        messages, seal = 0, hashlib.sha256().hexdigest()
+        if journal is not None:
+            messages, seal = _blot(store, name, lambda row: row.received < now - journal, lambda _: False)
+        forgotten = store.remove_accounts(now)
+        told = audit.Erasure(
+            documents=len(gone) + forgotten, notices=len(old), messages=messages, tokens=0, kept=0, seal=seal
+        )
+        if gone or old or messages:
+            _journal(store, name, told, now)
+            store.replace_origin(_origin(store))
+    return told
 
 
 def _refuse(store: Erasing, own: list[DocumentRow], party: str) -> None:
@@ -295,18 +347,19 @@ def _without(row: DocumentRow, names: Names) -> DocumentRow | None:
     return row._replace(body=body, schema_version=documents.VERSION, version=0)
 
 
-def _blot(store: Erasing, names: Names, party: str, name: str) -> tuple[int, str]:
-    """Put marks in the place of messages: how many, and the hash over their digests."""
+def _blot(
+    store: Erasing, name: str, erased: Callable[[JournalRow], bool], hidden: Callable[[JournalRow], bool]
+) -> tuple[int, str]:
+    """Put marks in the place of messages, which hide whose they were, or not: how many, and the hash over digests."""
     seal, count = hashlib.sha256(), 0
     for row in store.every_message():
-        if row.kind == audit.ERASED or not names.of_message(row, party):
+        if row.kind in (audit.ERASED, audit.ERASURE) or not erased(row):
             continue
         digest = audit.digest(row)
         seal.update(digest.encode())
         count += 1
-        hidden = row.peer == party or names.within(row.message_id)
-        # Of others (peer, message_id) stays: the same message again is refused, rather than worked as a new one.
-        peer, id_ = (name, str(row.seq)) if hidden else (row.peer, row.message_id)
+        # Otherwise (peer, message_id) stays: the same message again is refused, rather than worked as a new one.
+        peer, id_ = (name, str(row.seq)) if hidden(row) else (row.peer, row.message_id)
         store.replace_message(
             row._replace(
                 peer=peer,
@@ -335,6 +388,7 @@ def _origin(store: Erasing) -> Iterator[OriginRow]:
         ("document", list(store.every_document())),
         ("timer", store.every_timer()),
         ("ask", store.every_question()),
+        ("send", store.every_send()),
     ):
         for row in rows:
             yield OriginRow(what, msgspec.msgpack.encode(row))

@@ -26,6 +26,7 @@ from flexhub.adapters.store.interface import (
     JournalRow,
     NoticeRow,
     OriginRow,
+    SendRow,
     TimerRow,
     TokenRow,
 )
@@ -77,6 +78,16 @@ class Erasing(SqlTransaction):
     def every_question(self) -> list[AskRow]:
         """All open questions."""
         return [AskRow._make(row) for row in self._connection.execute(select(schema.ask))]
+
+    def every_send(self) -> list[SendRow]:
+        """All messages for peers."""
+        columns = [schema.outbox.c[name] for name in SendRow._fields]
+        return [SendRow._make(row) for row in self._connection.execute(select(*columns).order_by(schema.outbox.c.seq))]
+
+    def remove_sends(self, seqs: Sequence[int]) -> None:
+        """These messages for peers are no longer there."""
+        for at in range(0, len(seqs), MANY):
+            self._connection.execute(delete(schema.outbox).where(schema.outbox.c.seq.in_(seqs[at : at + MANY])))
 
     def every_token(self) -> list[TokenRow]:
         """All tokens."""

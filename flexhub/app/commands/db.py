@@ -121,6 +121,20 @@ def erase(
         typer.echo(f"kept: {reason}")
 
 
+@app.command(epilog=terminal.example("flexhub db trim"))
+def trim(*, config: terminal.ConfigFile = HUB_TOML, as_json: terminal.AsJson = False) -> None:
+    """Take away what is older than [retention] in the configuration says. The hub must not run meanwhile."""
+    from flexhub.app import erasure  # noqa: PLC0415 - only what is needed is loaded
+
+    configured = terminal.configuration(config)
+    name = f"trimmed-{uuid.uuid4().hex}"
+    done = erasure.trim(configured.store.url, name, datetime.now(UTC), configured.retention)
+    if as_json:
+        terminal.json_line(done)
+    else:
+        typer.echo(f"{done.documents} documents, {done.messages} messages, {done.notices} notices")
+
+
 @app.command("current", epilog=terminal.example("flexhub db current"))
 def current_(*, config: terminal.ConfigFile = HUB_TOML, as_json: terminal.AsJson = False) -> None:
     """Print the tables' revision. Exits with 1 if it isn't the newest."""

@@ -69,7 +69,8 @@ def _begin(stored: Store, again: Store) -> tuple[int, int]:
     """Put into `again` what was there after the last erasure; behind which message and notice that was."""
     ends, after = (0, 0), 0
     while rows := stored.origin(after, PAGE):
-        parts = {what: [row.body for row in rows if row.what == what] for what in ("ends", "document", "timer", "ask")}
+        whats = ("ends", "document", "timer", "ask", "send")
+        parts = {what: [row.body for row in rows if row.what == what] for what in whats}
         for body in parts["ends"]:
             ends = msgspec.msgpack.decode(body, type=tuple[int, int])
         timers = [msgspec.msgpack.decode(body, type=TimerRow) for body in parts["timer"]]
@@ -78,6 +79,7 @@ def _begin(stored: Store, again: Store) -> tuple[int, int]:
             transaction.put_documents([row._replace(version=0) for row in filed])
             transaction.set_timers({row[:2]: row.due for row in timers})
             transaction.add_asks([msgspec.msgpack.decode(body, type=AskRow) for body in parts["ask"]])
+            transaction.add_sends([msgspec.msgpack.decode(body, type=SendRow) for body in parts["send"]])
         after = rows[-1].seq
     return ends
 

@@ -14,9 +14,10 @@ import msgspec
 import pytest
 
 from flexhub.adapters.store import open_store
-from flexhub.adapters.store.interface import DocumentRow, NoticeRow, Store
+from flexhub.adapters.store.interface import DocumentRow, NoticeRow, SendRow, Store
 from flexhub.app import erasure
 from flexhub.app.access import audit
+from flexhub.app.config import Duration, RetentionSection
 from flexhub.app.demo.day import AGGREGATOR
 from flexhub.app.exchange.papers import file_offer
 from flexhub.app.hub.loop import office
@@ -71,7 +72,7 @@ def told(file: Path) -> list[NoticeRow]:
 
 def everything(file: Path) -> list[str]:
     with closing(sqlite3.connect(file)) as connection:
-        return list(connection.iterdump())
+        return sorted(connection.iterdump())
 
 
 def traces(party: str, file: Path) -> dict[str, bytes]:
@@ -223,7 +224,15 @@ async def lively(url: str) -> None:
         ):
             await one.handle(message(kind, box, "5", id=f"before {number}", peer=peer))
             clock.forward(0.5)
+    sends = [
+        SendRow("dso", f"m-{n}", "x", "/", "text/xml", f"<a of='{n}'/>".encode(), "r", clock.now, clock.now)
+        for n in ("anna", "bob")
+    ]
+    with closing(open_store(url)) as store, store.begin() as transaction:
+        transaction.add_sends(sends)
     erasure.erase(url, "anna", NAME, clock.now, 10)
+    with closing(open_store(url)) as store:
+        assert [row.message_id for row in store.sends(0, 9)] == ["m-bob"]
     async with running(hub_at(url, clock)) as one:
         with pytest.raises(FlexhubError) as refused:  # what bob said of his own stays said
             await one.handle(message("fill", "a", "6", id="before 0", peer="bob"))
@@ -330,3 +339,34 @@ def test_the_commands_export_and_erase(flexhub: Program, configured: Path) -> No
     ran = flexhub("db", "erase", "--party", BOB, *options)
     assert ran.code != 0
     assert "it is in the configuration" in ran.err
+
+
+def test_what_is_old_is_trimmed_and_the_rest_goes_on(hub: Path, tmp_path: Path) -> None:
+    with closing(open_store(address(hub))) as store:
+        rows, notices = store.journal(0, 10_000), store.notices(None, 0, 100_000)
+    then = rows[len(rows) // 2].received
+    put_offer(hub, State.EXECUTED, "c")
+    before = filed(hub)
+    week = Duration(days=7)
+    lengths = RetentionSection(journal=week, notices=week, measurements=week)
+    done = erasure.trim(address(hub), "trimmed-1", then + week, lengths)
+    assert 0 < done.messages == sum(row.received < then for row in rows) < len(rows)
+    assert 0 < done.notices == sum(row.created < then for row in notices) < len(notices)
+    after = filed(hub)
+    gone = before.keys() - after.keys()
+    assert 0 < len(gone) == done.documents < sum(kind == "Measurement" for kind, _ in before)
+    assert all(row.ends is not None and row.ends <= then for key, row in before.items() if key in gone)
+    assert verified(hub).faults == []
+    assert again(address(hub), tmp_path / "again.db").differences == []
+    last = erasure.trim(address(hub), "trimmed-2", then + week, lengths)
+    assert (last.documents, last.messages, last.notices) == (0, 0, 0)
+
+
+def test_readings_of_what_is_not_settled_and_all_that_has_no_length_stay(hub: Path) -> None:
+    with closing(sqlite3.connect(hub)) as connection, connection:
+        connection.execute("UPDATE document SET state = 'executed' WHERE kind = 'FlexOffer' AND owner = ?", (ANNA,))
+    dump = everything(hub)
+    assert erasure.trim(address(hub), NAME, NOW, RetentionSection()).messages == 0
+    assert everything(hub) == dump
+    erasure.trim(address(hub), NAME, NOW, RetentionSection(measurements=Duration(days=1)))
+    assert {row.owner for row in filed(hub).values() if row.kind == Measurement.__name__} == {ANNA}
