@@ -1,12 +1,14 @@
 # Each target does all its own set-up: a fresh machine needs Python 3.11 or later and make, nothing else.
 #   make PYTHON=python3.12 test      another interpreter
 #   make test TESTS=tests/core       some of the tests
+#   make soak MINUTES=5              less of it
 #   make demo ARGS="--exit --json"   options of `flexhub demo`
 
 PYTHON ?= python3
 VENV   ?= .venv
 TESTS  ?=
 ARGS   ?=
+MINUTES ?= 20
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -29,7 +31,8 @@ demo: $(VENV)/.run  ## everything running on http://127.0.0.1:8080
 test: $(VENV)/.dev debian  ## every test, and the coverage
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered --cov-report=xml:build/coverage.xml $(TESTS)
 
-soak: $(VENV)/.dev debian  ## the property tests, at length
+soak: $(VENV)/.dev debian  ## kills, anything at all over HTTP, and the property tests, at length
+	SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest -m soak $(TESTS)
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -n 2 --dist worksteal --timeout 3600 $(TESTS)
 
 bench: $(VENV)/.dev  ## the figures, and the README's table of them
