@@ -353,6 +353,8 @@ def _blot(
     """Put marks in the place of messages, which hide whose they were, or not: how many, and the hash over digests."""
     seal, count = hashlib.sha256(), 0
     for row in store.every_message():
+        if row.kind == audit.ERASED and hidden(row):  # trimmed before: its mark still says whose it was
+            store.replace_message(row._replace(peer=name, message_id=str(row.seq)))
         if row.kind in (audit.ERASED, audit.ERASURE) or not erased(row):
             continue
         digest = audit.digest(row)

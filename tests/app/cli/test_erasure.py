@@ -370,3 +370,15 @@ def test_readings_of_what_is_not_settled_and_all_that_has_no_length_stay(hub: Pa
     assert everything(hub) == dump
     erasure.trim(address(hub), NAME, NOW, RetentionSection(measurements=Duration(days=1)))
     assert {row.owner for row in filed(hub).values() if row.kind == Measurement.__name__} == {ANNA}
+
+
+def test_marks_of_trimmed_messages_do_not_say_whose_they_were_after_an_erasure(hub: Path) -> None:
+    erasure.trim(address(hub), "trimmed-1", NOW, RetentionSection(journal=Duration(days=1)))
+    with closing(open_store(address(hub))) as store:
+        assert {ANNA, BOB} <= {row.peer for row in store.journal(0, 10_000)}
+    erase(hub)
+    with closing(open_store(address(hub))) as store:
+        rows = store.journal(0, 10_000)
+    assert BOB in {row.peer for row in rows}
+    assert not any(ANNA in f"{row.peer} {row.message_id} {row.conversation}" for row in rows)
+    assert verified(hub).faults == []
