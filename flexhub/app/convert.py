@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import uuid
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -14,18 +15,23 @@ from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.watch import Watch, unseen
 from flexhub.mappings.fates import Kind, Loss, refuse_serious
 from flexhub.mappings.flexoffer import Context, Form, Sign, to_core, to_wire
+from flexhub.mappings.uftp.context import Context as UftpContext
+from flexhub.mappings.uftp.offers import KEPT as UFTP
+from flexhub.mappings.uftp.offers import offer_to_core, offer_to_wire
 from flexhub.protocols import codec
 from flexhub.protocols.flexoffer import messages as wire
 from flexhub.protocols.flexoffer.codec import WRAPPER, FlexOfferCodec
 from flexhub.protocols.flexoffer.rules import RULES
 from flexhub.protocols.rules import Broken, broken
 from flexhub.protocols.uftp import codec as uftp
-from flexhub.protocols.uftp.messages import element
+from flexhub.protocols.uftp import messages as uftp_wire
+from flexhub.protocols.uftp.messages import VERSIONS, element
 from flexhub.protocols.uftp.rules import RULES as UFTP_RULES
+from flexhub.protocols.uftp.times import text_of
 from flexhub.protocols.unknown import shape
 
 CORE: Final = "core"
-TARGETS: Final = (Form.V1.value, Form.GOFLEX.value, CORE)
+TARGETS: Final = (Form.V1.value, Form.GOFLEX.value, UFTP, CORE)
 """What `convert` can write."""
 
 _TELLING: Final = frozenset(shape(wire.FlexOffer)) - {"id", "label", "state"}
@@ -85,7 +91,8 @@ def convert(  # noqa: PLR0913 - one argument per choice
     """Write any supported message as another.
 
     Args:
-        data: a flex-offer message in any dialect and wrapping, or core JSON (an object, a list, or JSON lines).
+        data: a flex-offer message in any dialect and wrapping, a UFTP FlexOffer, or core JSON (an object, a list, or
+            JSON lines).
         to: one of `TARGETS`; several core documents are written as JSON lines.
         allow_loss: let bounds and prices be lost.
         sign_in: what a positive amount means in a flex-offer message that is read.
@@ -105,6 +112,8 @@ def convert(  # noqa: PLR0913 - one argument per choice
     offers = _core_offers(data, sign_in, losses, watch)
     if to == CORE:
         out = b"".join(documents.encode(offer) + b"\n" for offer in watch(offers, "writing"))
+    elif to == UFTP:
+        out = _uftp(offers, losses)
     else:
         context = Context(form=Form(to), sign=sign_out, null_ids=True)
         messages = []
@@ -162,20 +171,65 @@ def _core_documents(data: bytes) -> list[bytes]:
 def _core_offers(data: bytes, sign: Sign, losses: list[Loss], watch: Watch) -> list[FlexOffer]:
     if recognise(data).protocol == "core":
         return [documents.decode(FlexOffer, document) for document in watch(_core_documents(data), "reading")]
+    if _XML.match(data):
+        return [_offer_of_uftp(data, losses)]
     document = FlexOfferCodec().decode(data)
     digest = hashlib.sha256(data).hexdigest()[:16]
     offers = []
     for i, message in enumerate(watch(document.offers, "reading")):
         findings = broken(RULES, message, at=f"{_ROOT}[{i}]" if document.wrapper else _ROOT)
-        if findings:
-            one = findings[0]
-            raise InvalidError(one.message, path=one.path, clause=f"{one.rule}, {one.clause}")
+        _refuse_broken(findings)
         read = to_core(message, Context(sign=sign, new_id=f"fo-{digest}-{i}"))
         losses += _placed(read.losses, i, len(document.offers))
         offers.append(read.value)
     for name, value in document.beside.items():
         losses.append(Loss(path=name, kind=Kind.DROPPED, value=value, why="stands beside the offers, in none of them"))
     return offers
+
+
+def _offer_of_uftp(data: bytes, losses: list[Loss]) -> FlexOffer:
+    message = uftp.read(uftp.parsed(data))
+    name = element(type(message))
+    if not isinstance(message, uftp_wire.FlexOffer):
+        raise InvalidError("of UFTP's messages only a FlexOffer becomes a flex-offer", path=name)
+    _refuse_broken(broken(UFTP_RULES, message))
+    read = offer_to_core(message, UftpContext())
+    losses += read.losses
+    return read.value
+
+
+def _uftp(offers: list[FlexOffer], losses: list[Loss]) -> bytes:
+    """One offer as a FlexOffer. Ids that are no UUIDs become such as follow from them, so the result is repeatable."""
+    if len(offers) != 1:
+        raise InvalidError(f"{len(offers)} offers; a FlexOffer holds one", path=_ROOT)
+    offer = offers[0]
+    told = offer.extras.get(UFTP)
+    kept = told if isinstance(told, dict) else {}
+    identity = {
+        "version": VERSIONS[-1],
+        "sender_domain": offer.issuer,
+        "recipient_domain": offer.recipient or "",
+        "time_stamp": text_of(offer.created),
+        "message_id": _uuid(offer.id),
+        "conversation_id": kept.get("conversation_id") or _uuid(f"conversation of {offer.id}"),
+        "unsolicited": kept.get("unsolicited", "flex_request_message_id" not in kept),
+    }
+    written = offer_to_wire(offer, UftpContext(kept=identity, time_zone=kept.get("time_zone", "Europe/Amsterdam")))
+    losses += written.losses
+    return uftp.written(written.value) + b"\n"
+
+
+def _uuid(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"flexhub:{text}"))
+
+
+def _refuse_broken(findings: list[Broken]) -> None:
+    if findings:
+        one = findings[0]
+        raise InvalidError(one.message, path=one.path, clause=f"{one.rule}, {one.clause}")
 
 
 def _placed(losses: tuple[Loss, ...], i: int, count: int) -> list[Loss]:

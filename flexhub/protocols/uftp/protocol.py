@@ -20,10 +20,6 @@ UNMAPPED: Final[dict[type, str]] = {
     wire.AGRPortfolioQuery: _REGISTER,
     wire.DSOPortfolioUpdate: _REGISTER,
     wire.DSOPortfolioQuery: _REGISTER,
-    **dict.fromkeys(
-        (wire.DPrognosis, wire.FlexRequest, wire.FlexOffer, wire.FlexOrder, wire.Metering, wire.FlexSettlement),
-        "not yet",
-    ),
 }
 """Messages that no mapping is about, and why."""
 
