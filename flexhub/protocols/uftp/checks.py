@@ -414,9 +414,9 @@ def currency(m: Any, seen: Seen) -> Iterator[Finding]:  # noqa: ANN401 - every m
         yield Finding("@Currency", f"{m.currency} was not agreed")
 
 
-def procured(m: wire.FlexOfferRevocation, seen: Seen) -> Iterator[Finding]:
-    """An offer that was ordered is not revoked."""
-    past = (seen.past or {}).get(m.flex_offer_message_id)
+def procured(m: wire.FlexOfferRevocation | wire.FlexOrder, seen: Seen) -> Iterator[Finding]:
+    """An offer that was ordered is not revoked, and not ordered again (section 3.8.5: only once)."""
+    past = (seen.past or {}).get(m.flex_offer_message_id or "")
     if past is not None and past.ordered:
         yield Finding("@FlexOfferMessageID", "its flexibility was ordered")
 
