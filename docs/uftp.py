@@ -1,0 +1,69 @@
+"""The generated page about UFTP: rules with what they look up, states, differences from the schemas, and fates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from docs.words import first_paragraph
+from flexhub.mappings.registry import mappings
+from flexhub.protocols.uftp.messages import element
+from flexhub.protocols.uftp.protocol import UNMAPPED
+from flexhub.protocols.uftp.rules import RULES
+from flexhub.protocols.uftp.session import DELIVERIES, STAGES
+from flexhub.protocols.uftp.simple import DIFFERENCES
+
+
+def page() -> str:
+    """The page."""
+    return "\n".join([*_rules(), *_states(), *_differences(), *_fates(), ""])
+
+
+def _rules() -> Iterator[str]:
+    yield from (
+        "# UFTP: rules and mappings",
+        "",
+        "What it is about is said in [UFTP](../concepts/uftp.md).",
+        "",
+        "## Rules",
+        "",
+    )
+    yield "A rule that looks something up is judged in a conversation only, and lets pass what was not looked up."
+    yield from ("", "| rule | clause | rejection | looks up |", "| --- | --- | --- | --- |")
+    for rule in RULES:
+        yield f"| {rule.id} | {rule.clause} | {rule.reject} | {', '.join(map(str, rule.needs)) or 'nothing'} |"
+
+
+def _states() -> Iterator[str]:
+    for title, table in (("What messages are about", STAGES), ("Messages that go out", DELIVERIES)):
+        yield from ("", f"## {title}", "", "| state | event | next |", "| --- | --- | --- |")
+        yield from (f"| {state} | {event} | {after} |" for (state, event), after in table.items())
+
+
+def _differences() -> Iterator[str]:
+    yield from ("", "## Where our verdict is not that of the schemas", "", "| what | why |", "| --- | --- |")
+    yield from (f"| {name} | {why} |" for name, why in DIFFERENCES.items())
+
+
+def _fates() -> Iterator[str]:
+    yield from ("", "## What becomes of each field", "")
+    for mapping in mappings("uftp"):
+        yield from (
+            f"### {element(mapping.message)} and {mapping.core.__name__}",
+            "",
+            first_paragraph(mapping.to_core),
+            "",
+        )
+        yield from ("| field | fate |", "| --- | --- |")
+        for fate in (*mapping.read, *mapping.written):
+            name = element(fate.of)
+            told = {
+                **dict.fromkeys(fate.exact, "exact"),
+                **dict.fromkeys(fate.kept, "kept"),
+                **{field: f"converted: {how}" for field, how in fate.converted.items()},
+                **{field: f"defaulted: {how}" for field, how in fate.defaulted.items()},
+                **{field: f"dropped: {why}" for field, why in fate.dropped.items()},
+            }
+            yield from (f"| `{name}/{field}` | {how} |" for field, how in sorted(told.items()))
+        yield ""
+    yield from ("## Messages that no mapping is about", "", "| message | why |", "| --- | --- |")
+    yield from (f"| {element(kind)} | {why} |" for kind, why in UNMAPPED.items())
