@@ -73,6 +73,10 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Base of the sections."""
 
 
+SERVED: Final = (Role.AGGREGATOR, Role.MARKET_OPERATOR)
+"""What a hub can be: a manager (FMAN), a market (FMAR), or both."""
+
+
 class HubSection(Section, frozen=True, kw_only=True):
     """``[hub]``: who this hub is, which roles it serves, and where it listens. `zone` has the local days of bills.
 
@@ -88,9 +92,9 @@ class HubSection(Section, frozen=True, kw_only=True):
     drain: Duration | None = None
 
     def __post_init__(self) -> None:
-        unserved = [str(role) for role in self.roles if role is not Role.AGGREGATOR]
+        unserved = [str(role) for role in self.roles if role not in SERVED]
         if unserved or not self.roles:
-            message = f"this version serves {Role.AGGREGATOR}, not {', '.join(unserved) or 'nothing'}"
+            message = f"this version serves {' and '.join(SERVED)}, not {', '.join(unserved) or 'nothing'}"
             raise InvalidError(message, path="roles")
         host_port(self.listen)
         TimeGrid(zone=self.zone)
@@ -115,6 +119,12 @@ class SettleSection(Section, frozen=True, kw_only=True):
 
     every: Duration | None = Duration(hours=1)
     grace: Duration = Duration(hours=1)
+
+
+class MarketSection(Section, frozen=True, kw_only=True):
+    """``[market]``: with which market engine sessions are cleared."""
+
+    engine: str = "pool"
 
 
 class ReadySection(Section, frozen=True, kw_only=True):
@@ -290,6 +300,7 @@ class Config(Section, frozen=True, kw_only=True):
     settle: SettleSection = SettleSection()
     privacy: PrivacySection = PrivacySection()
     retention: RetentionSection = RetentionSection()
+    market: MarketSection = MarketSection()
     ready: ReadySection = ReadySection()
     log: LogSection = LogSection()
     tls: TlsSection | None = None

@@ -22,6 +22,7 @@ from flexhub.app.access.limits import Buckets
 from flexhub.app.api import problems, server
 from flexhub.app.api.calls import Service
 from flexhub.app.api.problems import HttpError
+from flexhub.app.api.routes import served
 from flexhub.app.config import ClientAuth, Config, OauthSection, host_port
 from flexhub.app.hub.reading import Front
 from flexhub.app.metrics import Http
@@ -149,7 +150,7 @@ async def serving_http(service: Service, config: Config, page: Settings, bound: 
     Raises:
         ConfigError: the files of TLS are no certificate and key.
     """
-    app = server.build(service)
+    app = server.build(service, served(config.hub.roles))
     if config.pages:
         add_pages(app, page)
     runner = Runner(app, **server.SERVER_OPTIONS)

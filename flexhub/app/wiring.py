@@ -21,7 +21,7 @@ from flexhub.adapters.store.interface import SendRow, Store
 from flexhub.app import logs
 from flexhub.app.config import Config, PartySection
 from flexhub.app.doors.keeper import doors
-from flexhub.app.exchange import handlers, portfolio
+from flexhub.app.exchange import auction, handlers, portfolio
 from flexhub.app.exchange.market import Registration
 from flexhub.app.exchange.running import Cadence
 from flexhub.app.hub.contract import Asker, Handler, Message
@@ -49,7 +49,7 @@ from flexhub.core.timegrid import TimeGrid
 from flexhub.core.trading import Contract
 from flexhub.core.units import format_duration
 from flexhub.engines import plugins
-from flexhub.engines.slots import ManagerEngine
+from flexhub.engines.slots import ManagerEngine, MarketEngine
 
 log = logging.getLogger(__name__)
 
@@ -88,10 +88,33 @@ def engine_of(config: Config) -> ManagerEngine:
     return engine
 
 
+def market_of(config: Config) -> MarketEngine:
+    """The market engine that the configuration names.
+
+    Raises:
+        ConfigError: none of that name is installed.
+        EngineError: it cannot be used.
+    """
+    try:
+        engine = plugins.load("market", config.market.engine)
+    except ConfigError as error:
+        raise ConfigError(error.message, path="market/engine", value=config.market.engine) from error
+    if not isinstance(engine, MarketEngine):  # as in `engine_of`
+        raise ConfigError("it is no market engine", path="market/engine", value=config.market.engine)
+    return engine
+
+
 def deciders(config: Config, engine: ManagerEngine) -> tuple[dict[str, Handler], dict[str, Asker]]:
-    """Who decides what in a hub of this configuration, and who answers its questions."""
-    decided = handlers.build(engine, aggregator=config.hub.name, grace=config.settle.grace)
-    return decided, portfolio.build(engine, TimeGrid(zone=config.hub.zone))
+    """Who decides what in a hub of this configuration, by the roles that it serves, and who answers its questions."""
+    decided, askers = handlers.common(), dict[str, Asker]()
+    if Role.AGGREGATOR in config.hub.roles:
+        decided |= handlers.build(engine, aggregator=config.hub.name, grace=config.settle.grace)
+        askers |= portfolio.build(engine, TimeGrid(zone=config.hub.zone))
+    if Role.MARKET_OPERATOR in config.hub.roles:
+        market = market_of(config)
+        decided |= auction.handlers(market)
+        askers |= auction.askers(market)
+    return decided, askers
 
 
 def assemble(
@@ -230,7 +253,8 @@ async def seed(hub: Hub, config: Config) -> None:
     every = (config.plan.every, config.settle.every)
     plan, settle = (None if e is None else timedelta(seconds=e.total_seconds()) for e in every)  # JSON knows no other
     cadence = Cadence(plan=plan, settle=settle)
-    if await hub.get(Cadence, config.hub.name) != cadence:
+    manages = Role.AGGREGATOR in config.hub.roles
+    if manages and await hub.get(Cadence, config.hub.name) != cadence:
         await _say(hub, "cadence.put", config.hub.name, cadence)
     for section in config.party:
         entry, contract = registration(section), contract_of(section, config.hub.name)
@@ -241,7 +265,7 @@ async def seed(hub: Hub, config: Config) -> None:
             same = same and await hub.get(Resource, r.id) == r
         if not same:
             await _say(hub, "registry.put", entry.party.id, entry)
-        if contract is not None and await hub.get(Contract, contract.id) != contract:
+        if manages and contract is not None and await hub.get(Contract, contract.id) != contract:
             await _say(hub, "contract.put", contract.id, contract)
 
 

@@ -85,7 +85,8 @@ class Reply(NamedTuple):
 # -- messages to the hub ----------------------------------------------------------------------------------------------
 
 
-async def _handle(service: Service, call: Call, kind: str, conversation: str, value: object = None) -> Reply:
+async def handle(service: Service, call: Call, kind: str, conversation: str, value: object = None) -> Reply:
+    """Have the hub work what the caller says."""
     answer = await service.hub.handle(
         Message(
             peer=call.party,
@@ -111,7 +112,7 @@ async def post_offer(service: Service, call: Call) -> Reply:
     offer = read_offer(call.body, call.party, call.message_id)
     if offer.id in RESERVED:
         raise InvalidError(f"/flexoffer/{offer.id} is another path", path="FlexOffer/id", value=offer.id)
-    reply = await _handle(service, call, "flexoffer.post", offer.id, offer)
+    reply = await handle(service, call, "flexoffer.post", offer.id, offer)
     return reply._replace(headers={"Location": f"/flexoffer/{offer.id}"})
 
 
@@ -119,58 +120,58 @@ async def put_offer(service: Service, call: Call) -> Reply:
     """Replace an offer."""
     offer = read_offer(call.body, call.party, call.message_id, call.args.id)
     _same_id(call.args.id, offer.id, "FlexOffer")
-    return await _handle(service, call, "flexoffer.put", offer.id, offer)
+    return await handle(service, call, "flexoffer.put", offer.id, offer)
 
 
 async def delete_offer(service: Service, call: Call) -> Reply:
     """Take an offer back."""
-    return await _handle(service, call, "flexoffer.delete", call.args.id)
+    return await handle(service, call, "flexoffer.delete", call.args.id)
 
 
 async def confirm_offer(service: Service, call: Call) -> Reply:
     """Confirm a schedule."""
-    return await _handle(service, call, "flexoffer.confirm", call.args.id)
+    return await handle(service, call, "flexoffer.confirm", call.args.id)
 
 
 async def decline_offer(service: Service, call: Call) -> Reply:
     """Decline a schedule."""
     decode(Decline, call.body)
-    return await _handle(service, call, "flexoffer.decline", call.args.id)
+    return await handle(service, call, "flexoffer.decline", call.args.id)
 
 
 async def post_measurements(service: Service, call: Call) -> Reply:
     """Send meter readings."""
-    return await _handle(service, call, "measurement.post", call.party, read_batch(call.body))
+    return await handle(service, call, "measurement.post", call.party, read_batch(call.body))
 
 
 async def post_request(service: Service, call: Call) -> Reply:
     """Ask for flexibility."""
     request = decode(FlexRequest, call.body)
-    return await _handle(service, call, "flexrequest.post", request.id, request)
+    return await handle(service, call, "flexrequest.post", request.id, request)
 
 
 async def put_contract(service: Service, call: Call) -> Reply:
     """Make a contract."""
     contract = decode(Contract, call.body)
     _same_id(call.args.id, contract.id, "Contract")
-    return await _handle(service, call, "contract.put", contract.id, contract)
+    return await handle(service, call, "contract.put", contract.id, contract)
 
 
 async def put_party(service: Service, call: Call) -> Reply:
     """Register a party."""
     entry = decode(Registration, call.body)
     _same_id(call.args.id, entry.party.id, "Registration/party")
-    return await _handle(service, call, "registry.put", entry.party.id, entry)
+    return await handle(service, call, "registry.put", entry.party.id, entry)
 
 
 async def ask_plan(service: Service, call: Call) -> Reply:
     """Plan now."""
-    return await _handle(service, call, "plan.ask", call.party)
+    return await handle(service, call, "plan.ask", call.party)
 
 
 async def ask_settle(service: Service, call: Call) -> Reply:
     """Settle now."""
-    return await _handle(service, call, "settle.ask", call.party)
+    return await handle(service, call, "settle.ask", call.party)
 
 
 # -- answers from what is stored --------------------------------------------------------------------------------------
@@ -205,13 +206,25 @@ async def _offers_of(service: Service, viewer: Viewer, period: Period) -> list[F
     return [offer for offer in found if viewer.reaches(offer)]
 
 
-def _linked(call: Call, listed: m.Offers | m.Requests | m.Contracts | m.Bills) -> Reply:
+def linked(call: Call, listed: m.Page) -> Reply:
     """A page, with a Link header (RFC 8288) to the next one."""
     headers = None
     if listed.next is not None:
         url = call.request.rel_url.update_query(cursor=listed.next)
         headers = {"Link": f'<{url}>; rel="next"'}
     return Reply(encode(listed), headers=headers)
+
+
+async def page_of(
+    service: Service, call: Call, kind: type[T], *, owner: str | None = None, states: tuple[str, ...] | None = None
+) -> Page[T]:
+    """A page of what is open to everyone, or the owner's own."""
+    try:
+        return await service.hub.documents(
+            kind, owner=owner, states=states, after=call.args.cursor, limit=call.args.limit
+        )
+    except InvalidError as error:
+        raise InvalidError(error.message, path="query/cursor", value=call.args.cursor) from error
 
 
 async def _page(
@@ -238,7 +251,7 @@ async def _offers(service: Service, call: Call, page: Page[FlexOffer]) -> Reply:
     viewer = viewer_of(call)
     reached = [offer for offer in page.items if viewer.reaches(offer)]
     seen = await sights.sight(service.hub, viewer, [offer.contract for offer in reached])
-    return _linked(call, m.Offers(items=tuple(map(seen.offer, reached)), next=page.next))
+    return linked(call, m.Offers(items=tuple(map(seen.offer, reached)), next=page.next))
 
 
 async def get_offers(service: Service, call: Call) -> Reply:
@@ -268,7 +281,7 @@ async def get_requests(service: Service, call: Call) -> Reply:
     caller = call.caller
     page = await _page(service, call, FlexRequest)
     seen = (r for r in page.items if caller.role is Role.ADMIN or caller.party in (r.issuer, r.recipient))
-    return _linked(call, m.Requests(items=tuple(seen), next=page.next))
+    return linked(call, m.Requests(items=tuple(seen), next=page.next))
 
 
 async def get_contracts(service: Service, call: Call) -> Reply:
@@ -276,7 +289,7 @@ async def get_contracts(service: Service, call: Call) -> Reply:
     caller = call.caller
     page = await _page(service, call, Contract)
     seen = (c for c in page.items if caller.role is Role.ADMIN or caller.party in (c.prosumer, c.aggregator))
-    return _linked(call, m.Contracts(items=tuple(seen), next=page.next))
+    return linked(call, m.Contracts(items=tuple(seen), next=page.next))
 
 
 async def _bills_of(service: Service, viewer: Viewer, period: Period | None) -> list[Bill]:

@@ -7,10 +7,11 @@ from typing import Annotated, Final
 
 import msgspec
 
+from flexhub.app.exchange.auction import Round
 from flexhub.core.base import Id, Instant, in_utc
 from flexhub.core.flexoffer import FlexOffer, State
 from flexhub.core.timeseries import SeriesKind, TimeSeries
-from flexhub.core.trading import Bill, Contract, FlexRequest
+from flexhub.core.trading import Bid, Bill, Contract, FlexRequest, Trade
 
 OPEN_METRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 """What metrics are written in, whatever was asked for: Prometheus reads it."""
@@ -32,6 +33,19 @@ class Arguments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """What a path and a query hold; fields named in the path are its parameters."""
 
 
+class SessionId(Arguments, frozen=True, kw_only=True):
+    """Which session."""
+
+    id: Id
+
+
+class BidId(Arguments, frozen=True, kw_only=True):
+    """Which bid of which session."""
+
+    id: Id
+    bid: Id
+
+
 class OfferId(Arguments, frozen=True, kw_only=True):
     """Which flex-offer."""
 
@@ -43,6 +57,12 @@ class Paging(Arguments, frozen=True, kw_only=True):
 
     limit: Limit = 100
     cursor: Cursor | None = None
+
+
+class SessionPaging(Paging, frozen=True, kw_only=True):
+    """Which part of a list of a session."""
+
+    id: Id
 
 
 class Period(Arguments, frozen=True, kw_only=True):
@@ -169,3 +189,28 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     version: str
     now: Instant
+
+
+class Rounds(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of sessions, in order of start; `next` is the cursor of the next page."""
+
+    items: tuple[Round, ...]
+    next: str | None = None
+
+
+class Bids(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of bids, in order of start; `next` is the cursor of the next page."""
+
+    items: tuple[Bid, ...]
+    next: str | None = None
+
+
+class Trades(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of trades, in order of start; `next` is the cursor of the next page."""
+
+    items: tuple[Trade, ...]
+    next: str | None = None
+
+
+Page = Offers | Requests | Contracts | Bills | Rounds | Bids | Trades
+"""A part of a list."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
-from flexhub.app.api import calls, stream
+from flexhub.app.api import calls, stream, trading
 from flexhub.app.api import messages as m
 from flexhub.app.api.calls import Call, Reply, Service
+from flexhub.app.exchange.auction import BIDDERS, Round
 from flexhub.app.exchange.market import Receipt, Registration
 from flexhub.app.exchange.offers import Decline
 from flexhub.app.exchange.sight import REACH, Data, Reach
@@ -18,7 +19,8 @@ from flexhub.app.hub.readiness import Ready
 from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.registry import Role
 from flexhub.core.timeseries import Measurement
-from flexhub.core.trading import Contract, FlexRequest
+from flexhub.core.trading import Bid, Contract, FlexRequest
+from flexhub.engines.slots import MarketSession
 
 OWNERS: Final = (Role.PROSUMER, Role.AGGREGATOR, Role.ADMIN)
 ASKERS: Final = (Role.GRID_OPERATOR, Role.UTILITY)
@@ -33,7 +35,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     `args` are its path and query parameters, `body` what it takes, `returns` what it answers by status (None: `media`),
     `problems` the statuses of its problem documents. No `roles`: open to anyone. `scope` is what an OAuth token must be
     for. `shows` is what it tells of prosumers. `draft`: id and issuer may be absent.
-    `tagged`: what it reads has an entity tag, or what it changes may be named by one.
+    `tagged`: what it reads has an entity tag, or what it changes may be named by one. `of` is the role of a hub that
+    serves it; None: every hub does.
     """
 
     method: str
@@ -53,6 +56,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     tagged: bool = False
     clause: str = "GOFLEX D2.1 Table 6"
     media: str = "text/event-stream"
+    of: Role | None = Role.AGGREGATOR
 
     def reach(self, role: Role) -> Reach | None:
         """How far a role sees and acts here; None: it may not call."""
@@ -103,6 +107,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         path="/party/{id}",
         call=calls.put_party,
         name="putParty",
+        of=None,
         scope="party:write",
         text="Registers a party with its connections and resources.",
         args=m.OfferId,
@@ -162,6 +167,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         roles=tuple(Role),
         scope="stream",
         shows=(Data.OFFERS,),
+        of=None,
     ),
     _get(
         "/flexoffer/{from}/{to}",
@@ -338,12 +344,14 @@ ROUTES: Final[tuple[Route, ...]] = (
         roles=(),
         problems=(),
         clause="flexhub",
+        of=None,
     ),
     Route(
         method="GET",
         path="/ready",
         call=calls.get_ready,
         name="getReady",
+        of=None,
         text="Whether the hub can be relied upon, and if not, why: 503 while it cannot take messages.",
         returns={200: Ready, 503: Ready},
         problems=(),
@@ -354,6 +362,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         path="/metrics",
         call=calls.get_metrics,
         name="getMetrics",
+        of=None,
         text="What the hub has counted and measured, for Prometheus (OpenMetrics); of all its processes.",
         returns={200: None},
         media="application/openmetrics-text",
@@ -361,4 +370,105 @@ ROUTES: Final[tuple[Route, ...]] = (
         roles=(Role.ADMIN,),
         clause="flexhub",
     ),
+    Route(
+        method="POST",
+        path="/market",
+        call=trading.post_session,
+        name="postSession",
+        text="Opens a session: what is demanded in each slot, up to which price, and when its gate closes. Then it is "
+        "cleared. The same session again changes nothing.",
+        body=MarketSession,
+        returns={200: Round, 201: Round},
+        roles=(Role.MARKET_OPERATOR,),
+        scope="market:write",
+        problems=WRITING,
+        of=Role.MARKET_OPERATOR,
+        clause="GOFLEX FMAR",
+    ),
+    _get(
+        "/market",
+        trading.get_sessions,
+        "getSessions",
+        m.Rounds,
+        "Sessions, and once they are cleared the price of each slot.",
+        args=m.Paging,
+        roles=tuple(Role),
+        scope="market:read",
+        of=Role.MARKET_OPERATOR,
+        clause="GOFLEX FMAR",
+    ),
+    _get(
+        "/market/{id}",
+        trading.get_session,
+        "getSession",
+        Round,
+        "One session.",
+        args=m.SessionId,
+        roles=tuple(Role),
+        scope="market:read",
+        problems=(*READING, 404),
+        of=Role.MARKET_OPERATOR,
+        clause="GOFLEX FMAR",
+    ),
+    Route(
+        method="POST",
+        path="/market/{id}/bid",
+        call=trading.post_bid,
+        name="postBid",
+        text="Bids in a session until its gate closes. The same bid again changes nothing.",
+        args=m.SessionId,
+        body=Bid,
+        returns={200: Bid, 201: Bid},
+        roles=BIDDERS,
+        scope="market:write",
+        problems=(*WRITING, 404),
+        of=Role.MARKET_OPERATOR,
+        clause="GOFLEX FMAR",
+    ),
+    _get(
+        "/market/{id}/bid",
+        trading.get_bids,
+        "getBids",
+        m.Bids,
+        "The caller's own bids in a session.",
+        args=m.SessionPaging,
+        roles=BIDDERS,
+        scope="market:read",
+        problems=(*READING, 404),
+        of=Role.MARKET_OPERATOR,
+        clause="GOFLEX FMAR",
+    ),
+    Route(
+        method="DELETE",
+        path="/market/{id}/bid/{bid}",
+        call=trading.delete_bid,
+        name="deleteBid",
+        text="Takes a bid back before the gate closes.",
+        args=m.BidId,
+        returns={200: Bid},
+        roles=BIDDERS,
+        scope="market:write",
+        problems=(*READING, 404),
+        of=Role.MARKET_OPERATOR,
+        clause="GOFLEX FMAR",
+    ),
+    _get(
+        "/market/{id}/trade",
+        trading.get_trades,
+        "getTrades",
+        m.Trades,
+        "The caller's own trades in a session.",
+        args=m.SessionPaging,
+        roles=BIDDERS,
+        scope="market:read",
+        problems=(*READING, 404),
+        of=Role.MARKET_OPERATOR,
+        clause="GOFLEX FMAR",
+    ),
 )
+
+
+def served(roles: Iterable[Role]) -> tuple[Route, ...]:
+    """The routes of a hub that serves these roles."""
+    listed = tuple(roles)
+    return tuple(route for route in ROUTES if route.of is None or route.of in listed)

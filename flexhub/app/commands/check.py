@@ -46,9 +46,10 @@ def _try(config: Config) -> None:
     """What a hub would find wrong when it starts: the store's address, the engine, the certificate."""
     from flexhub.adapters.store import check_url  # noqa: PLC0415 - a key that is wrong is told before the hub loads
     from flexhub.app.serving import issuer_of, tls_context  # noqa: PLC0415 - as above
-    from flexhub.app.wiring import engine_of  # noqa: PLC0415 - as above
+    from flexhub.app.wiring import engine_of, market_of  # noqa: PLC0415 - as above
 
     check_url(config.store.url)
     engine_of(config)
+    market_of(config)
     tls_context(config)
     issuer_of(config.oauth)

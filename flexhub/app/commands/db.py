@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from flexhub.adapters.store import backup as copying
@@ -77,13 +78,23 @@ def restore(
 
 @app.command(epilog=terminal.example("flexhub db export --party anna > anna.json"))
 def export(
-    party: Annotated[str, typer.Option(metavar="ID", help="Whose data.")], *, config: terminal.ConfigFile = HUB_TOML
+    party: Annotated[str, typer.Option(metavar="ID", help="Whose data.")],
+    *,
+    config: terminal.ConfigFile = HUB_TOML,
+    as_json: terminal.AsJson = False,
 ) -> None:
-    """Print all that is stored about a party, as one JSON object with an index. The hub may run meanwhile."""
+    """Print all that is stored about a party, as one JSON object with an index. The hub may run meanwhile.
+
+    With --json it stands on one line.
+    """
     from flexhub.app import erasure  # noqa: PLC0415 - only what is needed is loaded
 
     with terminal.store(config) as store:
-        terminal.json_line(erasure.export(store, party, datetime.now(UTC)))
+        found = erasure.export(store, party, datetime.now(UTC))
+    if as_json:
+        terminal.json_line(found)
+    else:
+        typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
 
 
 @app.command(epilog=terminal.example("flexhub db erase --party anna"))

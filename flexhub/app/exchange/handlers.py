@@ -16,6 +16,11 @@ GRACE: Final = timedelta(hours=1)
 """How long a settlement waits for readings, unless told otherwise."""
 
 
+def common() -> dict[str, Handler]:
+    """Kind -> handler, for every hub."""
+    return {"registry.put": Register(), "secret.put": PutSecret()}
+
+
 def build(engine: ManagerEngine, *, aggregator: str, grace: timedelta = GRACE) -> dict[str, Handler]:
     """Kind -> handler, for the hub of this aggregator."""
     return {
@@ -27,9 +32,7 @@ def build(engine: ManagerEngine, *, aggregator: str, grace: timedelta = GRACE) -
         "measurement.post": PostMeasurements(),
         "flexrequest.post": PostRequest(),
         "contract.put": PutContract(aggregator),
-        "registry.put": Register(),
         "cadence.put": PutCadence(),
-        "secret.put": PutSecret(),
         "timer.deadline": Deadline(),
         "timer.plan": Run("plan", repeats=True),
         "timer.settle": Run("settle", repeats=True),

@@ -94,7 +94,7 @@ def test_a_token_does_what_its_scope_says_and_nothing_else(hub: Live, who: str) 
             if role not in route.roles or route.scope == "stream":
                 continue
             path = route.path.replace("{kind}", "baseline").replace("{from}", "2026-03-02T00:00:00Z")
-            path = path.replace("{to}", "2026-03-03T00:00:00Z").replace("{id}", "none")
+            path = path.replace("{to}", "2026-03-03T00:00:00Z").replace("{id}", "none").replace("{bid}", "none")
             answer = hub.request(route.method, path, narrow)
             insufficient = answer.status == 403 and "insufficient_scope" in answer.headers.get("www-authenticate", "")
             assert insufficient is (route.scope != scope), (route.name, scope, answer)

@@ -39,6 +39,7 @@ TOKENS = {
     "other-agr": Role.AGGREGATOR,
     "dso": Role.GRID_OPERATOR,
     "util": Role.UTILITY,
+    "mo": Role.MARKET_OPERATOR,
     "root": Role.ADMIN,
 }
 
@@ -113,7 +114,7 @@ def config(folder: Path) -> Config:
         PartySection(id=name, roles=(Role.PROSUMER,), contract=ContractSection(id=f"c-{name}")) for name in PROSUMERS
     ]
     return Config(
-        hub=HubSection(name=AGGREGATOR, listen="127.0.0.1:0"),
+        hub=HubSection(name=AGGREGATOR, roles=(Role.AGGREGATOR, Role.MARKET_OPERATOR), listen="127.0.0.1:0"),
         store=StoreSection(url=f"sqlite:///{folder / 'hub.db'}"),
         plan=PlanSection(every=None),
         settle=SettleSection(every=None),

@@ -27,6 +27,7 @@ from flexhub.core.timeseries import Measurement
 from flexhub.core.trading import Contract, FlexRequest, Scope
 from tests.app.api.live import Live, Response, config, live
 from tests.app.api.test_stream import listen
+from tests.app.exchange.test_auction import bid, session
 from tests.app.market import AGGREGATOR, NOON, make_contract, make_offer, make_request
 
 HOUR = timedelta(hours=1)
@@ -143,7 +144,26 @@ def get_series(caller: str) -> list[Ask]:
     return [*one_by_one, *(Ask(f"/timeseries/{kind}/{DAY}") for kind in kinds)]
 
 
+def post_session(caller: str) -> list[Ask]:
+    return [Ask("/market", session(f"s.{next(FRESH)}"), caller)]
+
+
+def post_bid(caller: str) -> list[Ask]:
+    return [Ask("/market/open/bid", bid(f"b.{next(FRESH)}", whose, 1.0, 0.1), whose) for whose in owners(caller)]
+
+
+def delete_bid(caller: str) -> list[Ask]:
+    return [Ask(f"/market/open/bid/{offer_id(whose, 'bid')}", None, whose) for whose in owners(caller)]
+
+
 ASKED: Final[dict[str, Callable[[str], list[Ask]]]] = {
+    "postSession": post_session,
+    "getSessions": listing("/market"),
+    "getSession": listing("/market/open"),
+    "postBid": post_bid,
+    "getBids": listing("/market/open/bid"),
+    "deleteBid": delete_bid,
+    "getTrades": listing("/market/open/trade"),
     "getContracts": listing("/contract"),
     "putContract": put_contract,
     "putParty": put_party,
@@ -199,6 +219,10 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
             assert running.request("POST", "/flexoffer/measurement", who, reading).status == 201
         for who in ("dso", "util"):
             assert running.request("POST", "/flexrequest", who, make_request(f"request-of-{who}", who)).status == 201
+        assert running.request("POST", "/market", "mo", session("open")).status == 201
+        for who in PROSUMERS:
+            mine = bid(offer_id(who, "bid"), who, 1.0, 0.1)
+            assert running.request("POST", "/market/open/bid", who, mine).status == 201
         assert running.get("/flexoffer", AGGREGATOR)["items"]  # makes the secret of pseudonyms
         yield running
 
