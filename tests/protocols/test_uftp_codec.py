@@ -20,6 +20,9 @@ from flexhub.core.errors import FlexhubError, InvalidError, MalformedError
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp import simple
 from flexhub.protocols.uftp.codec import Attribute, Shape, UftpCodec, parsed, shape, shapes, verdict
+from flexhub.protocols.uftp.rules import findings, reason
+from flexhub.protocols.uftp.seen import alone
+from flexhub.protocols.uftp.session import Book, receive
 
 CODEC = UftpCodec()
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -324,3 +327,34 @@ def test_a_shape_knows_whether_the_versions_differ() -> None:
     assert [form.name for form in shapes() if form.differs] == ["FlexOffer", "FlexOrder"]
     assert shape(wire.DPrognosis).name == "D-Prognosis"
     assert parsed(PLAIN).tag == "TestMessage"
+
+
+@FEW
+@given(MESSAGE, st.data())
+def test_every_message_that_is_read_can_be_judged_and_a_rejection_written(message: Any, data: st.DataObject) -> None:
+    edges = {"time_stamp": "0001-01-01T00:00:00+14:00", "period": "9999-12-31"}
+    edges["expiration_date_time"] = "9999-12-31T23:59:59-14:00"
+    told = {name: edge for name, edge in edges.items() if hasattr(message, name) and data.draw(st.booleans())}
+    message = msgspec.structs.replace(message, **told)
+    seen = msgspec.structs.replace(alone(message), past={}, revision=0, orders=frozenset(), places={})
+    if isinstance(message, wire.AGRPortfolioQuery):
+        return  # its answer needs views
+    step = receive(Book(), CODEC.decode(CODEC.encode(message)), seen.now, new_id=META["message_id"])
+    found = findings(message, seen)
+    assert len(reason(found)) < 10_000 + 1000 * len(DIFFERENT)
+    if step.answer is not None:
+        assert CODEC.decode(CODEC.encode(step.answer)) == step.answer
+
+
+@pytest.mark.parametrize("zeros", [1, 63, 64, 5000, 100_000])
+def test_leading_zeros_are_legal_up_to_a_length(zeros: int) -> None:
+    for old in (b'Start="1"', b'Value="1"'):
+        padded = BIG.replace(old, old[:-2] + b"0" * zeros + b'1"')
+        assert (verdict(padded) is None) is (zeros < 64)
+
+
+def test_many_long_isps_are_judged_quickly() -> None:
+    isps = tuple(wire.Isp(power_w=1, start=1, duration=10**17) for _ in range(20_000))
+    broken = findings(msgspec.structs.replace(ORDER, isps=isps), alone(ORDER))
+    assert {found.rule for found in broken} == {"UFTP-22", "UFTP-23"}
+    assert len(reason(broken)) < 3000

@@ -30,6 +30,8 @@ from flexhub.protocols.uftp.times import (
 
 Isps = tuple[wire.Isp | wire.PrognosisIsp | wire.FlexRequestIsp, ...]
 CENT: Final = Decimal("0.01")
+MOST_ISPS: Final = 1500
+"""A day of 25 hours has as many ISPs of a minute; beyond it nothing is written out, so that no list costs more."""
 
 
 def isp_lists(m: wire.Payload) -> Iterator[tuple[str, Isps]]:
@@ -63,9 +65,9 @@ def dated(m: wire.Payload) -> Iterator[tuple[str, str, list[tuple[str, int, int]
 def powers(isps: Isps) -> dict[int, int]:
     """ISP number -> watts, with durations written out; what no day can hold is left out."""
     found: dict[int, int] = {}
-    for isp in isps:
+    for isp in isps[:MOST_ISPS]:
         if not isinstance(isp, wire.FlexRequestIsp):
-            for number in range(isp.start, isp.start + min(isp.duration, 1500)):
+            for number in range(isp.start, isp.start + min(isp.duration, MOST_ISPS)):
                 found[number] = isp.power_w
     return found
 
@@ -219,10 +221,11 @@ def isp_conflict(m: wire.Payload, seen: Seen) -> Iterator[Finding]:  # noqa: ARG
     for _, _, isps in dated(m):
         taken: dict[int, str] = {}
         for path, start, duration in isps:
-            span = range(start, start + max(1, min(duration, 1500)))
+            span = range(start, start + max(1, min(duration, MOST_ISPS)))
             before = next((taken[n] for n in span if n in taken), None)
             if before is not None:
                 yield Finding(f"{path}/@Start", f"ISP {start} to {span[-1]} meets {before.rpartition('/')[2]}")
+                break  # one is enough, and bounds the work
             taken.update(dict.fromkeys(span, path))
 
 
@@ -230,7 +233,9 @@ def period_out_of_bounds(m: wire.Payload, seen: Seen) -> Iterator[Finding]:
     """What is asked or offered lies ahead, what was measured lies behind, and items are within the settlement."""
     if isinstance(m, wire.FlexRequest | wire.FlexOffer | wire.FlexOrder | wire.FlexReservationUpdate | wire.DPrognosis):
         whole = bounds(m.period, m.time_zone)
-        if whole is not None and whole[1] <= seen.now:
+        if whole is None and zone_of(m.time_zone) is not None:
+            yield Finding("@Period", f"{m.period[:10]} is not in the years that are traded")
+        elif whole is not None and whole[1] <= seen.now:
             yield Finding("@Period", f"{m.period[:10]} is over")
     elif isinstance(m, wire.Metering):
         whole = bounds(m.period, m.time_zone)
@@ -371,7 +376,7 @@ def request_mismatch(m: wire.FlexOffer, seen: Seen) -> Iterator[Finding]:
         number
         for isp in request.isps
         if isp.disposition is wire.Disposition.REQUESTED
-        for number in range(isp.start, isp.start + min(isp.duration, 1500))
+        for number in range(isp.start, isp.start + min(isp.duration, MOST_ISPS))
     }
     for i, option in enumerate(m.offer_options):
         if not asked & powers(option.isps).keys():

@@ -196,10 +196,15 @@ def findings(message: wire.Payload, seen: Seen, *, off: Collection[str] = ()) ->
     ]
 
 
+MOST_DETAILS: Final = 10
+"""Findings that a RejectionReason tells in full."""
 _REJECTS: Final = {rule.id: rule.reject for rule in RULES}
 
 
 def reason(broken: list[Broken]) -> str:
     """The RejectionReason of some findings: the words of the standard, each once, then what and where, with ";"."""
     words = (_REJECTS[found.rule].format(path=found.path.rpartition("@")[2], message=found.message) for found in broken)
-    return "; ".join(dict.fromkeys((*words, *(f"{found.path}: {found.message}" for found in broken))))
+    told = [f"{found.path}: {found.message}" for found in broken[:MOST_DETAILS]]
+    if len(broken) > MOST_DETAILS:
+        told.append(f"and {len(broken) - MOST_DETAILS} more")
+    return "; ".join(dict.fromkeys((*dict.fromkeys(words), *told)))

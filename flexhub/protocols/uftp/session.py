@@ -326,6 +326,9 @@ def answer_to(
 
     Interpretation: a TestMessage that breaks a rule is not answered, since its answer has no Result; and a rejected
     AGRPortfolioQuery is not, since the schema demands a congestion point with a connection of its answer.
+
+    Raises:
+        InvalidError: an accepted AGRPortfolioQuery without ``dso_views`` in `content`.
     """
     kind = wire.RESPONSES[type(message)]
     fields: dict[str, Any] = {
@@ -341,6 +344,8 @@ def answer_to(
         return None if broken else wire.TestMessageResponse(**fields)
     if broken and kind is wire.AGRPortfolioQueryResponse:
         return None
+    if kind is wire.AGRPortfolioQueryResponse and "dso_views" not in content:
+        raise InvalidError("its views are needed to answer it", path=wire.element(type(message)))
     fields[ANSWERS[kind]] = message.message_id
     fields["result"] = wire.Result.REJECTED if broken else wire.Result.ACCEPTED
     if broken:

@@ -17,8 +17,8 @@ from typing import Annotated, Any, Final, TypeAlias
 from flexhub.core.errors import InvalidError
 
 DIFFERENCES: Final = {
-    "integers": "xs:integer is unbounded; more than 18 digits are refused here, since no power in watts has them",
-    "decimals": "xs:decimal is unbounded; more than 18 digits before or after the point are refused here",
+    "integers": "xs:integer is unbounded; more than 18 digits are refused, or 64 characters: no power has them",
+    "decimals": "xs:decimal is unbounded; more than 18 digits before or after the point are refused, or 64 characters",
     "years": "xs:date knows years before 1 and after 9999; they are refused, since no calendar of Python holds them",
     "midnight": "24:00:00 is refused, since libraries disagree about it; 00:00:00 of the next day says the same",
     "durations": "more than 9 digits in one field of xs:duration are refused; where libxml2 strays from XML Schema, "
@@ -35,6 +35,8 @@ without either kind of settlement; the XSDs don't. The XSDs are followed.
 """
 
 _BLANK: Final = " \t\n\r"
+_LONGEST: Final = 64
+"""Characters of a number that is read: leading zeros are legal, a megabyte of them is not meant well."""
 
 
 class Simple:
@@ -112,6 +114,8 @@ def _integer(name: str, low: int | None, high: int | None, says: str) -> Simple:
             text = text.strip(_BLANK)
             if not match(text):
                 return None
+        if len(text) > _LONGEST:
+            return None
         value = int(text)
         return value if fits(value) else None
 
@@ -130,7 +134,7 @@ def _decimal(name: str, digits: int, low: str | None, high: str | None, says: st
 
     def read(text: str) -> Decimal | None:
         text = text.strip(_BLANK)
-        if not match(text):
+        if len(text) > _LONGEST or not match(text):
             return None
         value = Decimal(text)
         return value if fits(value) else None

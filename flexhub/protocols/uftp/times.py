@@ -8,6 +8,8 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from flexhub.core.units import FIRST_YEAR, LAST_YEAR
+
 _FRACTION: Final = re.compile(r"(\.\d{1,6})\d*")
 _LENGTH: Final = re.compile(r"PT(?:(?P<hours>\d{1,2})H)?(?:(?P<minutes>\d{1,4})M)?(?:0+(?:\.0+)?S)?")
 
@@ -18,7 +20,9 @@ def instant(text: str) -> datetime:
     Interpretation: without a time zone it is UTC; a policy may refuse such a TimeStamp (rule 10).
     """
     found = datetime.fromisoformat(_FRACTION.sub(r"\1", text))
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    if found.tzinfo is None or found.year in (date.min.year, date.max.year):
+        return found.replace(tzinfo=UTC)  # at the ends of the calendar an offset of hours leads out of it
+    return found.astimezone(UTC)
 
 
 def has_zone(text: str) -> bool:
@@ -57,9 +61,9 @@ def zone_of(name: str) -> ZoneInfo | None:
 
 @lru_cache(maxsize=1024)
 def bounds(period: str, zone: str) -> tuple[datetime, datetime] | None:
-    """First instant of a local day and of the next, in UTC; None where there is no such zone or next day."""
+    """First instant of a local day and of the next, in UTC; None without such a zone, or such a year in the core."""
     place, day = zone_of(zone), day_of(period)
-    if place is None or day.year in (date.min.year, date.max.year):
+    if place is None or not FIRST_YEAR <= day.year <= LAST_YEAR:
         return None
     first, last = (datetime.combine(d, time(), place) for d in (day, day + timedelta(days=1)))
     return first.astimezone(UTC), last.astimezone(UTC)
