@@ -114,6 +114,9 @@ _PUT_NEXT: Final = Rows(
 _LOCKED: Final = " FOR UPDATE OF document"
 _SET_TIMER: Final = Rows("timer", TimerRow._fields, " ON CONFLICT (subject, event) DO UPDATE SET due = excluded.due")
 
+_ADD_AUDIT: Final = Rows("audit", AuditRow._fields[:-1])
+_LAST_AUDIT: Final = "SELECT hash FROM audit ORDER BY seq DESC LIMIT 1"
+
 _HOLD: Final = """
     INSERT INTO lease (name, holder, until) VALUES (%(name)s, %(holder)s, {now} + %(length)s)
     ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
@@ -282,14 +285,12 @@ class SqlTransaction:
     def last_audit(self) -> str | None:
         """The hash of the newest block of the audit log; no other comes between it and this transaction's."""
         self._number()
-        column = schema.audit.c
-        newest = select(column.hash).order_by(column.seq.desc()).limit(1)
-        found: str | None = self._connection.execute(newest).scalar_one_or_none()
+        found: str | None = self._connection.exec_driver_sql(_LAST_AUDIT).scalar_one_or_none()
         return found
 
     def add_audit(self, row: AuditRow) -> None:
         """Append a block; it can never be changed or removed."""
-        self._many(insert(schema.audit), [{"at": row.at, "body": row.body, "hash": row.hash}])
+        self._rows(_ADD_AUDIT, [(micros(row.at), row.body, row.hash)])
 
     def announce(self, parties: Iterable[str]) -> None:
         """Once it is committed, other processes hear of these parties, or of everyone where they are too many."""

@@ -81,7 +81,7 @@ SERVER_OPTIONS: Final[dict[str, Any]] = {
 
 def build(service: Service, routes: Iterable[Route] = ROUTES) -> web.Application:
     """The application of the exchange interface, with its OpenAPI document and the page that shows it."""
-    app = web.Application(middlewares=[_watched(service.http), _problems], client_max_size=MAX_BODY)
+    app = web.Application(middlewares=[_watched(service.http)], client_max_size=MAX_BODY)
     app.on_response_prepare.append(_named(service.http))
     listed = tuple(routes)
     for route in listed:
@@ -123,7 +123,7 @@ def _watched(http: Http) -> Middleware:
         begun = perf_counter()
         status = 0
         try:
-            response = await handler(request)
+            response = await _answered(request, handler)
             status = response.status
         finally:
             seconds = perf_counter() - begun
@@ -157,8 +157,7 @@ async def _get_only(_request: web.Request) -> web.StreamResponse:
     raise web.HTTPMethodNotAllowed("HEAD", ("GET",))
 
 
-@web.middleware
-async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     """What aiohttp itself refuses (no such route, no such method) is told as a problem document, too."""
     try:
         return await handler(request)
