@@ -65,6 +65,17 @@ def refused(message: str) -> UnauthorizedError:
     return UnauthorizedError(message, path="header/Authorization", clause=CLAUSE)
 
 
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Keys come from where the configuration says, and from nowhere else."""
+
+    def redirect_request(self, *_arguments: object) -> None:
+        """Not followed."""
+        return
+
+
+_ASKING: Final = urllib.request.build_opener(_Stay)
+
+
 class Keys:
     """Public keys by `kid`: from a set in a file or at an address, looked up again when a token names another one."""
 
@@ -95,7 +106,7 @@ class Keys:
         """
         try:
             if self._source.startswith("https://"):
-                with urllib.request.urlopen(self._source, timeout=FETCH_S) as answer:  # noqa: S310 - https only
+                with _ASKING.open(self._source, timeout=FETCH_S) as answer:
                     told = json.loads(answer.read(MOST_BYTES))
             else:
                 told = json.loads(Path(self._source).read_bytes())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import lru_cache
@@ -23,6 +24,8 @@ from flexhub.app.api.calls import Call, Service, viewer_of
 from flexhub.app.hub.feed import Subscription
 from flexhub.core.errors import InvalidError
 from flexhub.core.registry import Role
+
+log = logging.getLogger(__name__)
 
 TOGETHER_S: Final = 0.02
 LONGEST_TOGETHER_S: Final = 0.25
@@ -60,12 +63,14 @@ class End(enum.Enum):
     ENDED = enum.auto()
     STOPPING = enum.auto()
     SLOW = enum.auto()
+    FAILED = enum.auto()
 
 
 CLOSED: Final = {
     End.GONE: (1000, b""),
     End.ENDED: (1008, b"the token has ended"),
     End.STOPPING: (1012, b"the hub is stopping; come back"),
+    End.FAILED: (1011, b"the hub failed; come back"),
     End.SLOW: (1013, b"too slow; come back, and go on from the last seq"),
 }
 """How a WebSocket is told (RFC 6455 section 7.4 and its registry)."""
@@ -137,13 +142,24 @@ async def _web_socket(service: Service, call: Call, subscription: Subscription) 
         await asyncio.wait((pumping, hearing), return_when=asyncio.FIRST_COMPLETED)
         code, why = CLOSED[End.GONE]
         if pumping.done():
-            code, why = CLOSED[End.SLOW if pumping.exception() is not None else pumping.result()]
+            code, why = CLOSED[_end(pumping)]
         await socket.close(code=code, message=why)
     finally:
         for task in (pumping, hearing):
             task.cancel()
         await asyncio.gather(pumping, hearing, return_exceptions=True)
     return socket
+
+
+def _end(pumping: asyncio.Future[End]) -> End:
+    error = pumping.exception()
+    if error is None:
+        return pumping.result()
+    if isinstance(error, TimeoutError):
+        return End.SLOW
+    if not isinstance(error, ConnectionError):
+        log.warning("a stream ended", exc_info=error)
+    return End.FAILED
 
 
 async def _hear(socket: web.WebSocketResponse) -> None:

@@ -29,6 +29,12 @@ def upgrade() -> None:
                 f"CREATE TRIGGER audit_no_{word.lower()} BEFORE {word} ON audit "
                 "BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END"
             )
+        # REPLACE deletes without asking the trigger above.
+        op.execute(
+            "CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit "
+            "WHEN EXISTS (SELECT 1 FROM audit WHERE seq = NEW.seq) "
+            "BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END"
+        )
     else:
         op.execute(
             "CREATE FUNCTION audit_only_grows() RETURNS trigger LANGUAGE plpgsql AS "
