@@ -12,18 +12,37 @@ from flexhub.conformance.corpora import corpus
 from flexhub.core import documents
 from flexhub.core.errors import FlexhubError, InvalidError, LossError, MalformedError
 from flexhub.core.flexoffer import FlexOffer, Profile
-from flexhub.mappings.flexoffer import Sign
+from flexhub.mappings.flexoffer import Form, Sign
 
 FILES = {file.name: file.data for file in corpus("flexoffer").accepted}
 
 
+FORMS = ("core", *(form.value for form in Form))
+"""What every flex-offer can be written as."""
+
+
 @pytest.mark.parametrize("name", sorted(FILES))
-@pytest.mark.parametrize("to", TARGETS)
+@pytest.mark.parametrize("to", FORMS)
 def test_every_accepted_message_converts_into_every_form_and_is_valid_there(name: str, to: str) -> None:
     written = convert(FILES[name], to)
     assert recognise(written.data).protocol == ("core" if to == "core" else "flexoffer")
     assert validate(written.data) == []
     assert convert(FILES[name], to) == written  # no clock, no chance
+
+
+def _outcome(name: str, to: str) -> str:
+    """Whether what is written is valid, or the refusal says where."""
+    try:
+        written = convert(FILES[name], to, allow_loss=True)
+    except InvalidError as error:
+        return "refused" if error.path.startswith("FlexOffer") else "refused without a place"
+    return "valid" if validate(written.data) == [] else "not valid"
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+@pytest.mark.parametrize("to", sorted(set(TARGETS) - set(FORMS)))
+def test_what_a_standard_has_no_room_for_is_refused_and_the_rest_is_valid_there(name: str, to: str) -> None:
+    assert _outcome(name, to) in {"valid", "refused"}
 
 
 def test_a_message_comes_back_from_the_core_as_it_was() -> None:
