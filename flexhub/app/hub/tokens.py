@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -19,6 +20,7 @@ class Bearer(msgspec.Struct, frozen=True):
     role: Role
 
 
+@lru_cache(4096)
 def token_hash(token: str) -> str:
     """SHA-256 of a token in hex. Tokens are random, so neither salt nor stretching is needed."""
     return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
