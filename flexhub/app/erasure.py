@@ -19,7 +19,16 @@ from typing import Any, Final
 import msgspec
 
 from flexhub.adapters.store.erasing import Erasing, alone
-from flexhub.adapters.store.interface import AccountRow, DocumentRow, JournalRow, NoticeRow, OriginRow, SendRow, Store
+from flexhub.adapters.store.interface import (
+    AccountRow,
+    DocumentRow,
+    JournalRow,
+    NoticeRow,
+    OriginRow,
+    SendRow,
+    Store,
+    numbered,
+)
 from flexhub.app.access import audit
 from flexhub.app.config import RetentionSection
 from flexhub.app.exchange.papers import LIVE, UNSETTLED, Holding, Membership, PlanRecord
@@ -167,10 +176,7 @@ def _json(body: bytes) -> Any:  # noqa: ANN401 - what others said
 
 
 def _notices(store: Store, party: str) -> Iterator[NoticeRow]:
-    after = 0
-    while rows := store.notices(party, after, PAGE):
-        yield from rows
-        after = rows[-1].seq
+    return numbered(lambda behind: store.notices(party, behind, PAGE))
 
 
 def forget(url: str, now: datetime) -> int:

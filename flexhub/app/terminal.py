@@ -153,5 +153,8 @@ class _Bar:
             self._shown.stop()
 
 
+HUB_TOML: Final = Path("hub.toml")
+"""What the configuration is called unless told."""
+
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The hub's configuration.")]
 """The option of commands that work on a hub's store."""

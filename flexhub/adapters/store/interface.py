@@ -7,10 +7,10 @@ of threads read, each seeing only what is committed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 
 class JournalRow(NamedTuple):
@@ -311,3 +311,21 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of all connections."""
+
+
+class Numbered(Protocol):
+    """A row that has a number."""
+
+    @property
+    def seq(self) -> int:
+        """Its place."""
+
+
+R = TypeVar("R", bound=Numbered)
+
+
+def numbered(page: Callable[[int], Sequence[R]], after: int = 0) -> Iterator[R]:
+    """All rows behind a number, page by page; `page` gives those behind the number that it is told, none at the end."""
+    while rows := page(after):
+        yield from rows
+        after = rows[-1].seq

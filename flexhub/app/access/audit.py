@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from flexhub.adapters.store.interface import AuditRow, JournalRow, Store
+from flexhub.adapters.store.interface import AuditRow, JournalRow, Store, numbered
 
 PAGE: Final = 500
 MOST: Final = 100_000
@@ -87,14 +87,11 @@ def block_row(
 
 def blocks(store: Store) -> Iterator[tuple[AuditRow, Block | None]]:
     """All blocks, oldest first; None where one cannot be read."""
-    after = 0
-    while rows := store.audit(after, PAGE):
-        for row in rows:
-            try:
-                yield row, msgspec.json.decode(row.body, type=Block)
-            except msgspec.DecodeError:
-                yield row, None
-        after = rows[-1].seq
+    for row in numbered(lambda behind: store.audit(behind, PAGE)):
+        try:
+            yield row, msgspec.json.decode(row.body, type=Block)
+        except msgspec.DecodeError:
+            yield row, None
 
 
 class Erasure(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,9 +172,7 @@ def verify(store: Store, head: str | None = None) -> Audited:
 
 def journal(store: Store, after: int = 0) -> Iterator[JournalRow]:
     """All messages behind `after`, in order."""
-    while rows := store.journal(after, PAGE):
-        yield from rows
-        after = rows[-1].seq
+    return numbered(lambda behind: store.journal(behind, PAGE), after)
 
 
 def told(row: AuditRow, block: Block) -> list[dict[str, Any]]:

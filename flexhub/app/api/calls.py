@@ -215,33 +215,36 @@ def linked(call: Call, listed: m.Page) -> Reply:
     return Reply(encode(listed), headers=headers)
 
 
-async def page_of(
-    service: Service, call: Call, kind: type[T], *, owner: str | None = None, states: tuple[str, ...] | None = None
+async def page_of(  # noqa: PLR0913 - each narrows the list in its own way
+    service: Service,
+    call: Call,
+    kind: type[T],
+    *,
+    owner: str | None = None,
+    states: tuple[str, ...] | None = None,
+    period: Period | None = None,
+    after: str | None = None,
 ) -> Page[T]:
-    """A page of what is open to everyone, or the owner's own."""
+    """A page of what is open to everyone, or the owner's own; behind `after`, or else the cursor that was sent."""
+    args = call.args
     try:
         return await service.hub.documents(
-            kind, owner=owner, states=states, after=call.args.cursor, limit=call.args.limit
+            kind, owner=owner, states=states, overlapping=period, after=after or args.cursor, limit=args.limit
         )
     except InvalidError as error:
-        raise InvalidError(error.message, path="query/cursor", value=call.args.cursor) from error
+        raise InvalidError(error.message, path="query/cursor", value=args.cursor) from error
 
 
 async def _page(
     service: Service, call: Call, kind: type[T], states: tuple[str, ...] | None = None, *, period: Period | None = None
 ) -> Page[T]:
     """A page of what the caller looks through. Where that is more than it sees, cursors tell nothing of the rest."""
-    args, viewer = call.args, viewer_of(call)
+    viewer = viewer_of(call)
     owner = None if viewer.reach in (Reach.PORTFOLIO, Reach.ALL) else viewer.party
-    sealed, after = viewer.reach is Reach.PORTFOLIO, args.cursor
+    sealed, after = viewer.reach is Reach.PORTFOLIO, call.args.cursor
     if sealed and after is not None:
         after = (await sights.pseudonyms(service.hub)).open(viewer.party, after)
-    try:
-        page = await service.hub.documents(
-            kind, owner=owner, states=states, overlapping=period, after=after, limit=args.limit
-        )
-    except InvalidError as error:
-        raise InvalidError(error.message, path="query/cursor", value=args.cursor) from error
+    page = await page_of(service, call, kind, owner=owner, states=states, period=period, after=after)
     if sealed and page.next is not None:
         return page._replace(next=(await sights.pseudonyms(service.hub)).seal(viewer.party, page.next))
     return page

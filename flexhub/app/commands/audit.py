@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,8 +10,6 @@ from flexhub.app import terminal
 from flexhub.app.access import audit
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
-
-HUB_TOML = Path("hub.toml")
 
 
 @app.callback()
@@ -24,7 +21,7 @@ def about() -> None:
 def verify(
     *,
     head: Annotated[str | None, typer.Option(metavar="HASH", help="The newest hash, as it once was.")] = None,
-    config: terminal.ConfigFile = HUB_TOML,
+    config: terminal.ConfigFile = terminal.HUB_TOML,
     as_json: terminal.AsJson = False,
 ) -> None:
     """Walk the chain and the journal beside it, and print the newest hash: write it down elsewhere.
@@ -49,7 +46,7 @@ def verify(
 def show(
     *,
     party: Annotated[str | None, typer.Option(help="Only what this party did.")] = None,
-    config: terminal.ConfigFile = HUB_TOML,
+    config: terminal.ConfigFile = terminal.HUB_TOML,
     as_json: terminal.AsJson = False,
 ) -> None:
     """List the requests that read something or were refused. What was accepted is in the journal."""

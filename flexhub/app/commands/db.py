@@ -18,8 +18,6 @@ from flexhub.core.errors import ForbiddenError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
-HUB_TOML = Path("hub.toml")
-
 
 @app.callback()
 def db() -> None:
@@ -37,7 +35,7 @@ def _tell(url: str, *, as_json: bool) -> bool:
 
 
 @app.command("upgrade", epilog=terminal.example("flexhub db upgrade"))
-def upgrade_(*, config: terminal.ConfigFile = HUB_TOML, as_json: terminal.AsJson = False) -> None:
+def upgrade_(*, config: terminal.ConfigFile = terminal.HUB_TOML, as_json: terminal.AsJson = False) -> None:
     """Bring the tables to the newest shape; makes them where there are none. A hub does so by itself when it starts."""
     url = terminal.configuration(config).store.url
     upgrade(url)
@@ -48,7 +46,7 @@ def upgrade_(*, config: terminal.ConfigFile = HUB_TOML, as_json: terminal.AsJson
 def backup(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy; there must be no such file yet.")],
     *,
-    config: terminal.ConfigFile = HUB_TOML,
+    config: terminal.ConfigFile = terminal.HUB_TOML,
     as_json: terminal.AsJson = False,
 ) -> None:
     """Copy the store while the hub runs: one consistent state, checked page by page.
@@ -67,7 +65,7 @@ def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A copy that `flexhub db backup` made.")],
     *,
     replace: Annotated[bool, typer.Option(help="Put it in the place of a store that is there.")] = False,
-    config: terminal.ConfigFile = HUB_TOML,
+    config: terminal.ConfigFile = terminal.HUB_TOML,
     as_json: terminal.AsJson = False,
 ) -> None:
     """Make a copy the store; a file that it replaces stays beside it, *.replaced. A store in use is not touched."""
@@ -80,7 +78,7 @@ def restore(
 def export(
     party: Annotated[str, typer.Option(metavar="ID", help="Whose data.")],
     *,
-    config: terminal.ConfigFile = HUB_TOML,
+    config: terminal.ConfigFile = terminal.HUB_TOML,
     as_json: terminal.AsJson = False,
 ) -> None:
     """Print all that is stored about a party, as one JSON object with an index. The hub may run meanwhile.
@@ -101,7 +99,7 @@ def export(
 def erase(
     *,
     party: Annotated[str | None, typer.Option(metavar="ID", help="Who is erased.")] = None,
-    config: terminal.ConfigFile = HUB_TOML,
+    config: terminal.ConfigFile = terminal.HUB_TOML,
     as_json: terminal.AsJson = False,
 ) -> None:
     """Erase a prosumer from the store, and accounts that were kept long enough (without --party: only these).
@@ -133,7 +131,7 @@ def erase(
 
 
 @app.command(epilog=terminal.example("flexhub db trim"))
-def trim(*, config: terminal.ConfigFile = HUB_TOML, as_json: terminal.AsJson = False) -> None:
+def trim(*, config: terminal.ConfigFile = terminal.HUB_TOML, as_json: terminal.AsJson = False) -> None:
     """Take away what is older than [retention] in the configuration says. The hub must not run meanwhile."""
     from flexhub.app import erasure  # noqa: PLC0415 - only what is needed is loaded
 
@@ -147,7 +145,7 @@ def trim(*, config: terminal.ConfigFile = HUB_TOML, as_json: terminal.AsJson = F
 
 
 @app.command("current", epilog=terminal.example("flexhub db current"))
-def current_(*, config: terminal.ConfigFile = HUB_TOML, as_json: terminal.AsJson = False) -> None:
+def current_(*, config: terminal.ConfigFile = terminal.HUB_TOML, as_json: terminal.AsJson = False) -> None:
     """Print the tables' revision. Exits with 1 if it isn't the newest."""
     if not _tell(terminal.configuration(config).store.url, as_json=as_json):
         raise typer.Exit(1)

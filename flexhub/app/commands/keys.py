@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -18,8 +17,6 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=T
 
 Party = Annotated[str, typer.Argument(metavar="PARTY", help="The participant's id.")]
 
-HUB_TOML = Path("hub.toml")
-
 
 @app.callback()
 def keys() -> None:
@@ -31,7 +28,7 @@ def add(
     party: Party,
     *,
     role: Annotated[Role, typer.Option(help="What the party does.")] = Role.PROSUMER,
-    config: terminal.ConfigFile = HUB_TOML,
+    config: terminal.ConfigFile = terminal.HUB_TOML,
     as_json: terminal.AsJson = False,
 ) -> None:
     """Make a token and print it. Only its hash is kept, so it can't be shown again."""
@@ -49,7 +46,7 @@ def add(
 
 
 @app.command("list", epilog=terminal.example("flexhub keys list"))
-def list_(*, config: terminal.ConfigFile = HUB_TOML, as_json: terminal.AsJson = False) -> None:
+def list_(*, config: terminal.ConfigFile = terminal.HUB_TOML, as_json: terminal.AsJson = False) -> None:
     """List who holds tokens, without the tokens."""
     with terminal.store(config) as store:
         rows = [(row.party, row.role, f"{row.created:%Y-%m-%dT%H:%M:%SZ}") for row in store.tokens()]
@@ -60,7 +57,7 @@ def list_(*, config: terminal.ConfigFile = HUB_TOML, as_json: terminal.AsJson = 
 
 
 @app.command(epilog=terminal.example("flexhub keys revoke anna"))
-def revoke(party: Party, *, config: terminal.ConfigFile = HUB_TOML, as_json: terminal.AsJson = False) -> None:
+def revoke(party: Party, *, config: terminal.ConfigFile = terminal.HUB_TOML, as_json: terminal.AsJson = False) -> None:
     """Take all tokens of a party away. Exits with 1 if it has none."""
     with terminal.store(config) as store, store.begin() as transaction:
         count = transaction.remove_tokens(party)

@@ -11,11 +11,9 @@ from flexhub.app import terminal
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-HUB_TOML = Path("hub.toml")
-
 
 @app.command(epilog=terminal.example("flexhub replay", "flexhub replay --config hub.toml --json"))
-def replay(*, config: terminal.ConfigFile = HUB_TOML, as_json: terminal.AsJson = False) -> None:
+def replay(*, config: terminal.ConfigFile = terminal.HUB_TOML, as_json: terminal.AsJson = False) -> None:
     """Work a hub's journal again, in a store that is thrown away, and compare.
 
     Every answer, document, notice, open question and timer must come out as stored, byte by byte. The hub may go on

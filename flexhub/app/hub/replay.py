@@ -16,7 +16,16 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from flexhub.adapters.store.interface import AskRow, DocumentRow, JournalRow, NoticeRow, SendRow, Store, TimerRow
+from flexhub.adapters.store.interface import (
+    AskRow,
+    DocumentRow,
+    JournalRow,
+    NoticeRow,
+    SendRow,
+    Store,
+    TimerRow,
+    numbered,
+)
 from flexhub.app.access.audit import journal
 from flexhub.app.hub.batch import Batch, Office
 from flexhub.app.hub.contract import TIMER, Answer, Due, Message
@@ -146,16 +155,12 @@ def _documents(store: Store) -> dict[tuple[str, str], DocumentRow]:
 
 def _notices(store: Store, after: int) -> Iterator[NoticeRow]:
     """All notices, without their numbers: a transaction that failed may have used one up."""
-    while rows := store.notices(None, after, PAGE):
-        yield from (row._replace(seq=0) for row in rows)
-        after = rows[-1].seq
+    found = numbered(lambda behind: store.notices(None, behind, PAGE), after)
+    return (row._replace(seq=0) for row in found)
 
 
 def _sends(store: Store) -> Iterator[SendRow]:
-    after = 0
-    while rows := store.sends(after, PAGE):
-        yield from (row._replace(seq=0) for row in rows)
-        after = rows[-1].seq
+    return (row._replace(seq=0) for row in numbered(lambda behind: store.sends(behind, PAGE)))
 
 
 def _differ(into: list[Difference], what: str, which: str, stored: object, again: object) -> None:

@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from flexhub.conformance.corpora import Accepted, Rejected, corpus
 from flexhub.conformance.suite import Case, Mutant, Requirement, Status, Suite
+from flexhub.conformance.verdicts import just, refused, said
 from flexhub.core import documents
 from flexhub.core import flexoffer as core
 from flexhub.core.errors import ConfigError, FlexhubError
@@ -84,21 +85,8 @@ def _context(sign: Sign = Sign.CONSUMPTION, form: Form = Form.GOFLEX) -> Context
     return Context(sign=sign, form=form, new_id="given-1", now=NOW, null_ids=True)
 
 
-def _said(found: list[Broken]) -> str:
-    return "; ".join(map(str, found)) or "no finding"
-
-
-async def _refused(file: Rejected, target: Speaker) -> str | None:
-    try:
-        target.decode(file.data)
-    except FlexhubError as error:
-        return None if (error.code, error.path) == (file.code, file.path) else f"{error.code} at {error.path}: {error}"
-    return "it was read"
-
-
 async def _breaks(file: Rejected, target: Speaker) -> str | None:
-    found = target.broken(target.decode(file.data))
-    return None if [(f.rule, f.path) for f in found] == [(file.rule, file.path)] else _said(found)
+    return just(target.broken(target.decode(file.data)), file)
 
 
 async def _same_again(file: Accepted, target: Speaker) -> str | None:
@@ -112,7 +100,7 @@ async def _same_again(file: Accepted, target: Speaker) -> str | None:
 
 async def _unbroken(file: Accepted, target: Speaker) -> str | None:
     found = target.broken(target.decode(file.data))
-    return _said(found) if found else None
+    return said(found) if found else None
 
 
 async def _maps(file: Accepted, target: Speaker) -> str | None:
@@ -204,7 +192,7 @@ async def _stable(file: Accepted, target: Speaker) -> str | None:
                 written = target.to_wire(value, _context(sign, form)).value
                 found = broken(target.rules, written, off=target.off)
                 if found:
-                    return f"{form} {sign}-positive breaks {_said(found)}"
+                    return f"{form} {sign}-positive breaks {said(found)}"
                 again = target.to_core(written, _context(sign, form)).value
                 if not _alike(_bare(value), _bare(again)):
                     return f"{form} {sign}-positive reads as {documents.encode(again).decode()}"
@@ -252,7 +240,7 @@ def _cases() -> Iterator[Case[Speaker]]:
             requirement=requirement,
             sent=rejected.shows or f"{rejected.name}, otherwise as {rejected.twin}",
             expected=f"{rejected.rule or rejected.code} at {rejected.path}",
-            check=partial(_breaks if rejected.rule else _refused, rejected),
+            check=partial(_breaks if rejected.rule else refused, rejected),
         )
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from flexhub.conformance.corpora import Accepted, Corpus, Rejected, corpus
 from flexhub.conformance.suite import Case, Mutant, Requirement, Suite
+from flexhub.conformance.verdicts import just, refused, said
 from flexhub.core.errors import ConfigError, FlexhubError
 from flexhub.protocols.rules import Broken, broken
 from flexhub.protocols.uftp import messages as wire
@@ -122,21 +123,8 @@ def seen(message: wire.Payload, told: Mapping[str, Any], files: Corpus) -> Seen:
 _FILES: Final = corpus(PROTOCOL)
 
 
-def _said(found: list[Broken]) -> str:
-    return "; ".join(map(str, found)) or "no finding"
-
-
-async def _refused(file: Rejected, target: Speaker) -> str | None:
-    try:
-        target.decode(file.data)
-    except FlexhubError as error:
-        return None if (error.code, error.path) == (file.code, file.path) else f"{error.code} at {error.path}: {error}"
-    return "it was read"
-
-
 async def _breaks(file: Rejected, target: Speaker) -> str | None:
-    found = target.judged(file)
-    return None if [(f.rule, f.path) for f in found] == [(file.rule, file.path)] else _said(found)
+    return just(target.judged(file), file)
 
 
 async def _same_again(file: Accepted, target: Speaker) -> str | None:
@@ -151,7 +139,7 @@ async def _unbroken(file: Accepted, target: Speaker) -> str | None:
     found = target.judged(file)
     if not found and not file.name.endswith(".http"):
         found = broken(RULES, target.decode(file.data), off=target.off)
-    return _said(found) if found else None
+    return said(found) if found else None
 
 
 def _cases() -> Iterator[Case[Speaker]]:
@@ -177,7 +165,7 @@ def _cases() -> Iterator[Case[Speaker]]:
             requirement=requirement,
             sent=rejected.shows,
             expected=f"{rejected.rule or rejected.code} at {rejected.path or 'the whole'}",
-            check=partial(_breaks if rejected.rule else _refused, rejected),
+            check=partial(_breaks if rejected.rule else refused, rejected),
         )
 
 
