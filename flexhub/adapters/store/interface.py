@@ -7,7 +7,7 @@ of threads read, each seeing only what is committed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeVar
@@ -303,8 +303,8 @@ class Store(Protocol):
         None: with whoever; also after a connection was lost, as something may have been missed.
         """
 
-    def token(self, hash: str) -> TokenRow | None:  # noqa: A002 - what it is
-        """Whose token this is."""
+    def tokens_of(self, hashes: Collection[str]) -> list[TokenRow]:
+        """Those of the tokens with these hashes that there are, in any order."""
 
     def tokens(self) -> list[TokenRow]:
         """All tokens, by party, oldest first."""

@@ -6,7 +6,7 @@ import heapq
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
@@ -75,6 +75,7 @@ _MARK: Final = (
 _DOCUMENTS: Final = select(*_document_columns).where(
     schema.document.c.kind == bindparam("of_kind"), schema.document.c.id.in_(bindparam("ids", expanding=True))
 )
+_TOKENS: Final = select(schema.token).where(schema.token.c.hash.in_(bindparam("hashes", expanding=True)))
 
 
 class Rows(NamedTuple):
@@ -534,11 +535,11 @@ class SqlStore:
                 listens = False
                 self._closed.wait(LISTEN_S)
 
-    def token(self, hash: str) -> TokenRow | None:  # noqa: A002 - what it is
-        """Whose token this is."""
+    def tokens_of(self, hashes: Collection[str]) -> list[TokenRow]:
+        """Those of the tokens with these hashes that there are, in any order."""
         with self._reader.connect() as connection:
-            row = connection.execute(select(schema.token).where(schema.token.c.hash == hash)).one_or_none()
-        return None if row is None else TokenRow._make(row)
+            rows = connection.execute(_TOKENS, {"hashes": list(hashes)}).all()
+        return [TokenRow._make(row) for row in rows]
 
     def tokens(self) -> list[TokenRow]:
         """All tokens, by party, oldest first."""

@@ -16,7 +16,7 @@ from flexhub.adapters.store.interface import NoticeRow, Position, Query, Store
 from flexhub.app.access.audit import Access
 from flexhub.app.hub.contract import Answer, Message, Page
 from flexhub.app.hub.feed import Feed
-from flexhub.app.hub.tokens import Bearer, find_token
+from flexhub.app.hub.tokens import Bearer, find_tokens
 from flexhub.core import documents
 from flexhub.core.errors import InvalidError
 
@@ -189,7 +189,7 @@ class Reading:
     async def _look_up(self, hashes: list[str]) -> dict[str, Bearer | None]:
         until = self._monotonic() + TOKEN_S
         try:
-            found = await self._read(lambda: {h: find_token(self.store, h) for h in hashes})
+            found = await self._read(find_tokens, self.store, hashes)
         finally:
             for one in hashes:
                 del self._looks[one]

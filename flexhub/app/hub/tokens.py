@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from datetime import datetime
 from functools import lru_cache
 
@@ -34,7 +35,7 @@ def add_token(store: Store, party: str, role: Role, now: datetime) -> str:
     return token
 
 
-def find_token(store: Store, hash: str) -> Bearer | None:  # noqa: A002 - what it is
-    """Whom the token with this hash stands for."""
-    row = store.token(hash)
-    return None if row is None else Bearer(row.party, Role(row.role))
+def find_tokens(store: Store, hashes: Collection[str]) -> dict[str, Bearer | None]:
+    """Whom the tokens with these hashes stand for; one look for all of them."""
+    known = {row.hash: Bearer(row.party, Role(row.role)) for row in store.tokens_of(hashes)}
+    return {one: known.get(one) for one in hashes}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -16,14 +17,15 @@ from tests.app.api.live import Live, config, live
 
 def test_whoever_asks_waits_for_the_same_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with live(config(tmp_path)) as running:
-        hub, now, looks = running.running.hub, [100.0], []
-        look = hub.store.token
+        hub, now = running.running.hub, [100.0]
+        looks: list[str] = []
+        look = hub.store.tokens_of
 
-        def counted(hashed: str) -> TokenRow | None:
-            looks.append(hashed)
-            return look(hashed)
+        def counted(hashes: Collection[str]) -> list[TokenRow]:
+            looks.extend(hashes)
+            return look(hashes)
 
-        monkeypatch.setattr(hub.store, "token", counted)
+        monkeypatch.setattr(hub.store, "tokens_of", counted)
         monkeypatch.setattr(hub, "_monotonic", lambda: now[0])
         names = ("ann", "bob", "eve")
         ann, bob, eve = (token_hash(running.tokens[name]) for name in names)
