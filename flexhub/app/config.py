@@ -73,8 +73,8 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Base of the sections."""
 
 
-SERVED: Final = (Role.AGGREGATOR, Role.MARKET_OPERATOR)
-"""What a hub can be: a manager (FMAN), a market (FMAR), or both."""
+SERVED: Final = (Role.PROSUMER, Role.AGGREGATOR, Role.MARKET_OPERATOR)
+"""What a hub can be: an agent (FOA), a manager (FMAN), a market (FMAR), or several of them."""
 
 
 class HubSection(Section, frozen=True, kw_only=True):
@@ -125,6 +125,18 @@ class MarketSection(Section, frozen=True, kw_only=True):
     """``[market]``: with which market engine sessions are cleared."""
 
     engine: str = "pool"
+
+
+class TradeSection(Section, frozen=True, kw_only=True):
+    """``[trade]``: on which market the hub sells what its portfolios can leave out, and what it wants for that on top.
+
+    `market` is the id of a peer, or the hub's own name where it is the market itself. `portfolios` are those that it
+    trades for, by the aggregator that contracts name; its own unless told.
+    """
+
+    market: Id | None = None
+    portfolios: tuple[Id, ...] = ()
+    margin: EnergyPrice = EnergyPrice(0)
 
 
 class ReadySection(Section, frozen=True, kw_only=True):
@@ -222,13 +234,16 @@ class LimitsSection(Section, frozen=True, kw_only=True):
 class PeerSection(Section, frozen=True, kw_only=True):
     """``[[peer]]``: another system that this hub sends to.
 
-    `token` is a file with the bearer token to show, `ca` one with the certificates that its own must be signed by (the
+    `token` is a file with the bearer token to show. `tokens` is a folder of such files, each named after the party of
+    this hub that it is of: what that party says there is passed on, and what it is told there is followed; the peer's
+    `id` is then the name that its hub has. `ca` one with the certificates that its own must be signed by (the
     system's unless told), `cert` and `key` are this hub's own, for mutual TLS.
     """
 
     id: Id
     url: Annotated[str, msgspec.Meta(pattern="^https?://[^\\s?#]+$")]
     token: Path | None = None
+    tokens: Path | None = None
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
@@ -301,6 +316,7 @@ class Config(Section, frozen=True, kw_only=True):
     privacy: PrivacySection = PrivacySection()
     retention: RetentionSection = RetentionSection()
     market: MarketSection = MarketSection()
+    trade: TradeSection = TradeSection()
     ready: ReadySection = ReadySection()
     log: LogSection = LogSection()
     tls: TlsSection | None = None

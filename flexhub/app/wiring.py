@@ -9,7 +9,7 @@ import signal
 import ssl
 import threading
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from importlib.metadata import version
@@ -21,13 +21,15 @@ from flexhub.adapters.store.interface import SendRow, Store
 from flexhub.app import logs
 from flexhub.app.config import Config, PartySection
 from flexhub.app.doors.keeper import doors
-from flexhub.app.exchange import auction, handlers, portfolio
+from flexhub.app.exchange import auction, bidding, handlers, passing, portfolio, selling
 from flexhub.app.exchange.market import Registration
 from flexhub.app.exchange.running import Cadence
+from flexhub.app.following import Followers, following, parties_of, portfolios_of
 from flexhub.app.hub.contract import Asker, Handler, Message
 from flexhub.app.hub.loop import Hub
 from flexhub.app.hub.outbox import Outcome, Sender
 from flexhub.app.hub.readiness import Limits, disk
+from flexhub.app.hub.told import stream_id
 from flexhub.app.pages import Settings
 from flexhub.app.reloading import reloaded
 from flexhub.app.serving import (
@@ -43,7 +45,7 @@ from flexhub.app.serving import (
 )
 from flexhub.core.base import Model
 from flexhub.core.documents import encode
-from flexhub.core.errors import ConfigError, FlexhubError
+from flexhub.core.errors import ConfigError, FlexhubError, UnavailableError
 from flexhub.core.registry import Connection, Party, Resource, Role
 from flexhub.core.timegrid import TimeGrid
 from flexhub.core.trading import Contract
@@ -65,6 +67,7 @@ class Running(NamedTuple):
     port: int
     url: str
     reload: Callable[[Config], Awaitable[Config]]
+    followers: Followers
 
 
 def new_id() -> str:
@@ -104,12 +107,25 @@ def market_of(config: Config) -> MarketEngine:
     return engine
 
 
+def manages(config: Config) -> bool:
+    """Whether the hub has portfolios: a manager's, or that of the prosumers whom an agent trades for directly."""
+    return Role.AGGREGATOR in config.hub.roles or Role.PROSUMER in config.hub.roles
+
+
 def deciders(config: Config, engine: ManagerEngine) -> tuple[dict[str, Handler], dict[str, Asker]]:
     """Who decides what in a hub of this configuration, by the roles that it serves, and who answers its questions."""
     decided, askers = handlers.common(), dict[str, Asker]()
-    if Role.AGGREGATOR in config.hub.roles:
-        decided |= handlers.build(engine, aggregator=config.hub.name, grace=config.settle.grace)
+    if manages(config):
+        elsewhere = {p.id for p in config.peer if p.tokens is not None} if Role.PROSUMER in config.hub.roles else ()
+        decided |= handlers.build(
+            engine, aggregator=config.hub.name, grace=config.settle.grace, elsewhere=frozenset(elsewhere)
+        )
         askers |= portfolio.build(engine, TimeGrid(zone=config.hub.zone))
+        if Role.PROSUMER in config.hub.roles:
+            decided |= passing.handlers()
+        if config.trade.market is not None:
+            decided |= selling.handlers()
+            askers |= bidding.askers(engine, float(config.trade.margin))
     if Role.MARKET_OPERATOR in config.hub.roles:
         market = market_of(config)
         decided |= auction.handlers(market)
@@ -125,22 +141,55 @@ def assemble(
 
 
 class Post:
-    """Carries what the outbox holds over HTTP."""
+    """Carries what the outbox holds over HTTP, and bids to the hub's own market straight in.
 
-    def __init__(self, http: HttpSender) -> None:
+    Args:
+        http: the way to peers.
+        own: id of the stream that the hub itself is, to a portfolio -> the portfolio.
+    """
+
+    def __init__(self, http: HttpSender, own: Mapping[str, str]) -> None:
         self._http = http
+        self._own = own
+        self.hub: Hub | None = None
 
     async def send(self, row: SendRow) -> Outcome:
         """One try."""
+        if row.peer in self._own and self.hub is not None:
+            return await bid_here(self.hub, self._own[row.peer], row)
         return Outcome(*await self._http.post(row.peer, row.path, row.message_id, row.media_type, row.body))
 
 
+async def bid_here(hub: Hub, portfolio: str, row: SendRow) -> Outcome:
+    """Hand a portfolio's bid to the hub that is the market, too."""
+    session = row.path.removeprefix("/market/").removesuffix("/bid")
+    message = Message(
+        peer=portfolio,
+        id=row.message_id,
+        kind="bid.post",
+        conversation=session,
+        body=row.body,
+        role=Role.AGGREGATOR,
+    )
+    try:
+        answer = await hub.submit(message)
+    except UnavailableError as error:
+        return Outcome(0, why=str(error), final=False)
+    except FlexhubError as error:
+        return Outcome(422, encode({"code": error.code, "message": str(error)}), why=error.code)
+    return Outcome(answer.status, answer.body)
+
+
 def peers_of(config: Config) -> dict[str, Peer]:
-    """Where the hub's peers are."""
-    return {
-        p.id: Peer(p.url, p.token, p.ca, None if p.cert is None or p.key is None else (p.cert, p.key))
-        for p in config.peer
-    }
+    """Where the hub's peers are; under the id of a stream, where they are to the party that it tells."""
+    found = {}
+    for p in config.peer:
+        peer = Peer(p.url, p.token, p.ca, None if p.cert is None or p.key is None else (p.cert, p.key))
+        found[p.id] = peer
+        for party in parties_of(p.tokens):
+            assert p.tokens is not None  # noqa: S101 - it has parties
+            found[stream_id(p.id, party)] = peer._replace(token=p.tokens / party)
+    return found
 
 
 @asynccontextmanager
@@ -150,15 +199,16 @@ async def posting(config: Config) -> AsyncIterator[Post | None]:
     Raises:
         ConfigError: files of certificates that cannot be read.
     """
-    if not config.peer:
+    if not config.peer and config.trade.market is None:
         yield None
         return
     try:
         http = HttpSender(peers_of(config))
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"no certificates: {error}", path="peer/ca") from error
+    here = portfolios_of(config) if config.trade.market == config.hub.name else ()
     async with http:
-        yield Post(http)
+        yield Post(http, {stream_id(config.hub.name, name): name for name in here})
 
 
 @asynccontextmanager
@@ -192,6 +242,8 @@ async def running(
         try:
             post = await outside.enter_async_context(posting(config))
             hub = assemble(config, store, clock, engine or engine_of(config), post)
+            if post is not None:
+                post.hub = hub
             watch(hub, config)
             await hub.start(timers=timers)
             try:
@@ -202,9 +254,10 @@ async def running(
                     else:
                         service = service_of(config, hub, clock, page.version, hub.work.http)
                         apply = await serving.enter_async_context(serving_http(service, config, page, bound))
+                    followers = await serving.enter_async_context(following(hub, config, peers_of(config)))
                     spare_collector()
                     try:
-                        yield Running(hub, *address(config, bound), _Reload(hub, config, apply))
+                        yield Running(hub, *address(config, bound), _Reload(hub, config, apply), followers)
                     finally:
                         hub.drain()
             finally:
@@ -253,9 +306,9 @@ async def seed(hub: Hub, config: Config) -> None:
     every = (config.plan.every, config.settle.every)
     plan, settle = (None if e is None else timedelta(seconds=e.total_seconds()) for e in every)  # JSON knows no other
     cadence = Cadence(plan=plan, settle=settle)
-    manages = Role.AGGREGATOR in config.hub.roles
-    if manages and await hub.get(Cadence, config.hub.name) != cadence:
-        await _say(hub, "cadence.put", config.hub.name, cadence)
+    for name in {config.hub.name: None, **dict.fromkeys(portfolios_of(config))}:
+        if manages(config) and await hub.get(Cadence, name) != cadence:
+            await _say(hub, "cadence.put", name, cadence)
     for section in config.party:
         entry, contract = registration(section), contract_of(section, config.hub.name)
         same = await hub.get(Party, entry.party.id) == entry.party
@@ -265,7 +318,7 @@ async def seed(hub: Hub, config: Config) -> None:
             same = same and await hub.get(Resource, r.id) == r
         if not same:
             await _say(hub, "registry.put", entry.party.id, entry)
-        if manages and contract is not None and await hub.get(Contract, contract.id) != contract:
+        if manages(config) and contract is not None and await hub.get(Contract, contract.id) != contract:
             await _say(hub, "contract.put", contract.id, contract)
 
 

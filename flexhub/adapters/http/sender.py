@@ -60,7 +60,7 @@ class HttpSender:
         self._peers = dict(peers)
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._session: aiohttp.ClientSession | None = None
-        self._tls = {id_: _tls(peer) for id_, peer in peers.items()}
+        self._tls = {id_: tls_of(peer) for id_, peer in peers.items()}
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar())
@@ -91,7 +91,12 @@ class HttpSender:
             return Reply(0, why=f"{type(error).__name__}: {error}".rstrip(": "), final=False)
 
 
-def _tls(peer: Peer) -> ssl.SSLContext:
+def tls_of(peer: Peer) -> ssl.SSLContext:
+    """TLS 1.2 or newer as the peer wants it.
+
+    Raises:
+        OSError, ssl.SSLError: files of certificates that cannot be read.
+    """
     context = ssl.create_default_context(cafile=peer.ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if peer.cert is not None:

@@ -252,8 +252,8 @@ class Store(Protocol):
     def all_documents(self, after: tuple[str, str], limit: int) -> list[DocumentRow]:
         """Documents of every kind behind this (kind, id), in order of both."""
 
-    def notices(self, party: str | None, after: int, limit: int) -> list[NoticeRow]:
-        """The outbox of a party (None: of all) behind `after`, in order."""
+    def notices(self, party: str | tuple[str, ...] | None, after: int, limit: int) -> list[NoticeRow]:
+        """The outbox of a party or several (None: of all) behind `after`, in order."""
 
     def last_notice(self) -> int:
         """The highest seq in the outbox so far, 0 if there is none."""

@@ -402,12 +402,12 @@ class SqlStore:
         with self._reader.connect() as connection:
             return [_document(row) for row in connection.execute(found)]
 
-    def notices(self, party: str | None, after: int, limit: int) -> list[NoticeRow]:
-        """The outbox of a party behind `after`, in order."""
+    def notices(self, party: str | tuple[str, ...] | None, after: int, limit: int) -> list[NoticeRow]:
+        """The outbox of a party, of several or (None) of all behind `after`, in order."""
         column = schema.notice.c
         found = select(*_notice_columns).where(column.seq > after).order_by(column.seq).limit(limit)
         if party is not None:
-            found = found.where(column.party == party)
+            found = found.where(column.party == party if isinstance(party, str) else column.party.in_(party))
         with self._reader.connect() as connection:
             return [NoticeRow._make(row) for row in connection.execute(found)]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 from collections.abc import AsyncIterable, Callable, Coroutine
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -43,7 +44,10 @@ class Station(Model, frozen=True, kw_only=True):
 
 
 class Config(Model, frozen=True, kw_only=True):
-    """What an agent is told at its start. Chance comes from `seed` and a session's id only."""
+    """What an agent is told at its start. Chance comes from `seed` and a session's id only.
+
+    `ca` is a file with the certificates that the hub's own must be signed by; by default the system's.
+    """
 
     hub: str
     stations: tuple[Station, ...]
@@ -53,6 +57,7 @@ class Config(Model, frozen=True, kw_only=True):
     within_h: Annotated[float, msgspec.Meta(gt=0, le=168)] = 24.0
     report_slots: Annotated[int, msgspec.Meta(ge=1, le=96)] = 4
     seed: int = 0
+    ca: str | None = None
 
     def __post_init__(self) -> None:
         known = {s.id for s in self.stations}
@@ -179,7 +184,8 @@ async def converse(lines: AsyncIterable[str], say: Callable[[str], None]) -> Non
     """
     reader = aiter(lines)
     config = decode(Config, await anext(reader))
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+    tls = ssl.create_default_context(cafile=config.ca)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, ssl=tls)) as http:
         program = Program(config, http)
         try:
             await program.start()

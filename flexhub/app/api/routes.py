@@ -469,6 +469,6 @@ ROUTES: Final[tuple[Route, ...]] = (
 
 
 def served(roles: Iterable[Role]) -> tuple[Route, ...]:
-    """The routes of a hub that serves these roles."""
-    listed = tuple(roles)
+    """The routes of a hub that serves these roles; to its prosumers an agent's hub is as a manager's."""
+    listed = {Role.AGGREGATOR if role is Role.PROSUMER else role for role in roles}
     return tuple(route for route in ROUTES if route.of is None or route.of in listed)

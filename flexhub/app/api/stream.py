@@ -21,7 +21,8 @@ from aiohttp import web
 from flexhub.adapters.store.interface import NoticeRow
 from flexhub.app.api import sights
 from flexhub.app.api.calls import Call, Service, viewer_of
-from flexhub.app.hub.feed import Subscription
+from flexhub.app.exchange.auction import BIDDERS, PARTICIPANTS
+from flexhub.app.hub.feed import Audience, Subscription
 from flexhub.core.errors import InvalidError
 from flexhub.core.registry import Role
 
@@ -99,7 +100,9 @@ async def stream(service: Service, call: Call) -> web.StreamResponse:
 
     An admin is sent what anyone is told.
     """
-    party = None if call.caller.role is Role.ADMIN else call.party
+    party: Audience = None if call.caller.role is Role.ADMIN else call.party
+    if call.caller.role in BIDDERS:
+        party = (call.party, PARTICIPANTS)
     # Before the answer begins: what a client does once it sees the stream open is on the stream.
     subscription = await service.hub.feed.subscribe(party, begin_after(call))
     try:

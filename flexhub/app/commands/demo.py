@@ -17,8 +17,17 @@ import typer
 
 from flexhub.app import terminal
 from flexhub.app.agent.charger import Behaviour
-from flexhub.app.config import Config, HubSection, PlanSection, SettleSection, StoreSection, host_port
-from flexhub.app.demo.day import AGGREGATOR, Clock, Day, papers
+from flexhub.app.config import (
+    Config,
+    EnergyPrice,
+    HubSection,
+    PlanSection,
+    SettleSection,
+    StoreSection,
+    TradeSection,
+    host_port,
+)
+from flexhub.app.demo.day import AGGREGATOR, DIRECT, MARGIN_EUR_PER_KWH, Clock, Day, Together, papers
 from flexhub.app.demo.expecting import Expected, ExpectingManager
 from flexhub.app.demo.processes import AgentProcess
 from flexhub.app.demo.results import Result, dump
@@ -126,15 +135,23 @@ def _day(text: str | None) -> date | None:
 async def _play(scene: Scene, wishes: Wishes, bar: Bar) -> Result:
     clock = Clock(scene.start - timedelta(hours=9))
     page = Settings(name=f"{scene.site}, demo", zone=scene.zone, version=version("flexhub"), day=scene.day)
-    engine = ExpectingManager(ReferenceManager(party=AGGREGATOR, weights=FLAT), Expected(scene))
+    engine = ExpectingManager(ReferenceManager(party=AGGREGATOR, weights=FLAT), Expected(scene), AGGREGATOR)
     # Started first, so that they load while the hub does.
     agents = [await AgentProcess.start() for _ in range(wishes.agents)]
     with tempfile.TemporaryDirectory(prefix="flexhub-demo-") as folder:
         config = Config(
-            hub=HubSection(name=AGGREGATOR, listen=wishes.listen, zone=scene.zone),
+            hub=HubSection(
+                name=AGGREGATOR,
+                roles=(Role.PROSUMER, Role.AGGREGATOR, Role.MARKET_OPERATOR),
+                listen=wishes.listen,
+                zone=scene.zone,
+            ),
             store=StoreSection(url=wishes.store or f"sqlite:///{folder}/demo.db"),
             plan=PlanSection(every=None),
             settle=SettleSection(every=None),
+            trade=TradeSection(
+                market=AGGREGATOR, portfolios=(AGGREGATOR, DIRECT), margin=EnergyPrice(MARGIN_EUR_PER_KWH)
+            ),
         )
         try:
             async with running(config, clock=clock, engine=engine, timers=False, page=page) as hub:
@@ -143,7 +160,7 @@ async def _play(scene: Scene, wishes: Wishes, bar: Bar) -> Result:
                 page.guest = await hub.hub.add_token(AGGREGATOR, Role.AGGREGATOR)
                 if not wishes.leave:
                     typer.echo(f"The page is at {hub.url}", err=True)
-                day = Day(scene, hub.hub, hub.url, clock, seed=wishes.seed, behaviour=Behaviour())
+                day = Day(scene, Together(hub, clock), seed=wishes.seed, behaviour=Behaviour())
                 result = await day.play(agents, bar.show)
                 for agent in agents:
                     await agent.stop()
@@ -228,6 +245,9 @@ def _tell(result: Result, *, as_json: bool) -> None:
         ("above it, before / after", f"{result.over_limit_before_kwh:.1f} / {result.over_limit_after_kwh:.1f} kWh"),
         ("readings, estimated", f"{result.readings}, {result.readings_estimated}"),
         ("paid to prosumers", f"{result.billed_eur:.2f} EUR ({result.unpaid_offers} offers not kept, not paid)"),
+        ("sold to the market", f"{result.sold_kwh:.1f} kWh, {result.sold_eur:.2f} EUR"),
+        ("of that, directly", f"{result.direct_kwh:.1f} kWh, {result.direct_eur:.2f} EUR"),
+        ("sold, but not left out", f"{result.sold_missed_kwh:.1f} kWh"),
         ("messages, wall time", f"{result.messages}, {result.seconds:.1f} s"),
     ]
     terminal.table(("", ""), rows, title=f"{result.site}, {result.day:%A %d %B %Y}")

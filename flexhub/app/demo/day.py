@@ -1,17 +1,20 @@
-"""A day from the first offer to the last bill: a hub, its parties, agents in processes of their own, and the clock.
+"""A day from the first offer to the last bill: hubs, their parties, agents in processes of their own, and the clock.
 
-The clock is stepped, not awaited. For every quarter-hour: at each arrival the agents offer; a second before it begins
-the manager plans what was accepted; when it begins, deadlines fire, and the agents charge and hand readings in. Each
-step ends when everybody has done what was due, so a day is the same day every time.
+The clock is stepped, not awaited. For every quarter-hour: at each arrival the agents offer; in the peak hours a session
+of the market opens and closes seconds before it begins; a second before it begins the manager, and the agent's hub for
+those who trade directly, plan what was accepted; when it begins, deadlines fire, and the agents charge and hand
+readings in. Each step ends when everybody has done what was due, so a day is the same day every time.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+import ssl
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from time import perf_counter
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import aiohttp
 
@@ -25,12 +28,15 @@ from flexhub.app.demo.results import Papers, Result, summarise
 from flexhub.app.demo.scene import Scene
 from flexhub.app.exchange.market import Registration
 from flexhub.app.exchange.portfolio import every
-from flexhub.app.hub.loop import Hub
-from flexhub.core.flexoffer import FlexOffer, State
+from flexhub.app.exchange.sold import Obligation
+from flexhub.app.hub.reading import Reading
+from flexhub.app.wiring import Running
+from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.registry import Connection, Party, Resource, Role
-from flexhub.core.timegrid import QUARTER_HOUR_S, ceil_to_grid
+from flexhub.core.timegrid import QUARTER_HOUR, QUARTER_HOUR_S, ceil_to_grid
 from flexhub.core.timeseries import Measurement
 from flexhub.core.trading import Bill, Contract, FlexRequest
+from flexhub.engines.slots import MarketSession
 
 T = TypeVar("T")
 
@@ -40,6 +46,23 @@ GATE: Final = timedelta(seconds=1)
 """Schedules are made this long before their first slot begins."""
 
 SETTLE_AFTER: Final = timedelta(hours=2)
+
+DIRECT: Final = "agent"
+"""The portfolio of the prosumers who trade directly; their agent's hub plans for them."""
+
+MARKET: Final = "market"
+EVERY_DIRECT: Final = 8
+"""Of so many stations one trades directly."""
+
+OPENS, CLOSES = timedelta(seconds=3), timedelta(seconds=2)
+"""A session opens and closes this long before the first slot that it is about."""
+
+SESSION_SLOTS: Final = 8
+"""Slots that a session is about; the next one begins a slot later, so that each slot is in so many sessions."""
+
+CUTOFF_EUR_PER_KWH: Final = 0.20
+MARGIN_EUR_PER_KWH: Final = 0.05
+"""The highest price that the grid operator pays, and what sellers want at least."""
 
 Report = Callable[[datetime, float], None]
 """Told the simulated time, and the share of the day's sessions that are over."""
@@ -56,88 +79,170 @@ class Clock:
         return self.now
 
 
+class Door(NamedTuple):
+    """Where a hub serves, and what gives a party in a role its token there."""
+
+    url: str
+    key: Callable[[str, Role], Awaitable[str]]
+
+
+class World(Protocol):
+    """The hubs of a day, and their time; one hub may be all three.
+
+    `ca` is a file with the certificates that theirs are signed by; None where they serve without TLS.
+    """
+
+    agent: Door
+    manager: Door
+    market: Door
+    ca: Path | None
+    now: datetime
+
+    async def at(self, now: datetime) -> None:
+        """Make it that late, and wait until all hubs have done what is due."""
+
+    async def messages(self) -> int:
+        """How many messages the hubs have worked so far."""
+
+    async def papers(self) -> Papers:
+        """The documents of the day."""
+
+
+class Together:
+    """A world of one hub."""
+
+    ca = None
+
+    def __init__(self, running: Running, clock: Clock) -> None:
+        self._running = running
+        self._clock = clock
+        self.agent = self.manager = self.market = Door(running.url, running.hub.add_token)
+
+    @property
+    def now(self) -> datetime:
+        """What time it is."""
+        return self._clock.now
+
+    async def at(self, now: datetime) -> None:
+        """As `World.at`."""
+        self._clock.now = now
+        await quiet(self._running)
+
+    async def messages(self) -> int:
+        """As `World.messages`."""
+        return self._running.hub.stats.messages
+
+    async def papers(self) -> Papers:
+        """As `World.papers`."""
+        return await papers(self._running.hub)
+
+
+async def quiet(running: Running) -> None:
+    """Wait until a hub has done what is due, sent what it has to say, and heard what it tells itself."""
+    hub = running.hub
+    while True:
+        worked = hub.stats.messages
+        await hub.tick()
+        await hub.settled()
+        await hub.sent()
+        await running.followers.reach_own(hub)
+        if hub.stats.messages == worked:
+            return
+
+
 class Day:
-    """One day at a running hub.
+    """One day in a world.
 
     Args:
         scene: what is played.
-        hub: the hub, at work without timers of its own; its manager is `AGGREGATOR`.
-        url: where it serves REST.
-        clock: the clock that it goes by.
+        world: the hubs, at work without timers of their own; the manager is `AGGREGATOR`, and the agent `DIRECT`.
         seed: of all chance.
         behaviour: how real the chargers are.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts it is composed of
-        self, scene: Scene, hub: Hub, url: str, clock: Clock, *, seed: int, behaviour: Behaviour
-    ) -> None:
+    def __init__(self, scene: Scene, world: World, *, seed: int, behaviour: Behaviour) -> None:
         self.scene = scene
-        self._hub = hub
-        self._url = url
-        self._clock = clock
+        self._world = world
         self._seed = seed
         self._behaviour = behaviour
+        self._peak = peak_slots(scene)
 
     async def play(self, agents: Sequence[AgentProcess], report: Report) -> Result:
         """Play the day with these agents, which have been started, and tell what came of it."""
         begun = perf_counter()
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-            aggregator = Client(http, self._url, await self._hub.add_token(AGGREGATOR, Role.AGGREGATOR))
-            tokens = await self._enrol(http, aggregator)
+        world = self._world
+        tls = ssl.create_default_context(cafile=world.ca)
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, ssl=tls)) as http:
+            planners = (
+                Client(http, world.manager.url, await world.manager.key(AGGREGATOR, Role.AGGREGATOR)),
+                Client(http, world.agent.url, await world.agent.key(DIRECT, Role.AGGREGATOR)),
+            )
+            market = Client(http, world.market.url, await world.market.key(MARKET, Role.MARKET_OPERATOR))
+            await self._enrol(http, planners[0])
             await self._ask_for_less(http)
+            await world.at(world.now)
             hands = share(self.scene.stations, len(agents))
             working = agents[: len(hands)]
+            tokens = {name: await world.agent.key(name, Role.PROSUMER) for name in self.scene.stations}
             await together([a.configure(self._config(hand, tokens)) for a, hand in zip(working, hands, strict=True)])
-            await self._run(working, aggregator, report)
-            self._clock.now += SETTLE_AFTER
-            await self._hub.tick()
-            await aggregator.call("POST", "/settlement", Any)
-            await self._hub.settled()
+            await self._run(working, planners, market, report)
+            await world.at(world.now + SETTLE_AFTER)
+            await together([planner.call("POST", "/settlement", Any) for planner in planners])
+            await world.at(world.now)
         return summarise(
-            await papers(self._hub),
+            await world.papers(),
+            DIRECT,
             site=self.scene.site,
             day=self.scene.day,
             zone=self.scene.zone,
-            messages=self._hub.stats.messages,
+            messages=await world.messages(),
             seconds=round(perf_counter() - begun, 3),
             notes=self.scene.notes,
         )
 
-    async def _enrol(self, http: aiohttp.ClientSession, aggregator: Client) -> dict[str, str]:
-        """Register every station as a party with a contract; their tokens."""
-        admin = Client(http, self._url, await self._hub.add_token("operator", Role.ADMIN))
-        site = self.scene.site
+    async def _enrol(self, http: aiohttp.ClientSession, aggregator: Client) -> None:
+        """Register every station as a party with a contract: with the manager, or as one who trades directly.
+
+        The stations' own hub learns of contracts with the manager from the manager.
+        """
+        world = self._world
+        here, there = [
+            Client(http, door.url, await door.key("operator", Role.ADMIN)) for door in (world.agent, world.manager)
+        ]
         others = ((AGGREGATOR, Role.AGGREGATOR), (OPERATOR, Role.GRID_OPERATOR))
         entries = [Registration(party=Party(id=name, name=name, roles=(role,))) for name, role in others]
-        contracts = []
-        for name in self.scene.stations:
-            connection = Connection(id=f"{name}.meter", party=name, congestion_point=site)
-            resource = Resource(
-                id=f"{name}.charger", connection=connection.id, kind="ev", max_consumption_kw=self.scene.power_kw
-            )
-            party = Party(id=name, name=f"Charging station {name}", roles=(Role.PROSUMER,))
-            entries.append(Registration(party=party, connections=(connection,), resources=(resource,)))
-            contracts.append(contract(name, self.scene.start - timedelta(days=1)))
-        await together([admin.call("PUT", f"/party/{e.party.id}", Any, e) for e in entries])
-        await together([aggregator.call("PUT", f"/contract/{c.id}", Any, c) for c in contracts])
-        return {name: await self._hub.add_token(name, Role.PROSUMER) for name in self.scene.stations}
+        stations = [self._registration(name) for name in self.scene.stations]
+        direct = direct_stations(self.scene)
+        since = self.scene.start - timedelta(days=1)
+        for admin, known in (
+            (here, stations),
+            (there, [e for e in stations if e.party.id not in direct] if world.agent is not world.manager else []),
+            (there, entries),
+        ):
+            await together([admin.call("PUT", f"/party/{e.party.id}", Any, e) for e in known])
+        delegated = [contract(name, AGGREGATOR, since) for name in self.scene.stations if name not in direct]
+        own = [contract(name, DIRECT, since) for name in direct]
+        await together([aggregator.call("PUT", f"/contract/{c.id}", Any, c) for c in delegated])
+        await together([here.call("PUT", f"/contract/{c.id}", Any, c) for c in own])
+
+    def _registration(self, name: str) -> Registration:
+        connection = Connection(id=f"{name}.meter", party=name, congestion_point=self.scene.site)
+        resource = Resource(
+            id=f"{name}.charger", connection=connection.id, kind="ev", max_consumption_kw=self.scene.power_kw
+        )
+        party = Party(id=name, name=f"Charging station {name}", roles=(Role.PROSUMER,))
+        return Registration(party=party, connections=(connection,), resources=(resource,))
 
     async def _ask_for_less(self, http: aiohttp.ClientSession) -> None:
-        operator = Client(http, self._url, await self._hub.add_token(OPERATOR, Role.GRID_OPERATOR))
-        asked = request(
-            self.scene.usual,
-            request_id=f"{self.scene.site}-{self.scene.day}",
-            issuer=OPERATOR,
-            recipient=AGGREGATOR,
-            congestion_point=self.scene.site,
-            start=self.scene.start,
-        )
-        await operator.call("POST", "/flexrequest", FlexRequest, asked)
+        manager = self._world.manager
+        operator = Client(http, manager.url, await manager.key(OPERATOR, Role.GRID_OPERATOR))
+        await operator.call("POST", "/flexrequest", FlexRequest, asked(self.scene))
 
     def _config(self, stations: Sequence[str], tokens: dict[str, str]) -> AgentConfig:
         own = set(stations)
         return AgentConfig(
-            hub=self._url,
+            hub=self._world.agent.url,
+            ca=None if self._world.ca is None else str(self._world.ca),
             stations=tuple(Station(id=name, token=tokens[name]) for name in stations),
             sessions=tuple(s for s in self.scene.sessions if s.station in own),
             power_kw=self.scene.power_kw,
@@ -145,34 +250,84 @@ class Day:
             seed=self._seed,
         )
 
-    async def _run(self, agents: Sequence[AgentProcess], aggregator: Client, report: Report) -> None:
+    async def _run(
+        self, agents: Sequence[AgentProcess], planners: Sequence[Client], market: Client, report: Report
+    ) -> None:
+        world = self._world
         last = max(s.departure for s in self.scene.sessions)
         while (due := _next(agents)) is not None:
-            begins = max(ceil_to_grid(due, QUARTER_HOUR_S), ceil_to_grid(self._clock.now, QUARTER_HOUR_S))
+            begins = max(ceil_to_grid(due, QUARTER_HOUR_S), ceil_to_grid(world.now, QUARTER_HOUR_S))
+            new = False
             while due is not None and due < begins:
-                self._clock.now = due
+                await world.at(due)
                 await self._tell(agents, due)
-                due = _next(agents)
-            if (await self._hub.documents(FlexOffer, states=(State.ACCEPTED,), limit=1)).items:
-                self._clock.now = max(self._clock.now, begins - GATE)
-                await aggregator.call("POST", "/plan", Any)
-                await self._hub.settled()
-            self._clock.now = begins
-            await self._hub.tick()
+                due, new = _next(agents), True
+            await self._trade(begins, market)
+            if new:
+                await world.at(max(world.now, begins - GATE))
+                await together([planner.call("POST", "/plan", Any) for planner in planners])
+                await world.at(world.now)
+            await world.at(begins)
             await self._tell(agents, begins)
             report(begins, min(1.0, (begins - self.scene.start) / (last - self.scene.start)))
+
+    async def _trade(self, begins: datetime, market: Client) -> None:
+        """In the peak hours, have a session about the next slots, if there is time for one before they begin."""
+        demand = tuple(self._peak.get(begins + i * QUARTER_HOUR, 0.0) / SESSION_SLOTS for i in range(SESSION_SLOTS))
+        opens = max(self._world.now, begins - OPENS)
+        if not any(demand) or opens >= begins - CLOSES:
+            return
+        await self._world.at(opens)
+        session = MarketSession(
+            id=f"{self.scene.site}-{begins:%Y%m%dT%H%MZ}",
+            opens=opens,
+            closes=begins - CLOSES,
+            start=begins,
+            demand_kwh=demand,
+            cutoff_eur_per_kwh=CUTOFF_EUR_PER_KWH,
+        )
+        await market.call("POST", "/market", Any, session)
+        await self._world.at(opens)
+        await self._world.at(begins - CLOSES)
 
     @staticmethod
     async def _tell(agents: Sequence[AgentProcess], now: datetime) -> None:
         await together([a.at(now) for a in agents if a.next is not None and a.next <= now])
 
 
-def contract(prosumer: str, valid_from: datetime) -> Contract:
-    """What the aggregator pays: for offering, for being used, for energy moved; nothing for a schedule not kept."""
+def direct_stations(scene: Scene) -> list[str]:
+    """The stations that trade directly."""
+    return scene.stations[EVERY_DIRECT // 2 :: EVERY_DIRECT]
+
+
+def asked(scene: Scene) -> FlexRequest:
+    """What the grid operator asks the manager for."""
+    return request(
+        scene.usual,
+        request_id=f"{scene.site}-{scene.day}",
+        issuer=OPERATOR,
+        recipient=AGGREGATOR,
+        congestion_point=scene.site,
+        start=scene.start,
+    )
+
+
+def peak_slots(scene: Scene) -> dict[datetime, float]:
+    """The quarter-hours whose usual load is above the limit, and by how much, kWh."""
+    found = {}
+    for interval in asked(scene).intervals:
+        over = scene.usual.load_kwh[interval.slot] - (interval.hi_kwh or 0.0)
+        if over > 0:
+            found[scene.start + interval.slot * QUARTER_HOUR] = round(over, 3)
+    return found
+
+
+def contract(prosumer: str, aggregator: str, valid_from: datetime) -> Contract:
+    """What an aggregator pays: for offering, for being used, for energy moved; nothing for a schedule not kept."""
     return Contract(
         id=f"{prosumer}.contract",
         prosumer=prosumer,
-        aggregator=AGGREGATOR,
+        aggregator=aggregator,
         valid_from=valid_from,
         per_energy_flexibility_eur_per_kwh=0.005,
         per_activation_eur=0.10,
@@ -192,7 +347,7 @@ async def together(what: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
-async def papers(hub: Hub) -> Papers:
+async def papers(hub: Reading) -> Papers:
     """All documents of the hub."""
     return Papers(
         offers=tuple(await every(hub, FlexOffer)),
@@ -200,4 +355,5 @@ async def papers(hub: Hub) -> Papers:
         bills=tuple(await every(hub, Bill)),
         contracts=tuple(await every(hub, Contract)),
         requests=tuple(await every(hub, FlexRequest)),
+        sold=tuple(await every(hub, Obligation)),
     )

@@ -48,15 +48,21 @@ class Expected:
 
 
 class ExpectingManager:
-    """A `ManagerEngine` that plans as another one does, with the expected load beside what is committed."""
+    """A `ManagerEngine` that plans as another one does, with the expected load beside what is committed.
 
-    def __init__(self, engine: ManagerEngine, expected: Expected) -> None:
+    What is expected concerns the portfolio of `party` only; those who trade directly know nothing of it.
+    """
+
+    def __init__(self, engine: ManagerEngine, expected: Expected, party: str) -> None:
         self.name = engine.name
+        self._party = party
         self._engine = engine
         self._expected = expected
 
     def plan(self, portfolio: Portfolio) -> Plan:
         """The plan of the engine behind, which is told what is expected as if it were committed."""
+        if any(offer.recipient != self._party for offer in portfolio.offers):
+            return self._engine.plan(portfolio)
         expected = self._expected.later_than(portfolio.now)
         committed = portfolio.committed
         load = dict(expected)

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from flexhub.app.agent.session import Session
+from flexhub.app.exchange.sold import Obligation, owed_kwh
 from flexhub.core import documents
 from flexhub.core.flexoffer import FlexOffer, Schedule, State
 from flexhub.core.judge import violations
@@ -36,6 +37,7 @@ class Papers(msgspec.Struct, frozen=True, kw_only=True):
     bills: tuple[Bill, ...]
     contracts: tuple[Contract, ...]
     requests: tuple[FlexRequest, ...]
+    sold: tuple[Obligation, ...] = ()
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +47,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     what sessions asked for, or what their stay allows if that is less; `sessions_short` got less. `peak_before_kw` is
     the highest quarter-hour if every car charges at once, `peak_after_kw` the highest that was metered.
     `over_limit_before_kwh` and `over_limit_after_kwh` are energies above the limit in the hours it was requested for.
+    `sold_kwh` is what the market bought of consumption left out, and `sold_eur` what it pays for that: `direct_kwh` and
+    `direct_eur` of it to those who trade directly. `sold_missed_kwh` is what of it no schedule leaves out.
     """
 
     site: str
@@ -69,6 +73,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     over_limit_after_kwh: float
     billed_eur: float
     unpaid_offers: int
+    sold_kwh: float
+    sold_eur: float
+    direct_kwh: float
+    direct_eur: float
+    sold_missed_kwh: float
     readings: int
     readings_estimated: int
     readings_missing: int
@@ -144,8 +153,11 @@ def over(load: Mapping[int, float], limits: Mapping[int, float]) -> float:
     return sum(max(0.0, load.get(slot, 0.0) - limit) for slot, limit in limits.items())
 
 
-def summarise(papers: Papers, **known: Any) -> Result:  # noqa: ANN401 - fields of Result that no document holds
-    """The figures of a day's documents; `known` are the fields that stand in none of them."""
+def summarise(papers: Papers, direct: str, **known: Any) -> Result:  # noqa: ANN401 - fields of Result that no document holds
+    """The figures of a day's documents; `known` are the fields that stand in none of them.
+
+    `direct` is the portfolio of those who trade directly.
+    """
     offers, measurements = papers.offers, papers.measurements
     by_offer: dict[str | None, list[Measurement]] = defaultdict(list)
     for measurement in measurements:
@@ -160,6 +172,7 @@ def summarise(papers: Papers, **known: Any) -> Result:  # noqa: ANN401 - fields 
     verdicts: dict[str, set[Verdict]] = defaultdict(set)
     for line in (line for bill in papers.bills for line in bill.lines if line.offer is not None):
         verdicts[line.offer or ""].add(line.verdict)
+    owed = owed_kwh(papers.sold, {o.id: o for o in offers})
     return Result(
         stations=len({o.issuer for o in offers}),
         offers=len(offers),
@@ -180,6 +193,13 @@ def summarise(papers: Papers, **known: Any) -> Result:  # noqa: ANN401 - fields 
         over_limit_after_kwh=round(over(after, asked), 3),
         billed_eur=float(sum((bill.total(Basis.FACTUAL) for bill in papers.bills), Decimal("0.00"))),
         unpaid_offers=sum(Verdict.PAID not in found for found in verdicts.values()),
+        sold_kwh=round(sum(s.trade.quantity_kwh for s in papers.sold), 3),
+        sold_eur=round(sum(s.trade.quantity_kwh * s.trade.price_eur_per_kwh for s in papers.sold), 2),
+        direct_kwh=round(sum(s.trade.quantity_kwh for s in papers.sold if s.portfolio == direct), 3),
+        direct_eur=round(
+            sum(s.trade.quantity_kwh * s.trade.price_eur_per_kwh for s in papers.sold if s.portfolio == direct), 2
+        ),
+        sold_missed_kwh=round(sum(sum(missed.values()) for missed in owed.values()), 3),
         readings=sum(flags.values()),
         readings_estimated=flags[Quality.ESTIMATED],
         readings_missing=flags[Quality.MISSING],
@@ -191,7 +211,8 @@ def dump(papers: Papers, folder: Path) -> None:
     """Write the day's documents as JSON lines, in the forms of the core's types, so that anyone can check the figures.
 
     ``offers.jsonl`` holds `FlexOffer`, ``schedules.jsonl`` `Assignment`, ``measurements.jsonl`` `Measurement`,
-    ``bills.jsonl`` `Bill`, ``contracts.jsonl`` `Contract` and ``requests.jsonl`` `FlexRequest`.
+    ``bills.jsonl`` `Bill`, ``contracts.jsonl`` `Contract` and ``requests.jsonl`` `FlexRequest`; ``sold.jsonl`` holds
+    the exchange's `Obligation`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     assigned = [Assignment(offer=o.id, schedule=o.schedule) for o in papers.offers if o.schedule is not None]
@@ -202,6 +223,7 @@ def dump(papers: Papers, folder: Path) -> None:
         "bills": papers.bills,
         "contracts": papers.contracts,
         "requests": papers.requests,
+        "sold": papers.sold,
     }
     for name, items in files.items():
         lines = b"".join(documents.encode(item) + b"\n" for item in items)

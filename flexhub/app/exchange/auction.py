@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+import msgspec
+
 from flexhub.app.exchange.market import value_of
 from flexhub.app.exchange.portfolio import every
 from flexhub.app.hub.contract import Answer, Asker, Decision, Handler, Key, Message, Put, Question, Reads, View
@@ -22,6 +24,9 @@ from flexhub.engines.slots import Book, Clearing, MarketEngine, MarketSession
 
 MARKET = "market"
 OPEN, CLEARED = "open", "cleared"
+
+PARTICIPANTS = "flexhub:participants"
+"""Whose notices go to everyone who may bid: sessions, when they open and when they are cleared."""
 
 
 class Round(Model, frozen=True, kw_only=True):
@@ -79,6 +84,12 @@ def _file_round(round_: Round) -> Put:
     )
 
 
+def _announce(round_: Round) -> tuple[Notify, Notify]:
+    """The session as it is now, to its operator and to all who may bid."""
+    told = Notify(party=round_.operator, topic="session", subject=round_.id, body=round_)
+    return told, msgspec.structs.replace(told, party=PARTICIPANTS)
+
+
 class OpenSession:
     """``session.post``: the operator opens a session; its gate closes by timer."""
 
@@ -90,7 +101,7 @@ class OpenSession:
         return (Key(Round, message.conversation),)
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
-        """Open, and announced to the operator; the same session again changes nothing."""
+        """Open, and announced to the operator and all who may bid; the same session again changes nothing."""
         session = value_of(message, MarketSession)
         known = view.get(Round, session.id)
         if known is not None:
@@ -101,9 +112,10 @@ class OpenSession:
             raise ExpiredError(f"closes at {session.closes:%FT%TZ}", path="MarketSession/closes")
         round_ = Round(session=self._engine.open(session).session, operator=message.peer)
         gate = SetTimer(subject=session.id, event="clear", due=session.closes)
-        told = Notify(party=message.peer, topic="session", subject=session.id, body=round_)
         return Decision(
-            answer=Answer(status=201, body=encode(round_)), puts=(_file_round(round_),), effects=(gate, told)
+            answer=Answer(status=201, body=encode(round_)),
+            puts=(_file_round(round_),),
+            effects=(gate, *_announce(round_)),
         )
 
 
@@ -206,8 +218,9 @@ class ClearResult:
         )
         deals = [Deal(session=round_.id, trade=trade) for trade in clearing.trades]
         puts = [_file_round(done), *(_file_deal(deal) for deal in deals)]
+        # Before the session: who hears that it is cleared has heard of its own trades.
         effects = [Notify(party=d.trade.party, topic="trade", subject=d.trade.bid, body=d) for d in deals]
-        effects.append(Notify(party=round_.operator, topic="session", subject=round_.id, body=done))
+        effects += _announce(done)
         return Decision(answer=Answer(status=200, body=encode(done)), puts=tuple(puts), effects=tuple(effects))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Final
 
@@ -21,15 +22,17 @@ def common() -> dict[str, Handler]:
     return {"registry.put": Register(), "secret.put": PutSecret()}
 
 
-def build(engine: ManagerEngine, *, aggregator: str, grace: timedelta = GRACE) -> dict[str, Handler]:
-    """Kind -> handler, for the hub of this aggregator."""
+def build(
+    engine: ManagerEngine, *, aggregator: str, grace: timedelta = GRACE, elsewhere: Collection[str] = ()
+) -> dict[str, Handler]:
+    """Kind -> handler, for the hub of this aggregator; what aggregators `elsewhere` decide about is passed on."""
     return {
-        "flexoffer.post": PostOffer(engine),
-        "flexoffer.put": PutOffer(engine),
-        "flexoffer.delete": DeleteOffer(),
-        "flexoffer.confirm": ConfirmOffer(),
-        "flexoffer.decline": DeclineOffer(),
-        "measurement.post": PostMeasurements(),
+        "flexoffer.post": PostOffer(engine, elsewhere),
+        "flexoffer.put": PutOffer(engine, elsewhere),
+        "flexoffer.delete": DeleteOffer(elsewhere),
+        "flexoffer.confirm": ConfirmOffer(elsewhere),
+        "flexoffer.decline": DeclineOffer(elsewhere),
+        "measurement.post": PostMeasurements(elsewhere),
         "flexrequest.post": PostRequest(),
         "contract.put": PutContract(aggregator),
         "cadence.put": PutCadence(),

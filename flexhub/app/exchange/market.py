@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import TypeVar
 
+from flexhub.app.exchange.offers import new_id
 from flexhub.app.exchange.papers import (
     Holding,
     Membership,
@@ -15,9 +16,10 @@ from flexhub.app.exchange.papers import (
     file_request,
 )
 from flexhub.app.hub.contract import Answer, Decision, Key, Message, Put, View
+from flexhub.app.hub.told import stream_id
 from flexhub.core.base import Model
 from flexhub.core.documents import decode, encode
-from flexhub.core.effects import Notify
+from flexhub.core.effects import Notify, Send
 from flexhub.core.errors import DuplicateError, ExpiredError, FlexhubError, ForbiddenError, InvalidError, NotFoundError
 from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.registry import Connection, Party, Resource, Role
@@ -185,8 +187,12 @@ class PostMeasurements:
     """``measurement.post``: a batch of meter readings, taken whole or not at all.
 
     Readings are a party's own: under one of its offers, or of a subject that is registered to it (or the party itself).
-    The same slot again replaces what was there, since meters correct themselves.
+    The same slot again replaces what was there, since meters correct themselves. What concerns the aggregators
+    `elsewhere`, by its offer or else by the party's contract, is passed on to them.
     """
+
+    def __init__(self, elsewhere: Collection[str] = ()) -> None:
+        self._elsewhere = elsewhere
 
     @staticmethod
     def batch(message: Message) -> tuple[Measurement, ...]:
@@ -203,7 +209,8 @@ class PostMeasurements:
         """The offers under which they were taken, and whose the subjects are."""
         batch = self.batch(message)
         offers = {Key(FlexOffer, m.offer) for m in batch if m.offer is not None}
-        return [*offers, *{Key(Holding, m.subject) for m in batch if m.subject != message.peer}]
+        subjects = {Key(Holding, m.subject) for m in batch if m.subject != message.peer}
+        return [*offers, *subjects, *([Key(Membership, message.peer)] if self._elsewhere else ())]
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """Stored."""
@@ -220,7 +227,26 @@ class PostMeasurements:
         return Decision(
             answer=Answer(status=201, body=encode(Receipt(accepted=len(batch)))),
             puts=tuple(file_measurement(message.peer, m) for m in batch),
+            effects=tuple(self._passed(batch, message, view)) if self._elsewhere else (),
         )
+
+    def _passed(self, batch: tuple[Measurement, ...], message: Message, view: View) -> Iterator[Send]:
+        membership = view.get(Membership, message.peer)
+        by_recipient: dict[str | None, list[Measurement]] = {}
+        for measurement in batch:
+            offer = view.get(FlexOffer, measurement.offer) if measurement.offer is not None else None
+            contracted = membership.contract.aggregator if membership is not None else None
+            by_recipient.setdefault(contracted if offer is None else offer.recipient, []).append(measurement)
+        for recipient, readings in by_recipient.items():
+            if recipient is not None and recipient in self._elsewhere:
+                yield Send(
+                    peer=stream_id(recipient, message.peer),
+                    message_id=new_id(message.peer, message.id),
+                    conversation=message.peer,
+                    path="/flexoffer/measurement",
+                    media_type="application/json",
+                    body=encode(readings),
+                )
 
     @staticmethod
     def _own(measurement: Measurement, path: str, party: str, view: View) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,14 +11,17 @@ import msgspec
 
 from flexhub.app.exchange.papers import Change, Membership, file_offer
 from flexhub.app.hub.contract import Answer, Decision, Key, Message, View
+from flexhub.app.hub.told import stream_id
 from flexhub.core import lifecycle
 from flexhub.core.base import renewed
 from flexhub.core.documents import decode, encode
-from flexhub.core.effects import Effect, Notify, SetTimer
+from flexhub.core.effects import Effect, Notify, Send, SetTimer
 from flexhub.core.errors import (
     DuplicateError,
     ExpiredError,
+    FlexhubError,
     ForbiddenError,
+    IllegalTransitionError,
     InfeasibleError,
     InvalidError,
     MalformedError,
@@ -191,10 +194,14 @@ def _by(message: Message, offer: FlexOffer) -> None:
 
 
 class _Judging:
-    """What posting and revising share: the manager engine's verdict, given at once."""
+    """What posting and revising share: the manager engine's verdict, given at once.
 
-    def __init__(self, engine: ManagerEngine) -> None:
+    Offers under contracts with the aggregators `elsewhere` are theirs to judge (`passing`).
+    """
+
+    def __init__(self, engine: ManagerEngine, elsewhere: Collection[str] = ()) -> None:
         self._engine = engine
+        self._elsewhere = elsewhere
 
     def verdict(self, offer: FlexOffer, contract: Contract, now: datetime) -> lifecycle.AnyEvent:
         acceptance = self._engine.accept(offer, contract, now)
@@ -204,7 +211,7 @@ class _Judging:
 
 
 class PostOffer(_Judging):
-    """``flexoffer.post``: accepted or rejected at once, and returned with its id (201).
+    """``flexoffer.post``: accepted or rejected at once, or passed on, and returned with its id (201).
 
     The same offer again changes nothing and is answered with the offer as it is now (200).
     """
@@ -214,7 +221,7 @@ class PostOffer(_Judging):
         return Key(FlexOffer, message.conversation), Key(Membership, message.peer)
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
-        """Submitted, then Accepted or Rejected."""
+        """Submitted, then Accepted or Rejected; where another hub's aggregator decides, Submitted and passed on."""
         draft = _draft(message, message.conversation)
         _by(message, draft)
         known = view.get(FlexOffer, draft.id)
@@ -229,6 +236,9 @@ class PostOffer(_Judging):
         offer = renewed(
             draft, state=State.INITIAL, state_reason=None, contract=contract.id, recipient=contract.aggregator
         )
+        if contract.aggregator in self._elsewhere:
+            submitted, effects = change(offer, (lifecycle.Submitted(),), now)
+            return decided(submitted, [*effects, pass_offer(offer, now)], status=201)
         events = (lifecycle.Submitted(), self.verdict(offer, contract, now))
         return decided(*change(offer, events, now), status=201)
 
@@ -257,6 +267,8 @@ class PutOffer(_Judging):
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """Revised, then Accepted or Rejected."""
         known = own(view, message)
+        if known.recipient in self._elsewhere:
+            raise passed_on(known)
         draft = _draft(message, known.id)
         _by(message, draft)
         if draft.id != known.id:
@@ -277,13 +289,19 @@ class PutOffer(_Judging):
 class DeleteOffer:
     """``flexoffer.delete``: the issuer takes its offer back while it is not assigned."""
 
+    def __init__(self, elsewhere: Collection[str] = ()) -> None:
+        self._elsewhere = elsewhere
+
     def needs(self, message: Message) -> Iterable[Key]:
         """The offer."""
         return (Key(FlexOffer, message.conversation),)
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """Canceled."""
-        return decided(*change(own(view, message), (lifecycle.Canceled(),), now))
+        offer = own(view, message)
+        if offer.recipient in self._elsewhere:
+            raise passed_on(offer)
+        return decided(*change(offer, (lifecycle.Canceled(),), now))
 
 
 class Decline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -295,26 +313,75 @@ class Decline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class ConfirmOffer:
     """``flexoffer.confirm``: the issuer will carry its schedule out."""
 
+    def __init__(self, elsewhere: Collection[str] = ()) -> None:
+        self._elsewhere = elsewhere
+
     def needs(self, message: Message) -> Iterable[Key]:
         """The offer."""
         return (Key(FlexOffer, message.conversation),)
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
-        """Confirmed."""
-        return decided(*change(own(view, message), (lifecycle.Confirmed(),), now))
+        """Confirmed, or passed on."""
+        offer = own(view, message)
+        if offer.recipient in self._elsewhere:
+            return _said(offer, message, "confirmation")
+        return decided(*change(offer, (lifecycle.Confirmed(),), now))
 
 
 class DeclineOffer:
     """``flexoffer.decline``: the issuer won't carry its schedule out."""
 
+    def __init__(self, elsewhere: Collection[str] = ()) -> None:
+        self._elsewhere = elsewhere
+
     def needs(self, message: Message) -> Iterable[Key]:
         """The offer."""
         return (Key(FlexOffer, message.conversation),)
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
-        """Declined."""
+        """Declined, or passed on."""
+        offer = own(view, message)
+        if offer.recipient in self._elsewhere:
+            return _said(offer, message, "refusal")
         why = decode(Decline, message.body) if message.body else Decline()
-        return decided(*change(own(view, message), (lifecycle.Declined(reason=why.reason[:1000]),), now))
+        return decided(*change(offer, (lifecycle.Declined(reason=why.reason[:1000]),), now))
+
+
+def _said(offer: FlexOffer, message: Message, what: str) -> Decision:
+    """Passed on; the offer is as it was until its recipient says otherwise."""
+    send = pass_on(offer, f"/flexoffer/{offer.id}/{what}", new_id(message.peer, message.id), message.body or b"{}")
+    return Decision(answer=Answer(status=200, body=encode(offer)), effects=(send,))
+
+
+def passed_on(offer: FlexOffer) -> FlexhubError:
+    """Why its issuer can't change it any more.
+
+    Interpretation: what its recipient has, only the recipient changes; the issuer may still decline its schedule.
+    """
+    return IllegalTransitionError(
+        f"it was passed on to {offer.recipient}; a schedule that cannot be kept may be declined",
+        path="FlexOffer/state",
+        value=offer.state,
+    )
+
+
+def pass_offer(offer: FlexOffer, now: datetime) -> Send:
+    """The offer, on its way to its recipient for as long as it can be accepted there."""
+    deadline = min(d for d in (offer.accept_before, offer.assign_deadline(now)) if d is not None)
+    return msgspec.structs.replace(pass_on(offer, "/flexoffer", offer.id, encode(offer)), expires=deadline)
+
+
+def pass_on(offer: FlexOffer, path: str, message_id: str, body: bytes) -> Send:
+    """What an offer's issuer says about it, on its way to its recipient in another hub."""
+    return Send(
+        peer=stream_id(str(offer.recipient), offer.issuer),
+        message_id=message_id,
+        conversation=offer.id,
+        path=path,
+        media_type="application/json",
+        body=body,
+        reply_kind="passing",
+    )
 
 
 class Deadline:

@@ -10,6 +10,7 @@ from flexhub.app.exchange import figures
 from flexhub.app.exchange.papers import PLANNABLE, Fault, span
 from flexhub.app.exchange.places import Places
 from flexhub.app.exchange.running import Settlement
+from flexhub.app.exchange.sold import NOWHERE, Obligation, sold_requests
 from flexhub.app.hub.contract import Asker, Question, Reads
 from flexhub.core.billing import BILLED, billed_at
 from flexhub.core.errors import FlexhubError
@@ -55,30 +56,8 @@ class PlanAsker:
         self._engine = engine
 
     async def gather(self, question: Question, reads: Reads, now: datetime) -> list[Portfolio]:
-        """Offers not started yet, unexpired requests, and the energy of offers that are being executed; by point."""
-        aggregator = question.subject
-        states = (*PLANNABLE, State.EXECUTING)
-        offers = [o for o in await every(reads, FlexOffer, states=states) if o.recipient == aggregator]
-        open_ = [o for o in offers if o.state in PLANNABLE and movable(o, now)]
-        # What is asked for a time that no offer reaches can't be planned: it would only make the plan longer.
-        until = max((span(o)[1] for o in open_), default=now)
-        requests = await every(reads, FlexRequest, overlapping=(now, until)) if until > now else []
-        requests = [r for r in requests if r.recipient == aggregator and r.expires > now]
-        places = Places(
-            await every(reads, Connection), await every(reads, Resource), {r.congestion_point for r in requests}
-        )
-        open_at, executing_at = (
-            by_point(places, found) for found in (open_, [o for o in offers if o.state is State.EXECUTING])
-        )
-        return [
-            Portfolio(
-                now=now,
-                offers=tuple(found),
-                requests=tuple(r for r in requests if r.congestion_point == point),
-                committed=committed(executing_at.get(point, ()), aggregator),
-            )
-            for point, found in open_at.items()
-        ]
+        """The aggregator's portfolios."""
+        return list((await portfolios(question.subject, reads, now)).values())
 
     def answer(self, arguments: list[Portfolio]) -> Plan:
         """The engine's plans in one; nothing to plan is an empty plan. Offers of a plan that failed are refused."""
@@ -98,6 +77,37 @@ class PlanAsker:
         except Exception as error:  # an engine is anyone's code
             reason = f"its portfolio could not be planned: {type(error).__name__}: {error}"
             return Plan(refusals=tuple(Refusal(offer=o.id, reason=reason) for o in portfolio.offers))
+
+
+async def portfolios(aggregator: str, reads: Reads, now: datetime) -> dict[str | None, Portfolio]:
+    """Offers not started yet, what binds them, and the energy of offers that are being executed; by point.
+
+    What binds them are unexpired requests, and what was sold (`sold`).
+    """
+    states = (*PLANNABLE, State.EXECUTING)
+    offers = [o for o in await every(reads, FlexOffer, states=states) if o.recipient == aggregator]
+    open_ = [o for o in offers if o.state in PLANNABLE and movable(o, now)]
+    # What is asked for a time that no offer reaches can't be planned: it would only make the plan longer.
+    until = max((span(o)[1] for o in open_), default=now)
+    requests = await every(reads, FlexRequest, overlapping=(now, until)) if until > now else []
+    requests = [r for r in requests if r.recipient == aggregator and r.expires > now]
+    places = Places(
+        await every(reads, Connection), await every(reads, Resource), {r.congestion_point for r in requests}
+    )
+    open_at, executing_at = (
+        by_point(places, found) for found in (open_, [o for o in offers if o.state is State.EXECUTING])
+    )
+    sold = await every(reads, Obligation, owner=aggregator, overlapping=(now, until)) if until > now else []
+    requests += sold_requests(sold, offers, now)
+    return {
+        point: Portfolio(
+            now=now,
+            offers=tuple(found),
+            requests=tuple(r for r in requests if r.congestion_point == (point or NOWHERE)),
+            committed=committed(executing_at.get(point, ()), aggregator),
+        )
+        for point, found in open_at.items()
+    }
 
 
 def by_point(places: Places, offers: Iterable[FlexOffer]) -> dict[str | None, list[FlexOffer]]:

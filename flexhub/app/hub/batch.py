@@ -22,6 +22,7 @@ from flexhub.app.access import audit
 from flexhub.app.access.audit import Access
 from flexhub.app.hub.contract import (
     ENGINE,
+    FOLLOWED,
     OUTBOX,
     TIMER,
     Answer,
@@ -52,7 +53,7 @@ TURN: Final = 16
 """So many messages are decided before others have their turn on the event loop."""
 
 
-OURS: Final = (TIMER, ENGINE, OUTBOX)
+OURS: Final = (TIMER, ENGINE, OUTBOX, FOLLOWED)
 """Peers whose messages nobody sends again: what is refused of theirs is journalled as refused."""
 
 PATIENCE: Final = timedelta(hours=1)

@@ -29,6 +29,9 @@ ENGINE = "flexhub:engine"
 OUTBOX = "flexhub:outbox"
 """The peer that outcomes of what was sent come from."""
 
+FOLLOWED = "flexhub:followed"
+"""The peer that what other hubs tell on their streams comes from."""
+
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a peer said. (peer, id) is unique; messages of one conversation are worked in order.

@@ -23,14 +23,17 @@ QUEUE: Final = 128
 AGAIN_S: Final = 1.0
 """How soon a store that could not be read is read again."""
 
-Read = Callable[[str | None, int, int], Awaitable[list[NoticeRow]]]
-"""Notices of a party (None: of all) behind a number, so many at most."""
+Audience = str | tuple[str, ...] | None
+"""Whose notices: a party's, those of several (a party, and what it is one of), or (None) everybody's."""
+
+Read = Callable[[Audience, int, int], Awaitable[list[NoticeRow]]]
+"""Notices behind a number, so many at most."""
 
 
 class Subscription:
-    """What one party is told (None: what anyone is), from `after` on, each notice once and in order."""
+    """What a party is told (None: what anyone is), from `after` on, each notice once and in order."""
 
-    def __init__(self, feed: Feed, party: str | None, after: int) -> None:
+    def __init__(self, feed: Feed, party: Audience, after: int) -> None:
         self.party = party
         self._feed = feed
         self._at = after
@@ -99,25 +102,27 @@ class Feed:
         self.subscribers = 0
         """How many there are."""
 
-    async def subscribe(self, party: str | None, after: int | None) -> Subscription:
+    async def subscribe(self, party: Audience, after: int | None) -> Subscription:
         """A new subscription; `after` None: from now on. It must be ended with `leave`."""
         async with self._starting:
             if self._tail is None:
                 self._at = await self._last()
                 self._tail = asyncio.create_task(self._follow(), name="hub-feed")
         made = Subscription(self, party, await self._last() if after is None else after)
-        self._subscribers.setdefault(party, set()).add(made)
+        for one in _each(party):
+            self._subscribers.setdefault(one, set()).add(made)
         self.subscribers += 1
         return made
 
     def leave(self, subscription: Subscription) -> None:
         """No more of it."""
-        left = self._subscribers.get(subscription.party, set())
-        if subscription in left:
-            left.remove(subscription)
-            self.subscribers -= 1
-        if not left:
-            self._subscribers.pop(subscription.party, None)
+        each = _each(subscription.party)
+        self.subscribers -= subscription in self._subscribers.get(each[0], ())
+        for one in each:
+            left = self._subscribers.get(one, set())
+            left.discard(subscription)
+            if not left:
+                self._subscribers.pop(one, None)
 
     def told(self) -> None:
         """There may be something new."""
@@ -157,3 +162,7 @@ class Feed:
                 subscription.push(row)
             for subscription in everything:
                 subscription.push(row)
+
+
+def _each(party: Audience) -> tuple[str | None, ...]:
+    return party if isinstance(party, tuple) else (party,)

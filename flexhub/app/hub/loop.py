@@ -62,6 +62,8 @@ BEAT_S: Final = 1.0
 LEASE_S: Final = 3.0
 """How long a process that has gone silent is waited for, before others take over what it held."""
 
+SOON_S: Final = 0.002
+
 LONGEST_SLEEP_S: Final = 1.0
 """How late a jump of the clock, or a store that works again, is noticed at most."""
 
@@ -613,6 +615,11 @@ class Hub(Front):
             wait = LONGEST_SLEEP_S if due is None else (due - now).total_seconds()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._sooner.wait(), min(wait, LONGEST_SLEEP_S))
+
+    async def sent(self) -> None:
+        """Wait until every message for a peer has its answer, or its time is over."""
+        while await self._unsent(0, 1):  # noqa: ASYNC110 - other processes may send it, and tell nobody
+            await asyncio.sleep(SOON_S)
 
     async def add_token(self, party: str, role: Role) -> str:
         """A new token of a party in a role; only its hash is kept."""

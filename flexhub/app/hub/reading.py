@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 from flexhub.adapters.store.interface import NoticeRow, Position, Query, Store
 from flexhub.app.access.audit import Access
 from flexhub.app.hub.contract import Answer, Message, Page
-from flexhub.app.hub.feed import Feed
+from flexhub.app.hub.feed import Audience, Feed
 from flexhub.app.hub.tokens import Bearer, find_tokens
 from flexhub.core import documents
 from flexhub.core.errors import InvalidError
@@ -151,7 +151,7 @@ class Reading:
         finally:
             self.feed.leave(subscription)
 
-    async def _notices(self, party: str | None, after: int, limit: int) -> list[NoticeRow]:
+    async def _notices(self, party: Audience, after: int, limit: int) -> list[NoticeRow]:
         return await self._read(self.store.notices, party, after, limit)
 
     def known_token(self, hash: str) -> Bearer | None:  # noqa: A002 - what it is

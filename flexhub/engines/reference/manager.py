@@ -186,7 +186,7 @@ class ReferenceManager:
         """Consumption that can be left out, slot by slot, cheapest first; every part of every bid can be delivered.
 
         Of each offer at most ``default - lo`` per slice is sold, scaled down so that the running totals hold even if
-        all of it is bought. What must be caught up elsewhere (a fixed total) is therefore not for sale slot by slot.
+        all of it is bought: what must be caught up (a fixed total) is, in later slots of which nothing is sold.
         """
         amounts: dict[tuple[int, float], float] = {}
         first = slot_of(portfolio.now, self.resolution_s) + 1
@@ -312,22 +312,27 @@ def _numbered(schedule: Schedule, offer: FlexOffer) -> Schedule:
 def _reductions(unit: Unit) -> Iterator[tuple[int, float, float]]:
     """(slot, EUR/kWh, kWh) of what the unit can leave out, at its default start.
 
-    Leaving r_t out of every slice keeps the running totals where ``share * sum_{s<=t} r_s <= sum_{s<=t} default_s -
-    ymin_t``; any part of it then does, too, since every r_t >= 0.
+    Nothing is sold of slices that are at their least; of those, u_t is how far they can be raised. Leaving share * r_t
+    out of the others, and catching it up as early as the u_t allow, is behind the default at t by the largest of
+    ``sum_{j<=s<=t} (share * r_s - u_s)`` over all j. The running totals hold where that is at most ``room_t =
+    sum_{s<=t} default_s - ymin_t``; any part of it then is, too, since it is behind by less. Being behind or level, it
+    breaks no upper bound of a running total either.
     """
     profile = unit.profile
     if profile.polytope is not None or any(s.polygon for s in profile.slices):
         return
     amount = np.maximum(unit.default - unit.lo, 0.0)
+    raised = np.where(amount > 0, 0.0, np.maximum(unit.hi - unit.default, 0.0))
     room = np.cumsum(unit.default) - cumulative(profile).lo
-    left_out = np.cumsum(amount)
-    shares = np.divide(room, left_out, out=np.ones_like(room), where=left_out > 0)
+    # [j, t]: sums over the slices from j to t; O(n^2) for the n slices of one offer.
+    left_out, caught_up = (np.triu(np.cumsum(x)[None, :] - (np.cumsum(x) - x)[:, None]) for x in (amount, raised))
+    shares = np.divide(room[None, :] + caught_up, left_out, out=np.ones_like(left_out), where=left_out > TOLERANCE_KWH)
     share = float(np.clip(shares.min(), 0.0, 1.0))
     slot = unit.default_start
-    for i, piece in enumerate(profile.slices):
+    for i, (piece, most) in enumerate(zip(profile.slices, amount.tolist(), strict=True)):
         length = int(unit.slots[i])
         price = piece.price or unit.offer.price or planning.FREE
-        left = amount[i] * share
+        left = most * share
         # From the default downwards: marginal cost of one kWh less is minus the slope, and rises with the depth.
         edges = [0.0, *sorted(-k for k in price.knots_kwh if k < 0), math.inf]
         for near, far in pairwise(edges):
