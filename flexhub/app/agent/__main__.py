@@ -13,14 +13,16 @@ LINE_BYTES = 16 * 1024 * 1024
 """The configuration is one line; this many sessions no day has."""
 
 
-async def _lines() -> AsyncIterator[str]:
+async def lines() -> AsyncIterator[str]:
+    """The lines of standard input."""
     reader = asyncio.StreamReader(limit=LINE_BYTES)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := await reader.readline():
         yield line.decode()
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Write a line to standard output."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -28,7 +30,7 @@ def _say(line: str) -> None:
 def main() -> int:
     """Run the agent until its input ends."""
     try:
-        asyncio.run(converse(_lines(), _say))
+        asyncio.run(converse(lines(), say))
     except FlexhubError as error:
         sys.stderr.write(f"flexhub agent: {error}\n")
         return 1

@@ -27,8 +27,10 @@ from flexhub.app.config import (
     TradeSection,
     host_port,
 )
+from flexhub.app.demo.apart import apart
 from flexhub.app.demo.day import AGGREGATOR, DIRECT, MARGIN_EUR_PER_KWH, Clock, Day, Together, papers
 from flexhub.app.demo.expecting import Expected, ExpectingManager
+from flexhub.app.demo.hub import Site
 from flexhub.app.demo.processes import AgentProcess
 from flexhub.app.demo.results import Result, dump
 from flexhub.app.demo.scene import POWER_KW, Scene, set_scene
@@ -42,6 +44,9 @@ from flexhub.core.units import parse_quantity
 from flexhub.engines.reference.manager import FLAT, ReferenceManager
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+BEFORE: Final = timedelta(hours=9)
+"""So long before its day a demo begins."""
 
 LISTEN: Final = "127.0.0.1:8080"
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -71,6 +76,9 @@ def demo(  # noqa: PLR0913 - options
     store: Annotated[
         str | None, typer.Option(help="Store to keep the day in, as sqlite:///demo.db; without: a temporary one.")
     ] = None,
+    in_three: Annotated[
+        bool, typer.Option("--apart", help="Agent, manager and market as three hubs over TLS; needs --exit.")
+    ] = False,
     listen: Annotated[
         str | None, typer.Option(help=f"Loopback address to serve on; {LISTEN}, with --exit any free port.")
     ] = None,
@@ -80,6 +88,8 @@ def demo(  # noqa: PLR0913 - options
     The hub, its store and the agents are real and speak REST to each other; chargers, meters and time are simulated.
     Exits with 1 if a schedule breaks its offer's bounds, a session gets less than it is due, or the peak doesn't fall.
     """
+    if in_three and (not leave or store or listen):
+        raise typer.BadParameter("goes with --exit, and without --store and --listen", param_hint="--apart")
     address = listen or ("127.0.0.1:0" if leave else LISTEN)
     with _usage("--listen"):
         if host_port(address)[0] not in LOOPBACK:
@@ -96,10 +106,14 @@ def demo(  # noqa: PLR0913 - options
         raise typer.BadParameter(f"{sessions}: no such file", param_hint="--sessions")
     scene = set_scene(sessions, _day(day), zone, seed, power_kw)
 
+    wishes = Wishes(address, store, seed, agents, dump_to, leave, as_json)
+    site = Site(
+        sessions=None if sessions is None else str(sessions), day=scene.day, zone=zone, seed=seed, power_kw=power_kw
+    )
     import uvloop  # noqa: PLC0415 - not on every platform, and only where a hub runs
 
     with Bar(ZoneInfo(scene.zone)) as bar, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        result = runner.run(_play(scene, Wishes(address, store, seed, agents, dump_to, leave, as_json), bar))
+        result = runner.run(_play_apart(scene, site, wishes, bar) if in_three else _play(scene, wishes, bar))
     if result.violations or result.sessions_short or result.peak_after_kw >= result.peak_before_kw:
         raise typer.Exit(1)
 
@@ -133,7 +147,7 @@ def _day(text: str | None) -> date | None:
 
 
 async def _play(scene: Scene, wishes: Wishes, bar: Bar) -> Result:
-    clock = Clock(scene.start - timedelta(hours=9))
+    clock = Clock(scene.start - BEFORE)
     page = Settings(name=f"{scene.site}, demo", zone=scene.zone, version=version("flexhub"), day=scene.day)
     engine = ExpectingManager(ReferenceManager(party=AGGREGATOR, weights=FLAT), Expected(scene), AGGREGATOR)
     # Started first, so that they load while the hub does.
@@ -175,6 +189,22 @@ async def _play(scene: Scene, wishes: Wishes, bar: Bar) -> Result:
         finally:
             for agent in agents:
                 await agent.stop()
+
+
+async def _play_apart(scene: Scene, site: Site, wishes: Wishes, bar: Bar) -> Result:
+    agents = [await AgentProcess.start() for _ in range(wishes.agents)]
+    try:
+        with tempfile.TemporaryDirectory(prefix="flexhub-demo-") as folder:
+            async with apart(Path(folder), scene, site, scene.start - BEFORE) as world:
+                result = await Day(scene, world, seed=wishes.seed, behaviour=Behaviour()).play(agents, bar.show)
+                bar.end()
+                if wishes.dump is not None:
+                    dump(await world.papers(), wishes.dump)
+    finally:
+        for agent in agents:
+            await agent.stop()
+    _tell(result, as_json=wishes.as_json)
+    return result
 
 
 async def _interrupted() -> None:

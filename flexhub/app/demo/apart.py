@@ -1,0 +1,306 @@
+"""A world of three hubs, a process each: agent, manager and market, with a store and a certificate of their own.
+
+They speak the exchange interface over TLS, and nothing else. What an operator would do by hand is done here before they
+start: certificates (``flexhub certs``), tokens (``flexhub keys``) and configurations.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from flexhub.adapters.store import open_store
+from flexhub.app.access.certificates import authority, issue
+from flexhub.app.demo.day import (
+    AGGREGATOR,
+    DIRECT,
+    MARGIN_EUR_PER_KWH,
+    MARKET,
+    OPERATOR,
+    Door,
+    direct_stations,
+    papers,
+)
+from flexhub.app.demo.hub import Done, Setting, Site
+from flexhub.app.demo.processes import Process
+from flexhub.app.demo.results import Papers
+from flexhub.app.demo.scene import Scene
+from flexhub.app.hub.reading import Reading
+from flexhub.app.hub.tokens import add_token
+from flexhub.core.documents import decode, encode
+from flexhub.core.errors import InternalError
+from flexhub.core.registry import Role
+
+LOOPBACK: Final = "127.0.0.1"
+
+AGENT_TOML: Final = """\
+[hub]
+name = "{agent}"
+roles = ["prosumer"]
+listen = "{listen}"
+zone = "{zone}"
+
+[store]
+url = "sqlite:///{folder}/hub.db"
+
+[tls]
+cert = "{folder}/hub.pem"
+key = "{folder}/hub.key"
+
+[[peer]]
+id = "{aggregator}"
+url = "{manager_url}"
+ca = "{ca}"
+tokens = "{folder}/{aggregator}"
+
+[[peer]]
+id = "{market}"
+url = "{market_url}"
+ca = "{ca}"
+tokens = "{folder}/{market}"
+
+[trade]
+market = "{market}"
+margin = "{margin} EUR/kWh"
+"""
+
+MANAGER_TOML: Final = """\
+[hub]
+name = "{aggregator}"
+roles = ["aggregator"]
+listen = "{listen}"
+zone = "{zone}"
+
+[store]
+url = "sqlite:///{folder}/hub.db"
+
+[tls]
+cert = "{folder}/hub.pem"
+key = "{folder}/hub.key"
+
+[[peer]]
+id = "{market}"
+url = "{market_url}"
+ca = "{ca}"
+tokens = "{folder}/{market}"
+
+[trade]
+market = "{market}"
+margin = "{margin} EUR/kWh"
+"""
+
+MARKET_TOML: Final = """\
+[hub]
+name = "{market}"
+roles = ["market_operator"]
+listen = "{listen}"
+zone = "{zone}"
+
+[store]
+url = "sqlite:///{folder}/hub.db"
+
+[tls]
+cert = "{folder}/hub.pem"
+key = "{folder}/hub.key"
+"""
+
+
+class Key(NamedTuple):
+    """Whose token, and as what."""
+
+    party: str
+    role: Role
+
+
+class Hub:
+    """One of the three: its folder, its process, and the tokens that are good there."""
+
+    def __init__(self, name: str, folder: Path, template: str, site: Site | None = None) -> None:
+        self.name = name
+        self.folder = folder
+        self.listen = f"{LOOPBACK}:0"
+        self.url = ""
+        self.messages = 0
+        self.tokens: dict[Key, str] = {}
+        self.process: Process | None = None
+        self._template = template
+        self._site = site
+
+    @property
+    def store(self) -> str:
+        """Where everything of it is kept."""
+        return f"sqlite:///{self.folder}/hub.db"
+
+    def prepare(self, keys: Iterable[Key], now: datetime) -> None:
+        """Make tokens, before it runs."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        store = open_store(self.store)
+        try:
+            for key in keys:
+                self.tokens[key] = add_token(store, key.party, key.role, now)
+        finally:
+            store.close()
+
+    def hand(self, other: Hub, keys: Iterable[Key]) -> None:
+        """Give the operator of another hub tokens for this one."""
+        folder = other.folder / self.name
+        folder.mkdir(parents=True, exist_ok=True)
+        for key in keys:
+            with os.fdopen(os.open(folder / key.party, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+                opened.write(self.tokens[key])
+
+    async def start(self, now: datetime, **names: str) -> None:
+        """Start it, the first time on a free port, later on the same one."""
+        text = self._template.format(folder=self.folder, listen=self.listen, **names)
+        config = self.folder / "hub.toml"
+        config.write_text(text, "utf-8")
+        self.process = await Process.start("flexhub.app.demo.hub")
+        setting = Setting(config=str(config), now=now, site=self._site)
+        self.url = await self.process.ask(encode(setting).decode(), "ready")
+        self.listen = self.url.removeprefix("https://")
+
+    async def key(self, party: str, role: Role) -> str:
+        """The token of a party."""
+        return self.tokens[Key(party, role)]
+
+    async def at(self, now: datetime, marks: dict[str, int]) -> Done:
+        """Take it to this instant; it waits for the events that are marked."""
+        if self.process is None:
+            raise InternalError(f"{self.name} does not run")
+        line = f"now {now.isoformat()} {encode(marks).decode()}"
+        return decode(Done, await self.process.ask(line, "done"))
+
+    async def stop(self) -> None:
+        """End it."""
+        if self.process is not None:
+            await self.process.stop()
+
+
+class Apart:
+    """A `World` of three hubs."""
+
+    def __init__(self, folder: Path, scene: Scene, site: Site, now: datetime) -> None:
+        self.now = now
+        self.ca = folder / "certs" / "ca.pem"
+        self.agent_hub = Hub(DIRECT, folder / DIRECT, AGENT_TOML)
+        self.manager_hub = Hub(AGGREGATOR, folder / AGGREGATOR, MANAGER_TOML, site)
+        self.market_hub = Hub(MARKET, folder / MARKET, MARKET_TOML)
+        self.hubs = (self.market_hub, self.manager_hub, self.agent_hub)
+        self._scene = scene
+        self._marks: dict[str, int] = {}
+        self._prepare(folder)
+
+    def _prepare(self, folder: Path) -> None:
+        """Certificates and tokens."""
+        real = datetime.now(UTC)  # TLS goes by the machine's time, whatever the day's is
+        certs = folder / "certs"
+        authority(certs, real)
+        for hub in self.hubs:
+            made = issue(certs, hub.name, [LOOPBACK], real, client=False)
+            hub.folder.mkdir(parents=True)
+            made.cert.rename(hub.folder / "hub.pem")
+            made.key.rename(hub.folder / "hub.key")
+        stations = [Key(name, Role.PROSUMER) for name in self._scene.stations]
+        direct = set(direct_stations(self._scene))
+        delegated = [key for key in stations if key.party not in direct]
+        admin, manager, trader = (
+            Key("operator", Role.ADMIN),
+            Key(AGGREGATOR, Role.AGGREGATOR),
+            Key(DIRECT, Role.PROSUMER),
+        )
+        self.agent_hub.prepare([admin, Key(DIRECT, Role.AGGREGATOR), *stations], self.now)
+        self.manager_hub.prepare([admin, manager, Key(OPERATOR, Role.GRID_OPERATOR), *delegated], self.now)
+        self.market_hub.prepare([Key(MARKET, Role.MARKET_OPERATOR), manager, trader], self.now)
+        self.manager_hub.hand(self.agent_hub, delegated)
+        self.market_hub.hand(self.agent_hub, [trader])
+        self.market_hub.hand(self.manager_hub, [manager])
+
+    @property
+    def agent(self) -> Door:
+        """As `World.agent`."""
+        return Door(self.agent_hub.url, self.agent_hub.key)
+
+    @property
+    def manager(self) -> Door:
+        """As `World.manager`."""
+        return Door(self.manager_hub.url, self.manager_hub.key)
+
+    @property
+    def market(self) -> Door:
+        """As `World.market`."""
+        return Door(self.market_hub.url, self.market_hub.key)
+
+    async def start(self, hub: Hub) -> None:
+        """Start one of them; the market first, and the agent last, since they have to know of the others."""
+        await hub.start(
+            self.now,
+            agent=DIRECT,
+            aggregator=AGGREGATOR,
+            market=MARKET,
+            zone=self._scene.zone,
+            ca=str(self.ca),
+            margin=repr(MARGIN_EUR_PER_KWH),
+            market_url=self.market_hub.url,
+            manager_url=self.manager_hub.url,
+        )
+
+    async def at(self, now: datetime) -> None:
+        """As `World.at`: take all of them there, again and again, until nobody has worked a message meanwhile."""
+        self.now = now
+        worked = True
+        while worked:
+            marks = dict(self._marks)
+            answers = await asyncio.gather(*(hub.at(now, marks) for hub in self.hubs))
+            worked = False
+            for hub, done in zip(self.hubs, answers, strict=True):
+                self._marks |= done.marks
+                worked = worked or done.messages != hub.messages
+                hub.messages = done.messages
+
+    async def messages(self) -> int:
+        """As `World.messages`."""
+        return sum(hub.messages for hub in self.hubs)
+
+    async def papers(self) -> Papers:
+        """As `World.papers`: the agent's, and what only the manager has of requests and sales."""
+        agent, manager = [await self.papers_of(hub) for hub in (self.agent_hub, self.manager_hub)]
+        return Papers(
+            offers=agent.offers,
+            measurements=agent.measurements,
+            bills=agent.bills,
+            contracts=agent.contracts,
+            requests=manager.requests,
+            sold=tuple(sorted((*agent.sold, *manager.sold), key=lambda sale: (sale.trade.start, sale.id))),
+        )
+
+    async def papers_of(self, hub: Hub) -> Papers:
+        """What stands in the store of one of them."""
+        store = open_store(hub.store)
+        reading = Reading(store)
+        try:
+            return await papers(reading)
+        finally:
+            reading.close()
+            store.close()
+
+    async def stop(self) -> None:
+        """End all of them."""
+        for hub in self.hubs:
+            await hub.stop()
+
+
+@asynccontextmanager
+async def apart(folder: Path, scene: Scene, site: Site, now: datetime) -> AsyncIterator[Apart]:
+    """Three hubs for as long as the block lasts; all that is theirs is below the folder."""
+    world = Apart(folder, scene, site, now)
+    try:
+        for hub in world.hubs:
+            await world.start(hub)
+        yield world
+    finally:
+        await world.stop()
