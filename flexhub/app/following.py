@@ -68,7 +68,8 @@ def parties_of(tokens: Path | None) -> list[str]:
 
 def followed(config: Config) -> list[Followed]:
     """What there is to follow: the market for each portfolio, an aggregator for each prosumer with a token there."""
-    portfolios, found = portfolios_of(config), []
+    portfolios, found = portfolios_of(config), list[Followed]()
+    topics: Collection[str]
     for peer in config.peer:
         for party in parties_of(peer.tokens):
             if party in portfolios:

@@ -148,9 +148,9 @@ class Post:
         own: id of the stream that the hub itself is, to a portfolio -> the portfolio.
     """
 
-    def __init__(self, http: HttpSender, own: Mapping[str, str]) -> None:
+    def __init__(self, http: HttpSender, own: Mapping[str, str] | None = None) -> None:
         self._http = http
-        self._own = own
+        self._own = own or {}
         self.hub: Hub | None = None
 
     async def send(self, row: SendRow) -> Outcome:

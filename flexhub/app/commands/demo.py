@@ -107,9 +107,9 @@ def demo(  # noqa: PLR0913 - options
     scene = set_scene(sessions, _day(day), zone, seed, power_kw)
 
     wishes = Wishes(address, store, seed, agents, dump_to, leave, as_json)
-    site = Site(
-        sessions=None if sessions is None else str(sessions), day=scene.day, zone=zone, seed=seed, power_kw=power_kw
-    )
+    file = None if sessions is None else str(sessions)
+    site = Site(sessions=file, day=scene.day, zone=zone, seed=seed, power_kw=power_kw)
+
     import uvloop  # noqa: PLC0415 - not on every platform, and only where a hub runs
 
     with Bar(ZoneInfo(scene.zone)) as bar, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

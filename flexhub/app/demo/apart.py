@@ -208,11 +208,8 @@ class Apart:
         stations = [Key(name, Role.PROSUMER) for name in self._scene.stations]
         direct = set(direct_stations(self._scene))
         delegated = [key for key in stations if key.party not in direct]
-        admin, manager, trader = (
-            Key("operator", Role.ADMIN),
-            Key(AGGREGATOR, Role.AGGREGATOR),
-            Key(DIRECT, Role.PROSUMER),
-        )
+        admin, manager = Key("operator", Role.ADMIN), Key(AGGREGATOR, Role.AGGREGATOR)
+        trader = Key(DIRECT, Role.PROSUMER)
         self.agent_hub.prepare([admin, Key(DIRECT, Role.AGGREGATOR), *stations], self.now)
         self.manager_hub.prepare([admin, manager, Key(OPERATOR, Role.GRID_OPERATOR), *delegated], self.now)
         self.market_hub.prepare([Key(MARKET, Role.MARKET_OPERATOR), manager, trader], self.now)

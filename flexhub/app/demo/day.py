@@ -92,11 +92,25 @@ class World(Protocol):
     `ca` is a file with the certificates that theirs are signed by; None where they serve without TLS.
     """
 
-    agent: Door
-    manager: Door
-    market: Door
-    ca: Path | None
-    now: datetime
+    @property
+    def agent(self) -> Door:
+        """The hub that stations speak to."""
+
+    @property
+    def manager(self) -> Door:
+        """The hub of the aggregator."""
+
+    @property
+    def market(self) -> Door:
+        """The hub of the market operator."""
+
+    @property
+    def ca(self) -> Path | None:
+        """As above."""
+
+    @property
+    def now(self) -> datetime:
+        """What time it is."""
 
     async def at(self, now: datetime) -> None:
         """Make it that late, and wait until all hubs have done what is due."""
@@ -111,7 +125,7 @@ class World(Protocol):
 class Together:
     """A world of one hub."""
 
-    ca = None
+    ca: Path | None = None
 
     def __init__(self, running: Running, clock: Clock) -> None:
         self._running = running

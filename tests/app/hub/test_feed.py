@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from flexhub.adapters.store.interface import NoticeRow
 from flexhub.app.hub import feed as feeding
-from flexhub.app.hub.feed import QUEUE, Feed, Subscription
+from flexhub.app.hub.feed import QUEUE, Audience, Feed, Subscription
 
 T = TypeVar("T")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -32,20 +32,24 @@ class Book:
     def write(self, party: str) -> None:
         self.rows.append(NoticeRow(party, "t", "s", b"1", NOON, len(self.rows) + 1))
 
-    async def read(self, party: str | None, after: int, limit: int) -> list[NoticeRow]:
+    async def read(self, party: Audience, after: int, limit: int) -> list[NoticeRow]:
         await asyncio.sleep(0)
         self.reads += 1
         if self.broken:
             self.broken -= 1
             raise OSError("the disk is gone")
-        return [row for row in self.rows[after:] if party in (None, row.party)][:limit]
+        return [row for row in self.rows[after:] if _told(party, row.party)][:limit]
 
     async def last(self) -> int:
         await asyncio.sleep(0)
         return len(self.rows)
 
-    def of(self, party: str | None, after: int = 0) -> list[int]:
-        return [row.seq for row in self.rows[after:] if party in (None, row.party)]
+    def of(self, party: Audience, after: int = 0) -> list[int]:
+        return [row.seq for row in self.rows[after:] if _told(party, row.party)]
+
+
+def _told(audience: Audience, party: str) -> bool:
+    return audience in (None, party) or (isinstance(audience, tuple) and party in audience)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
