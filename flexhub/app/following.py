@@ -107,7 +107,7 @@ class Follower:
     async def run(self) -> None:
         """Follow; a stream that ends is taken up again behind what was worked, sooner or later."""
         cursor = await self._hub.get(Cursor, self.id)
-        self.at = 0 if cursor is None else cursor.seq
+        self._reached(0 if cursor is None else cursor.seq)
         pause_s = FIRST_PAUSE_S
         while True:
             try:
@@ -124,7 +124,10 @@ class Follower:
             body = msgspec.Raw(event.body)
             told = Told(peer=self.stream.peer, party=self.stream.party, seq=event.seq, topic=event.topic, body=body)
             await self._hub.submit(told.message())
-        self.at = event.seq
+        self._reached(event.seq)
+
+    def _reached(self, seq: int) -> None:
+        self.at = seq
         self._moved.set()
 
 
