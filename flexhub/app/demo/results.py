@@ -153,6 +153,13 @@ def over(load: Mapping[int, float], limits: Mapping[int, float]) -> float:
     return sum(max(0.0, load.get(slot, 0.0) - limit) for slot, limit in limits.items())
 
 
+def sales(sold: Iterable[Obligation]) -> tuple[float, float]:
+    """What was sold, kWh, and what is paid for it, EUR."""
+    trades = [obligation.trade for obligation in sold]
+    energy_kwh = sum((t.quantity_kwh for t in trades), 0.0)
+    return round(energy_kwh, 3), round(sum((t.quantity_kwh * t.price_eur_per_kwh for t in trades), 0.0), 2)
+
+
 def summarise(papers: Papers, direct: str, **known: Any) -> Result:  # noqa: ANN401 - fields of Result that no document holds
     """The figures of a day's documents; `known` are the fields that stand in none of them.
 
@@ -172,6 +179,7 @@ def summarise(papers: Papers, direct: str, **known: Any) -> Result:  # noqa: ANN
     verdicts: dict[str, set[Verdict]] = defaultdict(set)
     for line in (line for bill in papers.bills for line in bill.lines if line.offer is not None):
         verdicts[line.offer or ""].add(line.verdict)
+    sold, sold_directly = sales(papers.sold), sales(s for s in papers.sold if s.portfolio == direct)
     owed = owed_kwh(papers.sold, {o.id: o for o in offers})
     return Result(
         stations=len({o.issuer for o in offers}),
@@ -193,13 +201,11 @@ def summarise(papers: Papers, direct: str, **known: Any) -> Result:  # noqa: ANN
         over_limit_after_kwh=round(over(after, asked), 3),
         billed_eur=float(sum((bill.total(Basis.FACTUAL) for bill in papers.bills), Decimal("0.00"))),
         unpaid_offers=sum(Verdict.PAID not in found for found in verdicts.values()),
-        sold_kwh=round(sum(s.trade.quantity_kwh for s in papers.sold), 3),
-        sold_eur=round(sum(s.trade.quantity_kwh * s.trade.price_eur_per_kwh for s in papers.sold), 2),
-        direct_kwh=round(sum(s.trade.quantity_kwh for s in papers.sold if s.portfolio == direct), 3),
-        direct_eur=round(
-            sum(s.trade.quantity_kwh * s.trade.price_eur_per_kwh for s in papers.sold if s.portfolio == direct), 2
-        ),
-        sold_missed_kwh=round(sum(sum(missed.values()) for missed in owed.values()), 3),
+        sold_kwh=sold[0],
+        sold_eur=sold[1],
+        direct_kwh=sold_directly[0],
+        direct_eur=sold_directly[1],
+        sold_missed_kwh=round(sum((sum(missed.values()) for missed in owed.values()), 0.0), 3),
         readings=sum(flags.values()),
         readings_estimated=flags[Quality.ESTIMATED],
         readings_missing=flags[Quality.MISSING],

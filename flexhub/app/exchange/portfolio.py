@@ -67,8 +67,8 @@ class PlanAsker:
             refusals=tuple(r for p in plans for r in p.refusals),
             aggregates=tuple(a for p in plans for a in p.aggregates),
             aggregate_schedules=tuple(s for p in plans for s in p.aggregate_schedules),
-            cost_eur=sum(p.cost_eur for p in plans),
-            unserved_kwh=sum(p.unserved_kwh for p in plans),
+            cost_eur=sum((p.cost_eur for p in plans), 0.0),
+            unserved_kwh=sum((p.unserved_kwh for p in plans), 0.0),
         )
 
     def _plan(self, portfolio: Portfolio) -> Plan:
