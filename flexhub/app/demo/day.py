@@ -200,6 +200,7 @@ class Day:
             tokens = {name: await world.agent.key(name, Role.PROSUMER) for name in self.scene.stations}
             await together([a.configure(self._config(hand, tokens)) for a, hand in zip(working, hands, strict=True)])
             await self._run(working, planners, market, report)
+            await world.at(world.now)  # the last readings arrive before so much time passes that nobody waits for them
             await world.at(world.now + SETTLE_AFTER)
             await together([planner.call("POST", "/settlement", Any) for planner in planners])
             await world.at(world.now)
