@@ -246,6 +246,8 @@ def test_notices_rise_and_are_read_by_party(store: Store) -> None:
     assert [row.seq for row in everything] == sorted({row.seq for row in everything})
     assert [row.body for row in store.notices("anna", 0, 3)] == [b"0", b"2", b"3"]
     assert [row.body for row in store.notices("anna", everything[2].seq, 100)] == [b"3", b"5"]
+    assert [row.body for row in store.notices(("bert", "all"), 0, 100)] == [b"1", b"4"]
+    assert store.notices(("bert", "anna"), 0, 100) == everything
     assert store.last_notice() == everything[-1].seq
 
 

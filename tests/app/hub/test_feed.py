@@ -76,10 +76,12 @@ async def listen(feed: Feed, subscription: Subscription, into: list[int], pause:
 @settings(max_examples=60)
 @given(
     writes=st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 300), st.integers(0, 4)), max_size=12),
-    readers=st.lists(st.tuples(st.sampled_from(["a", "b", None]), st.integers(0, 40)), min_size=1, max_size=5),
+    readers=st.lists(
+        st.tuples(st.sampled_from(["a", "b", None, ("a", "b")]), st.integers(0, 40)), min_size=1, max_size=5
+    ),
 )
 def test_everyone_hears_everything_once_and_in_order(
-    writes: list[tuple[str, int, int]], readers: list[tuple[str | None, int]]
+    writes: list[tuple[str, int, int]], readers: list[tuple[Audience, int]]
 ) -> None:
     async def story() -> None:
         book = Book()
