@@ -160,8 +160,9 @@ ROUTES: Final[tuple[Route, ...]] = (
         stream.stream,
         "streamChanges",
         None,
-        "Changes as server-sent events: `event` is `flexoffer`, `flexrequest`, `contract`, `bill`, `plan`, `session` or "
-        "`trade`, `data` its JSON. For a flex-offer that is its id, state and schedule. `Last-Event-ID` resumes after that event. "
+        "Changes as server-sent events: `event` is `flexoffer`, `flexrequest`, `contract`, `bill`, `plan`, `session` "
+        "or `trade`, `data` its JSON. For a flex-offer that is its id, state and schedule. `Last-Event-ID` resumes "
+        "after that event. "
         "With `Upgrade: websocket` the same over a WebSocket: each message is an array of `{seq, topic, data}`.",
         args=m.Resume,
         roles=tuple(Role),
