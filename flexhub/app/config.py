@@ -94,7 +94,8 @@ class HubSection(Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         unserved = [str(role) for role in self.roles if role not in SERVED]
         if unserved or not self.roles:
-            message = f"this version serves {' and '.join(SERVED)}, not {', '.join(unserved) or 'nothing'}"
+            served = f"{', '.join(SERVED[:-1])} and {SERVED[-1]}"
+            message = f"this version serves {served}, not {', '.join(unserved) or 'nothing'}"
             raise InvalidError(message, path="roles")
         host_port(self.listen)
         TimeGrid(zone=self.zone)

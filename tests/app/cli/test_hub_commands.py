@@ -157,7 +157,7 @@ def test_db_current_is_no_before_and_yes_after_the_upgrade(flexhub: Program) -> 
         ('"sqlite:///hub.db"', '"mysql://hub"', "store/url: the store is sqlite:///path/to/hub.db or postgresql"),
         ("[store]", '[plan]\nengine = "nope"\n[store]', "plan/engine: no manager is called 'nope'"),
         ("[store]", '[tls]\ncert = "no.pem"\nkey = "no.pem"\n[store]', "tls/cert: no certificate"),
-        ("[hub]", '[hub]\nroles = ["utility"]', "serves aggregator and market_operator, not utility"),
+        ("[hub]", '[hub]\nroles = ["utility"]', "serves prosumer, aggregator and market_operator, not utility"),
     ],
 )
 def test_what_a_hub_would_refuse_is_found_by_check(

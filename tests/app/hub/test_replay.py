@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flexhub.adapters.store import open_store
-from flexhub.app.demo.day import AGGREGATOR
+from flexhub.app.demo.day import AGGREGATOR, DIRECT
 from flexhub.app.hub.contract import Decision, Handler, Message, View
 from flexhub.app.hub.loop import office
 from flexhub.app.hub.replay import Replayed, replay
@@ -137,7 +137,10 @@ def test_a_store_that_was_tampered_with_is_found(tmp_path: Path, tamper: str, wh
 def test_the_demos_day_is_replayed_from_its_journal(tmp_path: Path) -> None:
     result = play("--store", url(tmp_path))
     file = tmp_path / "hub.toml"
-    file.write_text(f'[hub]\nname = "{AGGREGATOR}"\nzone = "{result["zone"]}"\n[store]\nurl = "{url(tmp_path)}"\n')
+    roles = 'roles = ["prosumer", "aggregator", "market_operator"]'
+    trade = f'[trade]\nmarket = "{AGGREGATOR}"\nportfolios = ["{AGGREGATOR}", "{DIRECT}"]'
+    hub = f'[hub]\nname = "{AGGREGATOR}"\nzone = "{result["zone"]}"\n{roles}'
+    file.write_text(f'{hub}\n{trade}\n[store]\nurl = "{url(tmp_path)}"\n')
     command = [sys.executable, "-m", "flexhub", "replay", "-c", str(file), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     told = json.loads(done.stdout)
