@@ -159,15 +159,24 @@ class PrivacySection(Section, frozen=True, kw_only=True):
 
 
 class RetentionSection(Section, frozen=True, kw_only=True):
-    """``[retention]``: how long ``flexhub db trim`` keeps things; what has no length here is kept for ever.
+    """``[retention]``: how long things are kept; what has no length here is kept for ever.
 
-    `accounts_years` is for bills of a party that is erased: so many whole years after the one that the bill is of.
+    A running hub takes away what is older `every` so often (counted from 1970 UTC: once a day is at midnight), unless
+    nothing has a length; ``flexhub db trim`` does so on a hub that stands still. `accounts_years` is for bills of a
+    party that is erased: so many whole years after the one that the bill is of.
     """
 
     journal: Duration | None = None
     notices: Duration | None = None
     measurements: Duration | None = None
+    every: Duration | None = Duration(days=1)
     accounts_years: Annotated[int, msgspec.Meta(ge=0, le=100)] = 10
+
+    @property
+    def trims(self) -> timedelta | None:
+        """How often a running hub trims; None: it doesn't."""
+        lengths = (self.journal, self.notices, self.measurements)
+        return None if self.every is None or not any(lengths) else timedelta(seconds=self.every.total_seconds())
 
 
 class LogSection(Section, frozen=True, kw_only=True):

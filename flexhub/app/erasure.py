@@ -10,11 +10,12 @@ accounts lets them go; and the audit log, which is there to show afterwards who 
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -24,29 +25,65 @@ from flexhub.adapters.store.interface import (
     DocumentRow,
     JournalRow,
     NoticeRow,
-    OriginRow,
     SendRow,
     Store,
     numbered,
 )
 from flexhub.app.access import audit
-from flexhub.app.config import RetentionSection
-from flexhub.app.exchange.papers import LIVE, UNSETTLED, Holding, Membership, PlanRecord
+from flexhub.app.exchange.auction import Deal, Entry, Round
+from flexhub.app.exchange.papers import LIVE, Holding, Membership, PlanRecord
+from flexhub.app.exchange.pseudonyms import Secret
+from flexhub.app.exchange.running import Cadence
+from flexhub.app.hub import origin
 from flexhub.core import documents
 from flexhub.core.errors import ForbiddenError, NotFoundError
 from flexhub.core.flexoffer import FlexOffer, State
 from flexhub.core.registry import Connection, Party, Resource, Role
 from flexhub.core.timeseries import Measurement
-from flexhub.core.trading import Bill, Contract
+from flexhub.core.trading import Bill, Contract, FlexRequest
 
 PAGE: Final = 1000
 OWN: Final = "flexhub:"
 """What the names of the hub's own peers begin with; what they say in words names parties and offers, too."""
 
-NAMED: Final = tuple(
-    kind.__name__ for kind in (Party, Connection, Resource, Holding, FlexOffer, Contract, Membership, Bill)
-)
+
+class Fate(enum.StrEnum):
+    """What an erasure makes of documents of a kind. All but `STAYS` are exported where the party owns them."""
+
+    NAMED = "removed with their owner, whose they are wherever their ids stand"
+    OWNED = "removed with their owner"
+    EDITED = "lose what they say about the party"
+    STAYS = "say nothing about a prosumer"
+
+
+KINDS: Final[dict[type, Fate]] = {
+    Party: Fate.NAMED,
+    Connection: Fate.NAMED,
+    Resource: Fate.NAMED,
+    Holding: Fate.NAMED,
+    FlexOffer: Fate.NAMED,
+    Contract: Fate.NAMED,
+    Membership: Fate.NAMED,
+    Bill: Fate.NAMED,
+    Measurement: Fate.OWNED,
+    FlexRequest: Fate.OWNED,
+    Entry: Fate.OWNED,
+    Deal: Fate.OWNED,
+    PlanRecord: Fate.EDITED,
+    Round: Fate.STAYS,
+    Cadence: Fate.STAYS,
+    Secret: Fate.STAYS,
+}
+"""Every kind of document that the hub stores; a test sees to it that none is missing."""
+
+NAMED: Final = frozenset(kind.__name__ for kind, fate in KINDS.items() if fate is Fate.NAMED)
 """Kinds of documents whose ids mean their owner wherever they stand."""
+
+PAPERS: Final = tuple(kind.__name__ for kind in (Party, Contract, Bill))
+"""Kinds of documents that the law of accounts may keep."""
+
+MARKS: Final = (audit.ERASED, audit.ERASURE)
+"""Kinds of messages that stay: they stand for others, or tell of them."""
 
 WHY_ACCOUNTS: Final = "bills, their contracts and whom they were paid to: records of accounts (GDPR article 17(3)(b))"
 WHY_AUDIT: Final = "the audit log, which shows who did what (GDPR articles 17(3)(e) and 32)"
@@ -205,42 +242,38 @@ def erase(url: str, party: str, name: str, now: datetime, years: int) -> Erased:
     """
     with alone(url) as store:
         store.remove_accounts(now)
-        filed = list(store.every_document())
-        own = [row for row in filed if row.owner == party]
+        own = _look(store, party)
         _refuse(store, own, party)
-        others = {row.id for row in filed if row.owner != party}
-        names = Names({party} | {row.id for row in own if row.kind in NAMED and row.id not in others})
+        names = Names({party} | own.names)
         accounts = _accounts(own, party, years)
         store.keep_accounts(accounts)
-        store.remove_documents([(row.kind, row.id) for row in own])
-        store.put_documents([row for found in filed if (row := _without(found, names)) is not None])
+        documents_gone = store.remove_documents(row_key(row) for row in store.every_document(owner=party))
+        for row in store.every_document(kind=PlanRecord.__name__):
+            without = _without(row, names)
+            if without is not None:
+                store.put_documents([without])
         timers = {(row.subject, row.event): None for row in store.every_timer() if row.subject in names.names}
         store.set_timers(timers)
         notices = [row.seq for row in store.every_notice() if names.of_notice(row, party)]
         store.remove_notices(notices)
         store.remove_sends([row.seq for row in store.every_send() if names.of_send(row, party)])
-        messages, seal = _blot(
-            store,
-            name,
-            lambda row: names.of_message(row, party),
-            lambda row: row.peer == party or names.within(row.message_id),
-        )
+        messages, seal = _blot(store, name, names, party)
         tokens = store.remove_tokens(party)
-        if not own and not messages and not notices and not tokens:
+        if not documents_gone and not messages and not notices and not tokens:
             raise NotFoundError("nothing is stored about this party", path="party", value=party)
         told = audit.Erasure(
-            documents=len(own),
+            documents=documents_gone,
             notices=len(notices),
             messages=messages,
             tokens=tokens,
             kept=len(accounts),
             seal=seal,
         )
-        _journal(store, name, told, now)
-        store.replace_origin(_origin(store))
+        journal(store, name, told, now)
+        _begin_anew(store)
     return Erased(
         erasure=name,
-        documents=len(own) - len(accounts),
+        documents=documents_gone - len(accounts),
         messages=messages,
         notices=len(notices),
         tokens=tokens,
@@ -250,56 +283,41 @@ def erase(url: str, party: str, name: str, now: datetime, years: int) -> Erased:
     )
 
 
-def trim(url: str, name: str, now: datetime, lengths: RetentionSection) -> audit.Erasure:
-    """Take away what is older than these lengths of time, while no hub runs on the store; None keeps all.
-
-    Of messages the marks stay, so that one that comes again is not worked anew. Measurements stay as long as the
-    flex-offer that they were taken under is not settled.
-
-    Raises:
-        ForbiddenError: the store is in use.
-    """
-    journal, notices, measurements = lengths.journal, lengths.notices, lengths.measurements
-    with alone(url) as store:
-        gone: list[tuple[str, str]] = []
-        if measurements is not None:
-            filed = list(store.every_document())
-            unsettled = {row.id for row in filed if row.kind == FlexOffer.__name__ and row.state in UNSETTLED}
-            for row in filed:
-                if row.kind != Measurement.__name__ or row.ends is None or row.ends > now - measurements:
-                    continue
-                if documents.upcast(Measurement, row.schema_version, row.body).offer not in unsettled:
-                    gone.append((row.kind, row.id))
-            store.remove_documents(gone)
-        old: list[int] = []
-        if notices is not None:
-            old = [row.seq for row in store.every_notice() if row.created < now - notices]
-            store.remove_notices(old)
-            ended = [r.seq for r in store.every_send() if r.state != "waiting" and r.created < now - notices]
-            store.remove_sends(ended)
-        messages, seal = 0, hashlib.sha256().hexdigest()
-        if journal is not None:
-            messages, seal = _blot(store, name, lambda row: row.received < now - journal, lambda _: False)
-        forgotten = store.remove_accounts(now)
-        told = audit.Erasure(
-            documents=len(gone) + forgotten, notices=len(old), messages=messages, tokens=0, kept=0, seal=seal
-        )
-        if gone or old or messages:
-            _journal(store, name, told, now)
-            store.replace_origin(_origin(store))
-    return told
+def row_key(row: DocumentRow) -> tuple[str, str, int]:
+    """What names this state of a document."""
+    return row.kind, row.id, row.version
 
 
-def _refuse(store: Erasing, own: list[DocumentRow], party: str) -> None:
-    roles = {row.role for row in store.every_token() if row.party == party}
-    going: list[str] = []
-    for row in own:
+class _Own(NamedTuple):
+    """What has to be known of a party's documents: its roles, what still goes on, names, and what may be kept."""
+
+    roles: set[str]
+    going: list[str]
+    names: set[str]
+    papers: list[DocumentRow]
+
+
+def _look(store: Erasing, party: str) -> _Own:
+    """Look through a party's documents; ids that others' documents have, too, are no names of it."""
+    own = _Own(set(), [], set(), [])
+    for row in store.every_document(owner=party):
+        if row.kind in NAMED:
+            own.names.add(row.id)
+        if row.kind in PAPERS:
+            own.papers.append(row)
         if row.kind == Party.__name__:
-            roles |= set(documents.upcast(Party, row.schema_version, row.body).roles)
+            own.roles.update(documents.upcast(Party, row.schema_version, row.body).roles)
         elif row.kind == FlexOffer.__name__:
             offer = documents.upcast(FlexOffer, row.schema_version, row.body)
             if offer.state in LIVE or (offer.state is State.EXECUTED and offer.contract is not None):
-                going.append(f"{offer.id} is {offer.state}")
+                own.going.append(f"{offer.id} is {offer.state}")
+    if own.names:
+        own.names.difference_update(row.id for row in store.every_document() if row.owner != party)
+    return own
+
+
+def _refuse(store: Erasing, own: _Own, party: str) -> None:
+    roles, going = {row.role for row in store.every_token() if row.party == party} | own.roles, own.going
     if party.startswith(OWN) or roles - {Role.PROSUMER}:
         raise ForbiddenError("only prosumers are erased", path="party", value=party)
     if going:
@@ -308,9 +326,9 @@ def _refuse(store: Erasing, own: list[DocumentRow], party: str) -> None:
         raise ForbiddenError(message, path="party", value=party)
 
 
-def _accounts(own: list[DocumentRow], party: str, years: int) -> list[AccountRow]:
+def _accounts(own: _Own, party: str, years: int) -> list[AccountRow]:
     """What is kept: bills, without the names of offers, the contracts that they name, and who the party is."""
-    bills = [documents.upcast(Bill, row.schema_version, row.body) for row in own if row.kind == Bill.__name__]
+    bills = [documents.upcast(Bill, row.schema_version, row.body) for row in own.papers if row.kind == Bill.__name__]
     if not bills:
         return []
     contracts = {bill.contract for bill in bills}
@@ -320,7 +338,7 @@ def _accounts(own: list[DocumentRow], party: str, years: int) -> list[AccountRow
     ]
     kept += [
         AccountRow(row.kind, row.id, party, last, row.body)
-        for row in own
+        for row in own.papers
         if row.kind == Party.__name__ or (row.kind == Contract.__name__ and row.id in contracts)
     ]
     return kept
@@ -353,50 +371,44 @@ def _without(row: DocumentRow, names: Names) -> DocumentRow | None:
     return row._replace(body=body, schema_version=documents.VERSION, version=0)
 
 
-def _blot(
-    store: Erasing, name: str, erased: Callable[[JournalRow], bool], hidden: Callable[[JournalRow], bool]
-) -> tuple[int, str]:
-    """Put marks in the place of messages, which hide whose they were, or not: how many, and the hash over digests."""
+def _blot(store: Erasing, name: str, names: Names, party: str) -> tuple[int, str]:
+    """Put marks in the place of messages of a party or about it: how many, and the hash over digests.
+
+    Those of its own hide whose they were.
+    """
     seal, count = hashlib.sha256(), 0
     for row in store.every_message():
-        if row.kind == audit.ERASED and hidden(row):  # trimmed before: its mark still says whose it was
-            store.replace_message(row._replace(peer=name, message_id=str(row.seq)))
-        if row.kind in (audit.ERASED, audit.ERASURE) or not erased(row):
+        hidden = row.peer == party or names.within(row.message_id)
+        if row.kind == audit.ERASED and hidden:  # trimmed before: its mark still says whose it was
+            store.replace_messages([row._replace(peer=name, message_id=str(row.seq))])
+        if row.kind in MARKS or not names.of_message(row, party):
             continue
         digest = audit.digest(row)
         seal.update(digest.encode())
         count += 1
         # Otherwise (peer, message_id) stays: the same message again is refused, rather than worked as a new one.
-        peer, id_ = (name, str(row.seq)) if hidden(row) else (row.peer, row.message_id)
-        store.replace_message(
-            row._replace(
-                peer=peer,
-                message_id=id_,
-                kind=audit.ERASED,
-                conversation="",
-                body=f"{name} {digest}".encode(),
-                answer=b"",
-            )
-        )
+        hider = row._replace(peer=name, message_id=str(row.seq)) if hidden else row
+        store.replace_messages([mark(hider, name, digest)])
     return count, seal.hexdigest()
 
 
-def _journal(store: Erasing, name: str, told: audit.Erasure, now: datetime) -> None:
+def mark(row: JournalRow, name: str, digest: str) -> JournalRow:
+    """What stands in a message's place: by which erasure it went (`name`), and its digest."""
+    return row._replace(kind=audit.ERASED, conversation="", body=f"{name} {digest}".encode(), answer=b"")
+
+
+def journal(store: Erasing, name: str, told: audit.Erasure, now: datetime) -> None:
+    """Say what was erased, in the journal and so in the audit log."""
     row = JournalRow(audit.ERASER, name, audit.ERASURE, name, Role.ADMIN, msgspec.json.encode(told), now, 200, b"{}")
-    block = audit.block_row(now, store.last_audit() or audit.BEGIN, (), 0, [row])
+    before = store.last_audit() or audit.BEGIN
     store.add_journal([row])
-    store.add_audit(block)
+    store.add_audit(audit.block_row(now, before, (), 0, [row]))
 
 
-def _origin(store: Erasing) -> Iterator[OriginRow]:
-    """What a replay begins with: where in journal and outbox, and all that there is then."""
-    yield OriginRow("ends", msgspec.msgpack.encode(store.ends()))
-    # Listed first: what is read must not be read from while it is written beside.
-    for what, rows in (
-        ("document", list(store.every_document())),
-        ("timer", store.every_timer()),
-        ("ask", store.every_question()),
-        ("send", store.every_send()),
-    ):
-        for row in rows:
-            yield OriginRow(what, msgspec.msgpack.encode(row))
+def _begin_anew(store: Erasing) -> None:
+    """Have a replay begin with what there is now."""
+    generation = store.begin_origin()
+    store.add_origin(generation, origin.parts(store))
+    store.add_origin(generation, [origin.ends(store)])
+    while store.remove_stale_origin(PAGE):
+        pass

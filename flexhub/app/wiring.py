@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from flexhub.adapters.http.sender import HttpSender, Peer
 from flexhub.adapters.store import open_store, store_folder
 from flexhub.adapters.store.interface import SendRow, Store
-from flexhub.app import logs
+from flexhub.app import logs, retention
 from flexhub.app.config import Config, PartySection
 from flexhub.app.doors.keeper import doors
 from flexhub.app.exchange import auction, bidding, handlers, passing, portfolio, selling
@@ -114,7 +114,8 @@ def manages(config: Config) -> bool:
 
 def deciders(config: Config, engine: ManagerEngine) -> tuple[dict[str, Handler], dict[str, Asker]]:
     """Who decides what in a hub of this configuration, by the roles that it serves, and who answers its questions."""
-    decided, askers = handlers.common(), dict[str, Asker]()
+    decided: dict[str, Handler] = handlers.common() | retention.HANDLERS
+    askers: dict[str, Asker] = {retention.QUESTION: retention.Trimmer(config.retention)}
     if manages(config):
         elsewhere = {p.id for p in config.peer if p.tokens is not None} if Role.PROSUMER in config.hub.roles else ()
         decided |= handlers.build(
@@ -305,9 +306,11 @@ async def seed(hub: Hub, config: Config) -> None:
     """Bring the cadence of runs, parties and contracts of the configuration in, where they are not so already."""
     every = (config.plan.every, config.settle.every)
     plan, settle = (None if e is None else timedelta(seconds=e.total_seconds()) for e in every)  # JSON knows no other
-    cadence = Cadence(plan=plan, settle=settle)
-    for name in {config.hub.name: None, **dict.fromkeys(portfolios_of(config))}:
-        if manages(config) and await hub.get(Cadence, name) != cadence:
+    managing, trims = manages(config), config.retention.trims
+    for name in dict.fromkeys((config.hub.name, *portfolios_of(config))):
+        trim = trims if name == config.hub.name else None
+        cadence = Cadence(plan=plan, settle=settle, trim=trim) if managing else Cadence(trim=trim)
+        if await hub.get(Cadence, name) != (cadence if managing or trim else None):
             await _say(hub, "cadence.put", name, cadence)
     for section in config.party:
         entry, contract = registration(section), contract_of(section, config.hub.name)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -94,6 +95,12 @@ class Dialect(Protocol):
             UnavailableError: it would not.
         """
 
+    def overwriting(self, connection: Connection) -> AbstractContextManager[None]:
+        """While this lasts, what is removed is overwritten in the database's pages, where that can be had."""
+
+    def snapshot(self, engine: Engine) -> AbstractContextManager[Connection]:
+        """A connection that sees what is there now, and nothing that is committed later."""
+
     def lost(self, error: DBAPIError) -> bool:
         """Whether the transaction failed because another one was there first; done again it may succeed."""
 
@@ -148,6 +155,25 @@ class Sqlite:
         if [name, *opened] != list(_file(name)):
             raise UnavailableError(UNUSABLE, value="its file is gone, or is another one")
 
+    @contextmanager
+    def overwriting(self, connection: Connection) -> Iterator[None]:
+        """With zeros."""
+        connection.exec_driver_sql("PRAGMA secure_delete=ON")
+        try:
+            yield
+        finally:
+            connection.exec_driver_sql("PRAGMA secure_delete=OFF")
+
+    @contextmanager
+    def snapshot(self, engine: Engine) -> Iterator[Connection]:
+        """From the first read on; the write-ahead log grows while it is held."""
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.exec_driver_sql("ROLLBACK")
+
     def lost(self, error: DBAPIError) -> bool:  # noqa: ARG002 - the slot's signature
         """A known message is no race here, but a mistake of ours."""
         return False
@@ -190,6 +216,19 @@ class Postgres:
     def announce(self, connection: Connection, text: str) -> None:
         """NOTIFY is part of the transaction."""
         connection.exec_driver_sql("SELECT pg_notify(%s, %s)", (CHANNEL, text))
+
+    @contextmanager
+    def overwriting(self, connection: Connection) -> Iterator[None]:  # noqa: ARG002 - the slot's signature
+        """Only vacuuming does so, when the server comes to it."""
+        yield
+
+    @contextmanager
+    def snapshot(self, engine: Engine) -> Iterator[Connection]:
+        """As of its first read."""
+        with engine.connect() as connection:
+            seeing = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            with seeing.begin():
+                yield seeing
 
     def lost(self, error: DBAPIError) -> bool:
         """A deadlock, or a row that another one has inserted."""

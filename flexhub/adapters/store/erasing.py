@@ -1,7 +1,7 @@
-"""A store that nobody else has open, to take out of it for good what the journal and the outbox keep otherwise.
+"""Takes out of a store, for good, what the journal and the outbox keep otherwise.
 
-What is removed is gone from the database's files, too: SQLite overwrites it and writes the file anew, PostgreSQL
-rewrites its tables. Copies that were made before are not touched.
+From one that nobody else has open (`alone`) it is gone from the database's files, too: SQLite overwrites it and writes
+the file anew, PostgreSQL rewrites its tables. Copies that were made before are not touched.
 """
 
 from __future__ import annotations
@@ -9,111 +9,83 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, create_engine, delete, func, insert, make_url, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Table,
+    bindparam,
+    create_engine,
+    delete,
+    func,
+    insert,
+    make_url,
+    select,
+    update,
+)
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from flexhub.adapters.store import check_url, schema
 from flexhub.adapters.store.backup import refuse_others
 from flexhub.adapters.store.dialects import SCHEMES
-from flexhub.adapters.store.interface import (
-    AccountRow,
-    AskRow,
-    DocumentRow,
-    JournalRow,
-    NoticeRow,
-    OriginRow,
-    SendRow,
-    TimerRow,
-    TokenRow,
-)
+from flexhub.adapters.store.interface import AccountRow, JournalRow, OriginRow
 from flexhub.adapters.store.migrate import upgrade
-from flexhub.adapters.store.schema import UNBOUNDED_END, UNBOUNDED_START
 from flexhub.adapters.store.sql import SqlTransaction
+from flexhub.adapters.store.whole import Whole
 from flexhub.core.errors import ForbiddenError, NotFoundError
 
-PAGE: Final = 1000
 MANY: Final = 400
 
 
-class Erasing(SqlTransaction):
-    """The one transaction in which things are taken away; it may read all there is, and remove it."""
+class Erasing(SqlTransaction, Whole):
+    """A transaction in which things are taken away; it may read all there is, and remove it."""
 
-    def __init__(self, connection: Connection, url: str) -> None:
-        super().__init__(connection, SCHEMES[url.partition(":")[0]], "")
+    def messages(self, seqs: Sequence[int]) -> list[JournalRow]:
+        """Messages with these numbers, in order."""
+        column = schema.journal.c
+        found: list[JournalRow] = []
+        for chunk in _chunks(seqs):
+            found += self._every(schema.journal, JournalRow, ("seq",), column.seq.in_(chunk))
+        return found
 
-    def every_document(self) -> Iterator[DocumentRow]:
-        """All documents, as read when this begins."""
-        columns = [schema.document.c[name] for name in DocumentRow._fields]
-        for row in self._connection.execute(select(*columns).order_by(schema.document.c.kind, schema.document.c.id)):
-            found = DocumentRow._make(row)
-            yield found._replace(
-                starts=None if found.starts == UNBOUNDED_START else found.starts,
-                ends=None if found.ends == UNBOUNDED_END else found.ends,
-            )
+    def replace_messages(self, rows: Sequence[JournalRow]) -> None:
+        """Other messages in the places (`seq`) of these."""
+        names = JournalRow._fields[:-1]
+        place = update(schema.journal).where(schema.journal.c.seq == bindparam("at"))
+        place = place.values({name: bindparam(f"new_{name}") for name in names})
+        given = [{f"new_{name}": getattr(row, name) for name in names} | {"at": row.seq} for row in rows]
+        if given:
+            self._connection.execute(place, given)
 
-    def every_message(self) -> Iterator[JournalRow]:
-        """The journal, page by page; messages behind the one that is looked at may be changed meanwhile."""
-        column, after = schema.journal.c, 0
-        wanted = select(*(column[name] for name in JournalRow._fields)).order_by(column.seq).limit(PAGE)
-        while rows := self._connection.execute(wanted.where(column.seq > after)).all():
-            yield from map(JournalRow._make, rows)
-            after = rows[-1].seq
+    def last_received(self) -> datetime | None:
+        """When the newest message of the journal was received."""
+        newest = select(schema.journal.c.received).order_by(schema.journal.c.seq.desc()).limit(1)
+        received: datetime | None = self._connection.execute(newest).scalar_one_or_none()
+        return received
 
-    def every_notice(self) -> Iterator[NoticeRow]:
-        """The outbox, page by page."""
-        column, after = schema.notice.c, 0
-        wanted = select(*(column[name] for name in NoticeRow._fields)).order_by(column.seq).limit(PAGE)
-        while rows := self._connection.execute(wanted.where(column.seq > after)).all():
-            yield from map(NoticeRow._make, rows)
-            after = rows[-1].seq
-
-    def every_timer(self) -> list[TimerRow]:
-        """All timers."""
-        return [TimerRow._make(row) for row in self._connection.execute(select(schema.timer))]
-
-    def every_question(self) -> list[AskRow]:
-        """All open questions."""
-        return [AskRow._make(row) for row in self._connection.execute(select(schema.ask))]
-
-    def every_send(self) -> list[SendRow]:
-        """All messages for peers."""
-        columns = [schema.outbox.c[name] for name in SendRow._fields]
-        return [SendRow._make(row) for row in self._connection.execute(select(*columns).order_by(schema.outbox.c.seq))]
-
-    def remove_sends(self, seqs: Sequence[int]) -> None:
-        """These messages for peers are no longer there."""
-        for at in range(0, len(seqs), MANY):
-            self._connection.execute(delete(schema.outbox).where(schema.outbox.c.seq.in_(seqs[at : at + MANY])))
-
-    def every_token(self) -> list[TokenRow]:
-        """All tokens."""
-        return [TokenRow._make(row) for row in self._connection.execute(select(schema.token))]
-
-    def ends(self) -> tuple[int, int]:
-        """The highest numbers in journal and outbox."""
-        found = (self._connection.execute(select(func.max(t.c.seq))).scalar() for t in (schema.journal, schema.notice))
-        journal, notice = (n or 0 for n in found)
-        return journal, notice
-
-    def replace_message(self, row: JournalRow) -> None:
-        """Another message in the place (`seq`) of one."""
-        place = update(schema.journal).where(schema.journal.c.seq == row.seq)
-        self._connection.execute(place.values(**row._asdict()))
-
-    def remove_documents(self, keys: Iterable[tuple[str, str]]) -> None:
-        """These are no longer there."""
-        for kind, id_ in keys:
-            column = schema.document.c
-            self._connection.execute(delete(schema.document).where(column.kind == kind, column.id == id_))
+    def remove_documents(self, rows: Iterable[tuple[str, str, int]]) -> int:
+        """These (kind, id, version) are no longer there, but for those that were written since; how many."""
+        column = schema.document.c
+        done = 0
+        for kind, id_, version in rows:
+            same = (column.kind == kind, column.id == id_, column.version == version)
+            done += self._connection.execute(delete(schema.document).where(*same)).rowcount
+        return done
 
     def remove_notices(self, seqs: Sequence[int]) -> None:
         """These are no longer there; their numbers are not given out again."""
-        for at in range(0, len(seqs), MANY):
-            self._connection.execute(delete(schema.notice).where(schema.notice.c.seq.in_(seqs[at : at + MANY])))
+        self._remove(schema.notice, seqs)
+
+    def remove_sends(self, seqs: Sequence[int]) -> None:
+        """These messages for peers are no longer there."""
+        self._remove(schema.outbox, seqs)
+
+    def _remove(self, table: Table, seqs: Sequence[int]) -> None:
+        for chunk in _chunks(seqs):
+            self._connection.execute(delete(table).where(table.c.seq.in_(chunk)))
 
     def keep_accounts(self, rows: Sequence[AccountRow]) -> None:
         """Keep these apart, in the place of earlier ones of the same kind and id."""
@@ -127,16 +99,50 @@ class Erasing(SqlTransaction):
         over: ColumnElement[bool] = schema.account.c.until <= now
         return self._connection.execute(delete(schema.account).where(over)).rowcount
 
-    def replace_origin(self, rows: Iterable[OriginRow]) -> None:
-        """What a replay begins with from now on."""
-        self._connection.execute(delete(schema.origin))
-        for row in rows:
-            self._connection.execute(insert(schema.origin).values(what=row.what, body=row.body))
+    # What a replay begins with is written beside what it began with so far, and counts once its "ends" are there.
+
+    def begin_origin(self) -> int:
+        """A new origin, which does not count yet: its number."""
+        highest: int | None = self._connection.execute(select(func.max(schema.origin.c.generation))).scalar()
+        generation = (highest or 0) + 1
+        self.add_origin(generation, [OriginRow("begun", b"")])
+        return generation
+
+    def add_origin(self, generation: int, rows: Iterable[OriginRow]) -> int:
+        """More of an origin; how much."""
+        done, given = 0, iter(rows)
+        while page := [{"generation": generation, "what": r.what, "body": r.body} for r in islice(given, MANY)]:
+            self._connection.execute(insert(schema.origin), page)
+            done += len(page)
+        return done
+
+    def origin_rows(self, generation: int) -> int:
+        """How much of an origin there is, the row that it began with included."""
+        count = select(func.count()).where(schema.origin.c.generation == generation)
+        found: int = self._connection.execute(count).scalar_one()
+        return found
+
+    def remove_stale_origin(self, limit: int) -> int:
+        """Take so many rows away of origins that count no longer, or never did; how many there were."""
+        column = schema.origin.c
+        kept = select(func.coalesce(func.max(column.generation), -1)).where(column.what == "ends").scalar_subquery()
+        stale = select(column.seq).where(column.generation != kept).limit(limit)
+        return self._connection.execute(delete(schema.origin).where(column.seq.in_(stale))).rowcount
+
+    def remove_origin_rows(self, seqs: Sequence[int]) -> None:
+        """These rows of an origin are no longer there."""
+        self._remove(schema.origin, seqs)
+
+
+def _chunks(seqs: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (seqs[at : at + MANY] for at in range(0, len(seqs), MANY))
 
 
 @contextmanager
-def alone(url: str) -> Iterator[Erasing]:
+def alone(url: str, *, compact: bool = True) -> Iterator[Erasing]:
     """The store at this address while nobody else has it open; all is done when the block ends, or nothing.
+
+    `compact`: the files are then written anew, so that nothing of what was removed is left in them.
 
     Raises:
         ForbiddenError: the store is in use.
@@ -145,12 +151,12 @@ def alone(url: str) -> Iterator[Erasing]:
     """
     check_url(url)
     if url.startswith("sqlite"):
-        yield from _sqlite(url)
+        yield from _sqlite(url, compact=compact)
     else:
-        yield from _postgres(url)
+        yield from _postgres(url, compact=compact)
 
 
-def _sqlite(url: str) -> Iterator[Erasing]:
+def _sqlite(url: str, *, compact: bool) -> Iterator[Erasing]:
     file = make_url(url).database or ""
     if not Path(file).is_file():
         raise NotFoundError("there is no store", path=file)
@@ -167,23 +173,26 @@ def _sqlite(url: str) -> Iterator[Erasing]:
                 message = f"the store is in use ({error.orig}); stop the hub first"
                 raise ForbiddenError(message, path=file) from error
             try:
-                yield Erasing(connection, url)
+                yield Erasing(connection, SCHEMES[url.partition(":")[0]], "")
             except BaseException:
                 connection.exec_driver_sql("ROLLBACK")
                 raise
             connection.exec_driver_sql("COMMIT")
-            connection.exec_driver_sql("VACUUM")
+            if compact:
+                connection.exec_driver_sql("VACUUM")
     finally:
         engine.dispose()
 
 
-def _postgres(url: str) -> Iterator[Erasing]:
+def _postgres(url: str, *, compact: bool) -> Iterator[Erasing]:
     upgrade(url)
     engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
     try:
         with engine.begin() as connection:
             refuse_others(connection, url)
-            yield Erasing(connection, url)
+            yield Erasing(connection, SCHEMES[url.partition(":")[0]], "")
+        if not compact:
+            return
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             for table in schema.metadata.sorted_tables:
                 connection.exec_driver_sql(f"VACUUM (FULL) {table.name}")

@@ -10,7 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from flexhub.adapters.store.erasing import Erasing
+    from flexhub.adapters.store.whole import Whole
 
 
 class JournalRow(NamedTuple):
@@ -242,6 +246,12 @@ class Store(Protocol):
             UnavailableError: the database cannot do it now. Where the connection was lost during the commit, what was
                 written may be stored all the same.
         """
+
+    def erasing(self) -> AbstractContextManager[Erasing]:
+        """As `begin`; may also read all there is, and take it away for good."""
+
+    def snapshot(self) -> AbstractContextManager[Whole]:
+        """All that is stored, as of one commit, however long it is looked at. Holds no writer up."""
 
     def document(self, kind: str, id: str) -> DocumentRow | None:  # noqa: A002 - the documents' own word
         """One document."""

@@ -161,8 +161,10 @@ origin: Final = Table(
     Column("seq", Seq, primary_key=True, autoincrement=True),
     Column("what", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("generation", Integer, nullable=False, server_default="0"),
+    Index("origin_by_generation", "generation", "seq"),
 )
-"""What a replay begins with, where the journal before it was erased."""
+"""What a replay begins with, where the journal before it was erased: the newest generation that has its "ends"."""
 
 outbox: Final = Table(
     "outbox",

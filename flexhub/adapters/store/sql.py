@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from itertools import chain, islice
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import (
@@ -50,6 +50,10 @@ from flexhub.adapters.store.interface import (
 )
 from flexhub.adapters.store.migrate import upgrade
 from flexhub.adapters.store.schema import UNBOUNDED_END, UNBOUNDED_START, instant, micros
+from flexhub.adapters.store.whole import Whole
+
+if TYPE_CHECKING:
+    from flexhub.adapters.store.erasing import Erasing
 
 log = logging.getLogger(__name__)
 
@@ -327,6 +331,9 @@ class SqlTransaction:
         return self._connection.execute(delete(schema.token).where(schema.token.c.party == party)).rowcount
 
 
+S = TypeVar("S", bound=SqlTransaction)
+
+
 def _page(query: Query) -> Select[Any]:
     columns = schema.document.c
     found = select(*_document_columns).where(columns.kind == query.kind)
@@ -373,9 +380,28 @@ class SqlStore:
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
         """A write transaction: durable when the block ends, undone if it raises."""
+        with self._begun(SqlTransaction) as transaction:
+            yield transaction
+
+    @contextmanager
+    def erasing(self) -> Iterator[Erasing]:
+        """A write transaction that may also take away; what it removes is overwritten where the database can."""
+        from flexhub.adapters.store.erasing import Erasing  # noqa: PLC0415 - it is made of what is here
+
+        with self._begun(Erasing) as transaction, self._dialect.overwriting(self._writer):
+            yield transaction
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Whole]:
+        """All that is stored, as of one commit, however long it is looked at; nobody waits for it."""
+        with self._dialect.snapshot(self._reader) as connection:
+            yield Whole(connection)
+
+    @contextmanager
+    def _begun(self, kind: type[S]) -> Iterator[S]:
         try:
             with self._turn, self._writer.begin():
-                yield SqlTransaction(self._writer, self._dialect, self._me)
+                yield kind(self._writer, self._dialect, self._me)
                 self._dialect.check(self._writer)
         except DBAPIError as error:
             if self._dialect.lost(error):
@@ -463,7 +489,9 @@ class SqlStore:
     def origin(self, after: int, limit: int) -> list[OriginRow]:
         """What a replay begins with, behind `after`, in order."""
         column = schema.origin.c
-        found = select(column.what, column.body, column.seq).where(column.seq > after).order_by(column.seq)
+        newest = select(func.max(column.generation)).where(column.what == "ends").scalar_subquery()
+        found = select(column.what, column.body, column.seq).where(column.seq > after, column.generation == newest)
+        found = found.order_by(column.seq)
         with self._reader.connect() as connection:
             return [OriginRow._make(row) for row in connection.execute(found.limit(limit))]
 

@@ -132,12 +132,21 @@ def erase(
 
 @app.command(epilog=terminal.example("flexhub db trim"))
 def trim(*, config: terminal.ConfigFile = terminal.HUB_TOML, as_json: terminal.AsJson = False) -> None:
-    """Take away what is older than [retention] in the configuration says. The hub must not run meanwhile."""
-    from flexhub.app import erasure  # noqa: PLC0415 - only what is needed is loaded
+    """Take away what is older than [retention] in the configuration says, and make the store's files smaller.
+
+    A running hub does the first by itself; for the second it must not run meanwhile.
+    """
+    from flexhub.adapters.store.erasing import alone  # noqa: PLC0415 - only what is needed is loaded
+    from flexhub.app import retention  # noqa: PLC0415 - as above
 
     configured = terminal.configuration(config)
-    name = f"trimmed-{uuid.uuid4().hex}"
-    done = erasure.trim(configured.store.url, name, datetime.now(UTC), configured.retention)
+    url = configured.store.url
+    with alone(url, compact=False):
+        pass  # whoever has it open is told before anything is done
+    with terminal.store(config) as store:
+        done = retention.trim(store, configured.retention, datetime.now(UTC), pause=lambda _: None)
+    with alone(url):
+        pass  # writes the files anew
     if as_json:
         terminal.json_line(done)
     else:

@@ -19,7 +19,7 @@ GRACE: Final = timedelta(hours=1)
 
 def common() -> dict[str, Handler]:
     """Kind -> handler, for every hub."""
-    return {"registry.put": Register(), "secret.put": PutSecret()}
+    return {"registry.put": Register(), "secret.put": PutSecret(), "cadence.put": PutCadence()}
 
 
 def build(
@@ -35,7 +35,6 @@ def build(
         "measurement.post": PostMeasurements(elsewhere),
         "flexrequest.post": PostRequest(),
         "contract.put": PutContract(aggregator),
-        "cadence.put": PutCadence(),
         "timer.deadline": Deadline(),
         "timer.plan": Run("plan", repeats=True),
         "timer.settle": Run("settle", repeats=True),

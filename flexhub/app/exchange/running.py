@@ -34,23 +34,28 @@ def next_run(now: datetime, every: timedelta) -> datetime:
 
 
 class Cadence(Model, frozen=True, kw_only=True):
-    """How often a portfolio is planned and settled; None: only when asked."""
+    """How often a portfolio is planned and settled, and the store trimmed; None: only when asked."""
 
     plan: timedelta | None = None
     settle: timedelta | None = None
+    trim: timedelta | None = None
 
     def next(self, portfolio: str, question: str, now: datetime) -> SetTimer:
-        """The timer of the next run of "plan" or "settle"; cleared where it runs only when asked."""
-        every = {"plan": self.plan, "settle": self.settle}[question]
+        """The timer of the next run of "plan", "settle" or "trim"; cleared where it runs only when asked."""
+        every = {"plan": self.plan, "settle": self.settle, "trim": self.trim}[question]
         return SetTimer(subject=portfolio, event=question, due=None if every is None else next_run(now, every))
 
 
 class Run:
-    """``timer.plan`` and ``timer.settle`` ask and set the next run; ``plan.ask`` and ``settle.ask`` only ask."""
+    """``timer.plan``, ``timer.settle`` and ``timer.trim`` ask and set the next run.
 
-    def __init__(self, question: str, *, repeats: bool = False) -> None:
+    ``plan.ask`` and ``settle.ask`` only ask.
+    """
+
+    def __init__(self, question: str, *, repeats: bool = False, slot: str = MANAGER) -> None:
         self._question = question
         self._repeats = repeats
+        self._slot = slot
 
     def needs(self, message: Message) -> Iterable[Key]:
         """The cadence; whoever answers the question gathers the portfolio."""
@@ -59,7 +64,7 @@ class Run:
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """The question, and the next run."""
         portfolio = message.conversation
-        effects: list[Effect] = [Ask(slot=MANAGER, question=self._question, subject=portfolio)]
+        effects: list[Effect] = [Ask(slot=self._slot, question=self._question, subject=portfolio)]
         cadence = view.get(Cadence, portfolio) if self._repeats else None
         if cadence is not None:
             effects.append(cadence.next(portfolio, self._question, now))
@@ -79,7 +84,7 @@ class PutCadence:
     def decide(self, message: Message, view: View, now: datetime) -> Decision:  # noqa: ARG002 - as above
         """Stored, and the timers set."""
         cadence, portfolio = value_of(message, Cadence), message.conversation
-        effects = tuple(cadence.next(portfolio, question, now) for question in ("plan", "settle"))
+        effects = tuple(cadence.next(portfolio, question, now) for question in ("plan", "settle", "trim"))
         put = file(Cadence, portfolio, cadence, portfolio)
         return Decision(answer=Answer(status=200, body=b"{}"), puts=(put,), effects=effects)
 

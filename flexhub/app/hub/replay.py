@@ -14,21 +14,19 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Final, NamedTuple
 
-import msgspec
-
 from flexhub.adapters.store.interface import (
-    AskRow,
     DocumentRow,
     JournalRow,
     NoticeRow,
     SendRow,
     Store,
-    TimerRow,
     numbered,
 )
-from flexhub.app.access.audit import journal
+from flexhub.app.access.audit import ERASURE, journal
+from flexhub.app.hub import origin
 from flexhub.app.hub.batch import Batch, Office
 from flexhub.app.hub.contract import TIMER, Answer, Due, Message
+from flexhub.app.hub.origin import Begun
 from flexhub.core.documents import decode
 from flexhub.core.errors import FlexhubError
 from flexhub.core.registry import Role
@@ -65,32 +63,15 @@ def replay(stored: Store, again: Store, office: Office, watch: Watch = unseen) -
     """
     differences: list[Difference] = []
     done = 0
-    journalled, told = _begin(stored, again)
-    for now, rows in groupby(watch(journal(stored, journalled), "messages"), key=lambda row: row.received):
+    begun = origin.begin(stored, again)
+    # What says that others were trimmed decided nothing.
+    worked = (row for row in watch(journal(stored, begun.journal), "messages") if row.kind != ERASURE)
+    for now, rows in groupby(worked, key=lambda row: row.received):
         batch = list(rows)
         differences += _work(batch, now, office, again)
         done += len(batch)
-    documents, notices = _compare(stored, again, told, differences)
+    documents, notices = _compare(stored, again, begun, differences)
     return Replayed(done, documents, notices, differences[:MOST])
-
-
-def _begin(stored: Store, again: Store) -> tuple[int, int]:
-    """Put into `again` what was there after the last erasure; behind which message and notice that was."""
-    ends, after = (0, 0), 0
-    while rows := stored.origin(after, PAGE):
-        whats = ("ends", "document", "timer", "ask", "send")
-        parts = {what: [row.body for row in rows if row.what == what] for what in whats}
-        for body in parts["ends"]:
-            ends = msgspec.msgpack.decode(body, type=tuple[int, int])
-        timers = [msgspec.msgpack.decode(body, type=TimerRow) for body in parts["timer"]]
-        filed = [msgspec.msgpack.decode(body, type=DocumentRow) for body in parts["document"]]
-        with again.begin() as transaction:
-            transaction.put_documents([row._replace(version=0) for row in filed])
-            transaction.set_timers({row[:2]: row.due for row in timers})
-            transaction.add_asks([msgspec.msgpack.decode(body, type=AskRow) for body in parts["ask"]])
-            transaction.add_sends([msgspec.msgpack.decode(body, type=SendRow) for body in parts["send"]])
-        after = rows[-1].seq
-    return ends
 
 
 def _work(rows: list[JournalRow], now: datetime, office: Office, store: Store) -> Iterator[Difference]:
@@ -123,15 +104,17 @@ def _message(row: JournalRow) -> Message:
     )
 
 
-def _compare(stored: Store, again: Store, begun: int, differences: list[Difference]) -> tuple[int, int]:
-    """Documents that `stored` has, and notices behind the one with the number `begun`."""
+def _compare(stored: Store, again: Store, begun: Begun, differences: list[Difference]) -> tuple[int, int]:
+    """Documents that `stored` has, and notices since the replay began."""
     documents, others = _documents(stored), _documents(again)
+    for key in begun.gone - others.keys():
+        documents.pop(key, None)
     for key in sorted({*documents, *others}):
         _differ(differences, "document", "/".join(key), documents.get(key), others.get(key))
-    notices, told = list(_notices(stored, begun)), list(_notices(again, 0))
+    notices, told = list(_notices(stored, begun.notice)), list(_notices(again, 0))
     for n in range(max(len(notices), len(told))):
         _differ(differences, "notice", str(n + 1), *(found[n] if n < len(found) else None for found in (notices, told)))
-    sends, sent = list(_sends(stored)), list(_sends(again))
+    sends, sent = list(_sends(stored, begun)), list(_sends(again, Begun()))
     for n in range(max(len(sends), len(sent))):
         _differ(differences, "outbox", str(n + 1), *(found[n] if n < len(found) else None for found in (sends, sent)))
     asks, asked = ({row.id: row._replace(holder="") for row in store.asks()} for store in (stored, again))
@@ -159,8 +142,11 @@ def _notices(store: Store, after: int) -> Iterator[NoticeRow]:
     return (row._replace(seq=0) for row in found)
 
 
-def _sends(store: Store) -> Iterator[SendRow]:
-    return (row._replace(seq=0) for row in numbered(lambda behind: store.sends(behind, PAGE)))
+def _sends(store: Store, begun: Begun) -> Iterator[SendRow]:
+    """Messages for peers, without their numbers; what had ended before the replay began is not in it."""
+    for row in numbered(lambda behind: store.sends(behind, PAGE)):
+        if row.seq > begun.outbox or (row.peer, row.message_id) in begun.sends:
+            yield row._replace(seq=0)
 
 
 def _differ(into: list[Difference], what: str, which: str, stored: object, again: object) -> None:

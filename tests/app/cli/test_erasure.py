@@ -15,7 +15,7 @@ import pytest
 
 from flexhub.adapters.store import open_store
 from flexhub.adapters.store.interface import DocumentRow, NoticeRow, SendRow, Store
-from flexhub.app import erasure
+from flexhub.app import erasure, retention
 from flexhub.app.access import audit
 from flexhub.app.config import Duration, RetentionSection
 from flexhub.app.demo.day import AGGREGATOR
@@ -58,6 +58,11 @@ def address(file: Path) -> str:
 
 def erase(file: Path, party: str = ANNA, now: datetime = NOW) -> erasure.Erased:
     return erasure.erase(address(file), party, NAME, now, 10)
+
+
+def trim(file: Path, now: datetime, lengths: RetentionSection) -> retention.Trimmed:
+    with closing(open_store(address(file))) as store:
+        return retention.trim(store, lengths, now, pause=lambda _: None)
 
 
 def filed(file: Path) -> dict[tuple[str, str], DocumentRow]:
@@ -349,7 +354,7 @@ def test_what_is_old_is_trimmed_and_the_rest_goes_on(hub: Path, tmp_path: Path) 
     before = filed(hub)
     week = Duration(days=7)
     lengths = RetentionSection(journal=week, notices=week, measurements=week)
-    done = erasure.trim(address(hub), "trimmed-1", then + week, lengths)
+    done = trim(hub, then + week, lengths)
     assert 0 < done.messages == sum(row.received < then for row in rows) < len(rows)
     assert 0 < done.notices == sum(row.created < then for row in notices) < len(notices)
     after = filed(hub)
@@ -358,7 +363,7 @@ def test_what_is_old_is_trimmed_and_the_rest_goes_on(hub: Path, tmp_path: Path) 
     assert all(row.ends is not None and row.ends <= then for key, row in before.items() if key in gone)
     assert verified(hub).faults == []
     assert again(address(hub), tmp_path / "again.db").differences == []
-    last = erasure.trim(address(hub), "trimmed-2", then + week, lengths)
+    last = trim(hub, then + week, lengths)
     assert (last.documents, last.messages, last.notices) == (0, 0, 0)
 
 
@@ -366,14 +371,14 @@ def test_readings_of_what_is_not_settled_and_all_that_has_no_length_stay(hub: Pa
     with closing(sqlite3.connect(hub)) as connection, connection:
         connection.execute("UPDATE document SET state = 'executed' WHERE kind = 'FlexOffer' AND owner = ?", (ANNA,))
     dump = everything(hub)
-    assert erasure.trim(address(hub), NAME, NOW, RetentionSection()).messages == 0
+    assert trim(hub, NOW, RetentionSection()).messages == 0
     assert everything(hub) == dump
-    erasure.trim(address(hub), NAME, NOW, RetentionSection(measurements=Duration(days=1)))
+    trim(hub, NOW, RetentionSection(measurements=Duration(days=1)))
     assert {row.owner for row in filed(hub).values() if row.kind == Measurement.__name__} == {ANNA}
 
 
 def test_marks_of_trimmed_messages_do_not_say_whose_they_were_after_an_erasure(hub: Path) -> None:
-    erasure.trim(address(hub), "trimmed-1", NOW, RetentionSection(journal=Duration(days=1)))
+    trim(hub, NOW, RetentionSection(journal=Duration(days=1)))
     with closing(open_store(address(hub))) as store:
         assert {ANNA, BOB} <= {row.peer for row in store.journal(0, 10_000)}
     erase(hub)
