@@ -40,7 +40,9 @@ doesn't grant is seen under pseudonyms or in sums only ([who sees what](access.m
 
 A message may carry an `Idempotency-Key`, an identifier that the caller chooses. The same key with the same body, method
 and path gets the answer that the first one got, and changes nothing, after a restart of the hub, too; the same key with
-another body is refused with 409. A refusal stores nothing, so what was refused is judged afresh. Without a key each
+another body is refused with 422. Quoted, as a String of structured fields, or bare: it is the same key
+(draft-ietf-httpapi-idempotency-key-header). A repeat that comes while the first is being worked waits for its answer.
+Keys are kept as long as the journal. A refusal stores nothing, so what was refused is judged afresh. Without a key each
 request is a message of its own. A flex-offer has an id besides: posted again with the same content it changes nothing,
 with other content it is refused with 409. An answer comes when message, decision and answer are on disk
 ([the hub loop](../hub-loop.md)).

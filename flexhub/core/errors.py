@@ -5,6 +5,7 @@
     ├── InvalidError            well-formed, but a field or rule of the model is broken
     ├── IllegalTransitionError  the event may not happen in this state
     ├── DuplicateError          the same id again, with other content
+    ├── ReusedError             a message id or key again, for another message
     ├── PreconditionError       meant for another state of what is there
     ├── NotFoundError           a reference to something that is not there, or not yours to see
     ├── ForbiddenError          known to us, but not allowed to do this
@@ -80,6 +81,12 @@ class DuplicateError(FlexhubError):
     """The same identifier again, with other content."""
 
     code = "duplicate"
+
+
+class ReusedError(FlexhubError):
+    """A message's identifier or key again, for a message with other content."""
+
+    code = "reused"
 
 
 class PreconditionError(FlexhubError):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from flexhub.adapters.http.idempotency import HEADER, read
 from flexhub.adapters.store.interface import SendRow
 from flexhub.app.access.certificates import authority, issue
 from flexhub.app.config import Config, PeerSection
@@ -30,7 +31,7 @@ def sent(peer: PeerSection, folder: Path) -> tuple[Outcome, list[str]]:
 
     async def take(request: web.Request) -> web.Response:
         seen.append(request.headers.get("Authorization", ""))
-        return web.json_response({"id": request.headers["Idempotency-Key"]})
+        return web.json_response({"id": read(request.headers.getall(HEADER))})
 
     async def main() -> Outcome:
         app = web.Application()

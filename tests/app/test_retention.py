@@ -24,7 +24,7 @@ from flexhub.app.hub.contract import Asker, Handler
 from flexhub.app.hub.loop import office
 from flexhub.app.hub.replay import replay
 from flexhub.core import documents
-from flexhub.core.errors import DuplicateError, UnavailableError
+from flexhub.core.errors import ReusedError, UnavailableError
 from flexhub.core.flexoffer import State
 from flexhub.core.registry import Role
 from flexhub.core.timeseries import Measurement
@@ -174,7 +174,7 @@ def test_a_hub_trims_when_its_timer_comes_up_and_goes_on_taking_messages(url: st
                 for n in range(20):
                     await hub.handle(message("fill", "box", str(n), id=f"{clock.now}-{n}"))
                 await ticking
-            with pytest.raises(DuplicateError):
+            with pytest.raises(ReusedError):
                 await hub.handle(first)  # what it said is not known any more, but that it was here
             (told_last,) = [row.body for row in hub.store.journal(0, 1000) if row.kind == "trim.result"]
             assert msgspec.json.decode(told_last, type=retention.Trimmed).messages > 20, "the first result among them"

@@ -16,6 +16,7 @@ from time import perf_counter
 import pytest
 from aiohttp import web
 
+from flexhub.adapters.http.idempotency import HEADER, read
 from flexhub.adapters.store import open_store
 from tests.app.hub.shop import url
 from tests.app.hub.test_crash import check, kill_after, started
@@ -55,7 +56,7 @@ def mailbox() -> Iterator[tuple[str, dict[str, set[bytes]]]]:
     ready, stop = threading.Event(), asyncio.Event()
 
     async def take(request: web.Request) -> web.Response:
-        got[request.headers["Idempotency-Key"]].add(await request.read())
+        got[read(request.headers.getall(HEADER)) or ""].add(await request.read())
         return web.Response(status=201)
 
     async def serve() -> None:

@@ -10,6 +10,8 @@ from typing import Final, NamedTuple, Self
 
 import aiohttp
 
+from flexhub.adapters.http import idempotency
+
 MAX_REPLY: Final = 1 << 20
 """Most bytes of an answer that are read; a longer one is none."""
 
@@ -78,7 +80,7 @@ class HttpSender:
         if known is None:
             return Reply(0, why="no such peer is configured", final=False)
         assert self._session is not None  # noqa: S101 - used within its context
-        headers = {"Content-Type": media_type, "Idempotency-Key": message_id}
+        headers = {"Content-Type": media_type, idempotency.HEADER: idempotency.written(message_id)}
         try:
             if known.token is not None:
                 headers["Authorization"] = f"Bearer {known.token.read_text('ascii').strip()}"

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import aiohttp
 import msgspec
 
+from flexhub.adapters.http import idempotency
 from flexhub.core import documents
 from flexhub.core.errors import BY_CODE, FlexhubError, InternalError, MalformedError
 from flexhub.core.flexoffer import FlexOffer
@@ -71,7 +72,9 @@ class Client:
             FlexhubError: the hub's refusal, by its code, or InternalError where it cannot be reached.
         """
         data = None if body is None else documents.encode(body)
-        headers = self._headers | {"Idempotency-Key": uuid.uuid4().hex} | ({} if body is None else JSON)
+        headers = (
+            self._headers | {idempotency.HEADER: idempotency.written(uuid.uuid4().hex)} | ({} if body is None else JSON)
+        )
         pause_s = FIRST_PAUSE_S
         for left in range(TRIES - 1, -1, -1):
             try:

@@ -169,7 +169,8 @@ def _parameters(route: Route) -> list[Document]:
                 "name": "Idempotency-Key",
                 "in": "header",
                 "required": False,
-                "description": "Id of the message: the same again gets the same answer and changes nothing.",
+                "description": "Id of the message: the same again gets the same answer and changes nothing; with other "
+                "content it is refused (422). A String (RFC 9651), or bare: both are the same key.",
                 "schema": msgspec.json.schema(Id),
             }
         )

@@ -22,6 +22,7 @@ STATUS: Final[dict[str, HTTPStatus]] = {
     "forbidden": HTTPStatus.FORBIDDEN,
     "not-found": HTTPStatus.NOT_FOUND,
     "duplicate": HTTPStatus.CONFLICT,
+    "reused": HTTPStatus.UNPROCESSABLE_ENTITY,  # draft-ietf-httpapi-idempotency-key-header section 2.7
     "illegal-transition": HTTPStatus.CONFLICT,
     "precondition-failed": HTTPStatus.PRECONDITION_FAILED,
     "invalid": HTTPStatus.UNPROCESSABLE_ENTITY,

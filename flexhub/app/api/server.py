@@ -19,6 +19,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from flexhub.adapters.http import idempotency
 from flexhub.app.access.audit import Access
 from flexhub.app.api import goflex, oauth, problems
 from flexhub.app.api.calls import Call, Reply, Service
@@ -325,10 +326,14 @@ def message_id(request: web.Request) -> str:
 
     The method and path go into it, so that a key used for two different things stands for two messages.
 
+    Interpretation: the draft has a repeat refused with 409 while the first is being worked. Here messages are worked in
+    order, and a repeat that comes meanwhile gets the first one's answer as soon as that is on disk: who repeats because
+    no answer came wants nothing else, and no client takes the refusal for the outcome.
+
     Raises:
-        InvalidError: a key that is no identifier.
+        InvalidError: a key that is no identifier, or several.
     """
-    key = request.headers.get("Idempotency-Key")
+    key = idempotency.read(request.headers.getall(idempotency.HEADER, ()))
     if key is None:
         return f"{_PROCESS}-{next(_COUNTER)}"
     try:

@@ -39,7 +39,7 @@ from flexhub.app.hub.tags import tag
 from flexhub.app.logs import about
 from flexhub.core import documents
 from flexhub.core.effects import Ask, Effect, Notify, Reply, Send, SetTimer
-from flexhub.core.errors import ConfigError, DuplicateError, FlexhubError, InternalError, PreconditionError
+from flexhub.core.errors import ConfigError, FlexhubError, InternalError, PreconditionError, ReusedError
 
 T = TypeVar("T")
 
@@ -281,7 +281,7 @@ class Batch:
             return None
         if (kind, conversation, body) == (message.kind, message.conversation, message.body):
             return answer
-        return DuplicateError(
+        return ReusedError(
             f"{message.peer} has sent a message with this id before, with other content",
             path="Message/id",
             value=message.id,

@@ -48,7 +48,7 @@ from flexhub.app.hub.tokens import add_token
 from flexhub.app.logs import about
 from flexhub.app.metrics import Work, memory
 from flexhub.core import documents
-from flexhub.core.errors import DuplicateError, FlexhubError, InternalError, UnavailableError
+from flexhub.core.errors import FlexhubError, InternalError, ReusedError, UnavailableError
 from flexhub.core.registry import Role
 
 log = logging.getLogger(__name__)
@@ -502,8 +502,8 @@ class Hub(Front):
             role=Role.ADMIN,
             value=value,
         )
-        # Not stored: the question stays, and is put again. A duplicate: another process had taken it over meanwhile.
-        with contextlib.suppress(InternalError, UnavailableError, DuplicateError):
+        # Not stored: the question stays, and is put again. Reused: another process had taken it over meanwhile.
+        with contextlib.suppress(InternalError, UnavailableError, ReusedError):
             await self._submit(message)
 
     # -- sharing the store with other processes ----------------------------------------------------------------------

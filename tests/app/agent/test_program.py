@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from flexhub.adapters.http.idempotency import HEADER, read
 from flexhub.app.agent.client import refusal
 from flexhub.app.agent.program import converse
 from flexhub.core.errors import ExpiredError, InternalError, InvalidError, MalformedError, UnauthorizedError
@@ -102,7 +103,7 @@ class Peer:
         return response
 
     async def _offer(self, request: web.Request) -> web.Response:
-        self.keys.append(request.headers["Idempotency-Key"])
+        self.keys.append(read(request.headers.getall(HEADER)) or "")
         status = self.statuses.pop(0)
         if status >= 400:
             problem = {"type": "x", "title": "x", "status": status, "detail": "no contract", "code": "expired"}

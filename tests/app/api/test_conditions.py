@@ -141,7 +141,7 @@ def test_a_repeat_gets_its_first_answer_whatever_has_changed(tmp_path: Path) -> 
         changed = make_offer("y", "ann", hi_kwh=3.0)
         first = hub.request("PUT", "/flexoffer/y", "ann", changed, key | {"If-Match": tag})
         assert first.status == 200
-        assert put(hub, "y", 4.0, Idempotency_Key="k-1") == 409  # other content
+        assert put(hub, "y", 4.0, Idempotency_Key="k-1") == 422  # other content
     with live(config(tmp_path)) as hub:
         assert hub.request("POST", "/flexoffer", "ann", draft, key).body == answers[0].body
         assert hub.request("PUT", "/flexoffer/y", "ann", changed, key | {"If-Match": tag}).body == first.body

@@ -170,8 +170,14 @@ def test_a_key_is_used_for_one_message(hub: Live) -> None:
     key = {"Idempotency-Key": "once"}
     assert hub.request("POST", "/flexoffer", "ann", make_offer("key-1", "ann"), key).status == 201
     answer = hub.request("POST", "/flexoffer", "ann", make_offer("key-2", "ann"), key)
-    _problem(answer, 409, "duplicate", "Message/id")
+    _problem(answer, 422, "reused", "Message/id")
     assert hub.request("GET", "/flexoffer/key-2").status == 404
+    quoted = hub.request("POST", "/flexoffer", "ann", make_offer("key-1", "ann"), {"Idempotency-Key": '"once"'})
+    assert (quoted.status, quoted.json["id"]) == (201, "key-1"), "quoted it is the same key"
+    answer = hub.request("POST", "/flexoffer", "ann", make_offer("key-2", "ann"), {"Idempotency-Key": '"once"'})
+    _problem(answer, 422, "reused", "Message/id")
+    torn = hub.request("POST", "/flexoffer", "ann", make_offer("key-2", "ann"), {"Idempotency-Key": '"once'})
+    _problem(torn, 422, "invalid", "header/Idempotency-Key")
     bad = hub.request("POST", "/flexoffer", "ann", make_offer("key-2", "ann"), {"Idempotency-Key": "a b"})
     _problem(bad, 422, "invalid", "header/Idempotency-Key")
 

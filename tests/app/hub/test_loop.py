@@ -19,7 +19,7 @@ from flexhub.app.hub.reading import TOKEN_S
 from flexhub.app.hub.tokens import Bearer, token_hash
 from flexhub.app.wiring import assemble
 from flexhub.core.documents import encode
-from flexhub.core.errors import ConfigError, DuplicateError, InternalError, InvalidError, UnavailableError
+from flexhub.core.errors import ConfigError, InternalError, InvalidError, ReusedError, UnavailableError
 from flexhub.core.registry import Party, Role
 from flexhub.engines.reference.manager import ReferenceManager
 from tests.app.hub.shop import Box, Clock, Count, hub, message, running, url
@@ -63,7 +63,7 @@ def test_the_same_id_with_other_content_is_refused(tmp_path: Path) -> None:
                 message("wonder", "b", "apple", id="1"),
                 message("fill", "c", "apple", id="1"),
             ):
-                with pytest.raises(DuplicateError):
+                with pytest.raises(ReusedError):
                     await h.handle(other)
             assert await items(h) == ("apple",)
             assert await items(h, "c") == ()

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from flexhub.adapters.http.idempotency import HEADER, read
 from flexhub.adapters.http.sender import HttpSender, Peer
 from flexhub.adapters.store import open_store
 from flexhub.adapters.store.interface import SendRow
@@ -71,7 +72,7 @@ class Mailbox:
         self.answers: list[Callable[[web.Request], Awaitable[web.StreamResponse]]] = []
 
     async def take(self, request: web.Request) -> web.StreamResponse:
-        self.got.append(Got(request.headers["Idempotency-Key"], await request.read()))
+        self.got.append(Got(read(request.headers.getall(HEADER)) or "", await request.read()))
         if self.answers:
             return await self.answers.pop(0)(request)
         return web.json_response({"heard": True}, status=201)

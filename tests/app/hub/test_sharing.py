@@ -19,7 +19,7 @@ from flexhub.adapters.store.interface import ConflictError, DocumentRow, NoticeR
 from flexhub.adapters.store.sql import SqlStore
 from flexhub.app.hub.loop import BEAT_S, LEASE_S, Hub
 from flexhub.core.documents import decode
-from flexhub.core.errors import DuplicateError
+from flexhub.core.errors import ReusedError
 from tests.app.hub.shop import NOON, Box, Clock, hub_at, message
 from tests.conftest import ROOT
 from tests.postgres import Cluster
@@ -88,7 +88,7 @@ def test_one_message_sent_to_both_is_worked_once(url: str) -> None:
             outcomes = await asyncio.gather(
                 *(hub.handle(m) for hub, m in zip(two, forged, strict=True)), return_exceptions=True
             )
-            assert sorted(type(o).__name__ for o in outcomes) == ["Answer", DuplicateError.__name__]
+            assert sorted(type(o).__name__ for o in outcomes) == ["Answer", ReusedError.__name__]
             box = await two[0].get(Box, "box")
             assert box is not None
             assert box.items == tuple(str(n) for n in range(20))
