@@ -1,4 +1,4 @@
-"""All that is stored about a party, and its removal (GDPR articles 15, 17 and 20).
+"""The removal of all that is stored about a party (GDPR article 17); `export` tells it before.
 
 What is erased: documents, journalled messages, notices, timers and tokens, wherever they name the party or something
 of its own (connections, resources, offers, contracts). In the journal stands for each message a mark with its digest,
@@ -15,20 +15,12 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from flexhub.adapters.store.erasing import Erasing, alone
-from flexhub.adapters.store.interface import (
-    AccountRow,
-    DocumentRow,
-    JournalRow,
-    NoticeRow,
-    SendRow,
-    Store,
-    numbered,
-)
+from flexhub.adapters.store.interface import AccountRow, DocumentRow, JournalRow, NoticeRow, SendRow
 from flexhub.app.access import audit
 from flexhub.app.exchange.auction import Deal, Entry, Round
 from flexhub.app.exchange.papers import LIVE, Holding, Membership, PlanRecord
@@ -163,57 +155,6 @@ def _texts(value: object) -> Iterator[str]:
             stack += found.values()
         elif isinstance(found, list):
             stack += found
-
-
-def export(store: Store, party: str, now: datetime) -> dict[str, Any]:
-    """All that is stored of and about a party, as one JSON object with an index (GDPR articles 15 and 20).
-
-    Messages of others that name the party (its contract, its bills) are others' words, and told as they were said only
-    in what came of them: the party's documents and notices.
-
-    Raises:
-        NotFoundError: nothing is stored.
-    """
-    filed: dict[str, list[Any]] = {}
-    after = ("", "")
-    while rows := store.all_documents(after, PAGE):
-        for row in rows:
-            if row.owner == party:
-                filed.setdefault(row.kind, []).append({"id": row.id, "state": row.state, "body": _json(row.body)})
-        after = (rows[-1].kind, rows[-1].id)
-    messages = [
-        {"id": row.message_id, "kind": row.kind, "received": row.received, "status": row.status}
-        | {"body": _json(row.body), "answer": _json(row.answer)}
-        for row in audit.journal(store)
-        if row.peer == party
-    ]
-    notices = [
-        {"seq": row.seq, "topic": row.topic, "subject": row.subject, "created": row.created, "body": _json(row.body)}
-        for row in _notices(store, party)
-    ]
-    tokens = [{"role": row.role, "created": row.created} for row in store.tokens() if row.party == party]
-    accounts = [
-        {"kind": row.kind, "id": row.id, "until": row.until, "body": _json(row.body)} for row in store.accounts(party)
-    ]
-    requests = [
-        told for row, block in audit.blocks(store) if block for told in audit.told(row, block) if told["party"] == party
-    ]
-    parts = {"messages": messages, "notices": notices, "tokens": tokens, "accounts": accounts, "requests": requests}
-    index = {kind: len(found) for kind, found in filed.items()} | {name: len(part) for name, part in parts.items()}
-    if not any(index.values()):
-        raise NotFoundError("nothing is stored about this party", path="party", value=party)
-    return {"party": party, "exported": now, "index": index, "documents": filed, **parts}
-
-
-def _json(body: bytes) -> Any:  # noqa: ANN401 - what others said
-    try:
-        return msgspec.json.decode(body) if body else None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return body.decode("utf-8", "replace")
-
-
-def _notices(store: Store, party: str) -> Iterator[NoticeRow]:
-    return numbered(lambda behind: store.notices(party, behind, PAGE))
 
 
 def forget(url: str, now: datetime) -> int:

@@ -117,7 +117,8 @@ def _add(holder: Any, key: str, value: Any) -> None:
 
 def _walk(value: Any) -> list[Any]:
     """All objects and lists within."""
-    found, stack = [], [value]
+    found: list[Any] = []
+    stack = [value]
     while stack and len(found) < 5000:
         one = stack.pop()
         if isinstance(one, dict | list):
@@ -133,7 +134,7 @@ def of_xml(data: bytes, dice: Random, others: Sequence[bytes]) -> bytes:
     except (etree.XMLSyntaxError, ValueError):
         return bytewise(data, dice, others)
     for _ in range(dice.choice((1, 1, 2, 5))):
-        nodes = list(root.iter())
+        nodes = list(root.iter(etree.Element))
         node, other = dice.choice(nodes), dice.choice(nodes)
         with contextlib.suppress(ValueError, TypeError):  # what lxml itself will not write
             match dice.randrange(8):

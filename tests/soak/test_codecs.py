@@ -101,7 +101,9 @@ def _validate(data: bytes) -> bool:
 
 def readers() -> Iterator[Reader]:
     """Every reader of bytes that others make."""
-    data = {name: tuple(one.data for one in (*c.accepted, *c.rejected)) for name, c in _CORPORA.items()}
+    data = {
+        name: (*(one.data for one in c.accepted), *(one.data for one in c.rejected)) for name, c in _CORPORA.items()
+    }
     sealed = tuple(envelope.seal(one, "agr.example.com", Role.AGR, KEY) for one in data["uftp"])
     core = tuple(file.read_bytes() for file in sorted(GOLDEN.glob("*.json")))
     yield Reader("uftp", data["uftp"], (bytewise, of_xml), _read_uftp)

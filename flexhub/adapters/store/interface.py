@@ -259,8 +259,8 @@ class Store(Protocol):
     def documents(self, query: Query) -> list[DocumentRow]:
         """A page of documents, in order."""
 
-    def all_documents(self, after: tuple[str, str], limit: int) -> list[DocumentRow]:
-        """Documents of every kind behind this (kind, id), in order of both."""
+    def all_documents(self, after: tuple[str, str], limit: int, owner: str | None = None) -> list[DocumentRow]:
+        """Documents of every kind behind this (kind, id), in order of both; only a party's."""
 
     def notices(self, party: str | tuple[str, ...] | None, after: int, limit: int) -> list[NoticeRow]:
         """The outbox of a party or several (None: of all) behind `after`, in order."""
@@ -268,8 +268,8 @@ class Store(Protocol):
     def last_notice(self) -> int:
         """The highest seq in the outbox so far, 0 if there is none."""
 
-    def journal(self, after: int, limit: int) -> list[JournalRow]:
-        """Messages behind `after`, in order."""
+    def journal(self, after: int, limit: int, peer: str | None = None) -> list[JournalRow]:
+        """Messages behind `after`, in order; only a peer's."""
 
     def last_received(self) -> datetime | None:
         """When the newest message of the journal was received."""

@@ -421,10 +421,12 @@ class SqlStore:
         rows = heapq.merge(*parts, key=lambda row: (row.starts, row.id))
         return [_document(row) for row in islice(rows, query.limit)]
 
-    def all_documents(self, after: tuple[str, str], limit: int) -> list[DocumentRow]:
-        """Documents of every kind behind this (kind, id), in order of both."""
+    def all_documents(self, after: tuple[str, str], limit: int, owner: str | None = None) -> list[DocumentRow]:
+        """Documents of every kind behind this (kind, id), in order of both; only a party's."""
         place = tuple_(schema.document.c.kind, schema.document.c.id)
         found = select(*_document_columns).where(place > after).order_by(*place.clauses).limit(limit)
+        if owner is not None:
+            found = found.where(schema.document.c.owner == owner)
         with self._reader.connect() as connection:
             return [_document(row) for row in connection.execute(found)]
 
@@ -443,10 +445,12 @@ class SqlStore:
             highest: int | None = connection.execute(select(func.max(schema.notice.c.seq))).scalar_one()
         return highest or 0
 
-    def journal(self, after: int, limit: int) -> list[JournalRow]:
-        """Messages behind `after`, in order."""
+    def journal(self, after: int, limit: int, peer: str | None = None) -> list[JournalRow]:
+        """Messages behind `after`, in order; only a peer's."""
         column = schema.journal.c
         found = select(*_journal_columns).where(column.seq > after).order_by(column.seq).limit(limit)
+        if peer is not None:
+            found = found.where(column.peer == peer)
         with self._reader.connect() as connection:
             return [JournalRow._make(row) for row in connection.execute(found)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -48,6 +48,12 @@ class BidId(Arguments, frozen=True, kw_only=True):
 
 class OfferId(Arguments, frozen=True, kw_only=True):
     """Which flex-offer."""
+
+    id: Id
+
+
+class PartyId(Arguments, frozen=True, kw_only=True):
+    """Which party."""
 
     id: Id
 
@@ -180,6 +186,23 @@ class Kpi(msgspec.Struct, frozen=True, kw_only=True):
     adaptability: tuple[float | None, ...]
     factual_eur: Decimal
     predicted_eur: Decimal
+
+
+class Export(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is stored about a party. `documents` are by kind; `index` says how many there are of each kind and part.
+
+    Bodies are as they were stored; what is no JSON is text.
+    """
+
+    party: Id
+    exported: Instant
+    documents: dict[str, list[dict[str, Any]]]
+    messages: list[dict[str, Any]]
+    notices: list[dict[str, Any]]
+    tokens: list[dict[str, Any]]
+    accounts: list[dict[str, Any]]
+    requests: list[dict[str, Any]]
+    index: dict[str, int]
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

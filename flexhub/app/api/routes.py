@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from flexhub.app.api import calls, stream, trading
+from flexhub.app.api import calls, exports, stream, trading
 from flexhub.app.api import messages as m
 from flexhub.app.api.calls import Call, Reply, Service
 from flexhub.app.exchange.auction import BIDDERS, Round
@@ -36,7 +36,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     `problems` the statuses of its problem documents. No `roles`: open to anyone. `scope` is what an OAuth token must be
     for. `shows` is what it tells of prosumers. `draft`: id and issuer may be absent.
     `tagged`: what it reads has an entity tag, or what it changes may be named by one. `of` is the role of a hub that
-    serves it; None: every hub does.
+    serves it; None: every hub does. `streams`: its length is not known when its answer begins.
     """
 
     method: str
@@ -56,6 +56,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     tagged: bool = False
     clause: str = "GOFLEX D2.1 Table 6"
     media: str = "text/event-stream"
+    streams: bool = False
     of: Role | None = Role.AGGREGATOR
 
     def reach(self, role: Role) -> Reach | None:
@@ -119,6 +120,22 @@ ROUTES: Final[tuple[Route, ...]] = (
         clause="flexhub",
     ),
     _get(
+        "/party/{id}/export",
+        exports.get_export,
+        "getExport",
+        m.Export,
+        "All that is stored about a party. Its documents, every message that it sent with the answer, every notice to "
+        "it, its tokens (without the secret), its requests, and what was kept after an erasure. A prosumer gets its "
+        "own, an admin anyone's. One at a time for each party.",
+        args=m.PartyId,
+        roles=(Role.PROSUMER, Role.ADMIN),
+        scope="party:read",
+        of=None,
+        problems=(*READING, 404),
+        clause="GDPR articles 15 and 20",
+        streams=True,
+    ),
+    _get(
         "/bill",
         calls.get_bills,
         "getBills",
@@ -169,6 +186,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         scope="stream",
         shows=(Data.OFFERS,),
         of=None,
+        streams=True,
     ),
     _get(
         "/flexoffer/{from}/{to}",

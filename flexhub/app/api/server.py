@@ -21,7 +21,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from flexhub.adapters.http import idempotency
 from flexhub.app.access.audit import Access
-from flexhub.app.api import goflex, oauth, problems
+from flexhub.app.api import exports, goflex, oauth, problems
 from flexhub.app.api.calls import Call, Reply, Service
 from flexhub.app.api.docs import page
 from flexhub.app.api.messages import Arguments
@@ -83,6 +83,7 @@ SERVER_OPTIONS: Final[dict[str, Any]] = {
 def build(service: Service, routes: Iterable[Route] = ROUTES) -> web.Application:
     """The application of the exchange interface, with its OpenAPI document and the page that shows it."""
     app = web.Application(middlewares=[_watched(service.http)], client_max_size=MAX_BODY)
+    app[exports.UNDER_WAY] = set()
     app.on_response_prepare.append(_named(service.http))
     listed = tuple(routes)
     for route in listed:
@@ -90,7 +91,7 @@ def build(service: Service, routes: Iterable[Route] = ROUTES) -> web.Application
         app.router.add_route(route.method, route.path, serve)
         if route.method == "GET":
             # As GET, but without its body (RFC 9110 section 9.3.2); a stream has no end, and so no length to tell.
-            app.router.add_route("HEAD", route.path, _get_only if route.path == STREAM else serve)
+            app.router.add_route("HEAD", route.path, _get_only if route.streams else serve)
     if service.gate.issuer is not None:
         oauth.mount(app, service, service.gate.issuer, listed)
     described = document(listed, service.version)
@@ -205,10 +206,10 @@ def _serve(service: Service, route: Route) -> Callable[[web.Request], Awaitable[
             failure = InternalError(str(error))
             failure.__cause__ = error
             return _refused(service, route, request, caller, failure)
+        if route.method == "GET" and route.path != STREAM:
+            _note(service, route, request, caller, reply.status)
         if isinstance(reply, web.StreamResponse):
             return reply
-        if route.method == "GET":
-            _note(service, route, request, caller, reply.status)
         headers = JSON_HEADERS if reply.headers is None else JSON_HEADERS | reply.headers
         return web.Response(status=reply.status, body=reply.body, headers=headers)
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from flexhub.adapters.store import backup as copying
@@ -83,16 +82,15 @@ def export(
 ) -> None:
     """Print all that is stored about a party, as one JSON object with an index. The hub may run meanwhile.
 
-    With --json it stands on one line.
+    With --json it stands on one line, else each thing on its own.
     """
-    from flexhub.app import erasure  # noqa: PLC0415 - only what is needed is loaded
+    from flexhub.app import export as exporting  # noqa: PLC0415 - only what is needed is loaded
 
     with terminal.store(config) as store:
-        found = erasure.export(store, party, datetime.now(UTC))
+        for piece in exporting.export(store, party, datetime.now(UTC), lines=not as_json):
+            typer.echo(piece, nl=False)
     if as_json:
-        terminal.json_line(found)
-    else:
-        typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        typer.echo()
 
 
 @app.command(epilog=terminal.example("flexhub db erase --party anna"))

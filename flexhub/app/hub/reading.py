@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import islice
@@ -134,6 +134,12 @@ class Reading:
 
         return await self._read(read)
 
+    async def pieces(self, read: Callable[[Store], Iterator[T]]) -> AsyncIterator[T]:
+        """What is read bit by bit, each in a thread for reading; none of it is None."""
+        found = await self._read(read, self.store)
+        while (piece := await self._read(next, found, None)) is not None:
+            yield piece
+
     async def last_notice(self) -> int:
         """The place of the last notice so far, whoever it is for: behind it begins what comes from now on."""
         return await self._read(self.store.last_notice)
@@ -215,7 +221,7 @@ class Front(Reading, ABC):
         The same message again (peer, id and content) gets the same answer again, and changes nothing.
 
         Raises:
-            DuplicateError: the same peer and id with other content.
+            ReusedError: the same peer and id with other content.
             InternalError: our fault: a handler failed; nothing was acknowledged.
             UnavailableError: the store cannot be written, or the hub is stopping; nothing was acknowledged.
             FlexhubError: the handler's refusal; nothing of the message is stored.

@@ -116,6 +116,11 @@ def put_party(caller: str) -> list[Ask]:
     return [Ask(f"/party/{who}", msgspec.defstruct("Entry", ["party"])(**entry(who)), who) for who in owners(caller)]
 
 
+def get_export(caller: str) -> list[Ask]:
+    never_heard_of = f"{NOBODY}-at-all"  # of nobody there may be a contract by now
+    return [Ask(f"/party/{whose}/export", None, whose) for whose in (*owners(caller)[:2], never_heard_of)]
+
+
 def post_measurement(caller: str) -> list[Ask]:
     start = NOON - HOUR + timedelta(minutes=15) * (next(FRESH) % 4)
     return [
@@ -167,6 +172,7 @@ ASKED: Final[dict[str, Callable[[str], list[Ask]]]] = {
     "getContracts": listing("/contract"),
     "putContract": put_contract,
     "putParty": put_party,
+    "getExport": get_export,
     "getBills": listing("/bill"),
     "postFlexOffer": post_offer,
     "getFlexOffers": listing("/flexoffer"),
@@ -249,6 +255,10 @@ WALK: Final = [
 def names_in(body: bytes, ask: Ask) -> set[str]:
     """The prosumers that an answer names, beyond what the question said."""
     said = ask.path.encode() + (msgspec.json.encode(ask.body) if ask.body is not None else b"")
+    if ask.path.endswith("/export") and b'"requests":' in body:  # which repeats the paths that the caller asked for
+        told = msgspec.json.decode(body)
+        del told["requests"]
+        body = msgspec.json.encode(told)
     return {who for who in PROSUMERS if who.encode() in body and who.encode() not in said}
 
 

@@ -20,6 +20,7 @@ from flexhub.app.access import audit
 from flexhub.app.config import Duration, RetentionSection
 from flexhub.app.demo.day import AGGREGATOR
 from flexhub.app.exchange.papers import file_offer
+from flexhub.app.export import export
 from flexhub.app.hub.loop import office
 from flexhub.app.hub.replay import Replayed, replay
 from flexhub.core import documents
@@ -241,7 +242,7 @@ async def lively(url: str) -> None:
     async with running(hub_at(url, clock)) as one:
         with pytest.raises(FlexhubError) as refused:  # what bob said of his own stays said
             await one.handle(message("fill", "a", "6", id="before 0", peer="bob"))
-        assert refused.value.code == "duplicate"
+        assert refused.value.code == "reused"
         clock.forward(30)
         await one.tick()
         await one.handle(message("wonder", "a", "", id="after", peer="bob"))
@@ -309,18 +310,19 @@ def test_what_others_write_in_words_of_their_own_is_not_taken_for_a_name() -> No
 
 def test_an_export_has_all_of_a_party_and_nothing_of_others(hub: Path) -> None:
     with closing(open_store(address(hub))) as store:
-        found = erasure.export(store, ANNA, NOW)
-        text = msgspec.json.encode(found)
+        text = b"".join(export(store, ANNA, NOW))
+        found = msgspec.json.decode(text)
+        assert msgspec.json.decode(b"".join(export(store, ANNA, NOW, lines=True))) == found
         assert BOB.encode() not in text
         own = [row for row in store.all_documents(("", ""), 10_000) if row.owner == ANNA]
         assert sum(len(rows) for rows in found["documents"].values()) == len(own)
         assert all(documents.encode(msgspec.json.decode(row.body)) in text for row in own)
         assert found["index"]["messages"] == sum(row.peer == ANNA for row in store.journal(0, 10_000))
         with pytest.raises(NotFoundError):
-            erasure.export(store, "nobody", NOW)
+            export(store, "nobody", NOW)
     erase(hub)
     with closing(open_store(address(hub))) as store:
-        index = erasure.export(store, ANNA, NOW)["index"]
+        index = msgspec.json.decode(b"".join(export(store, ANNA, NOW)))["index"]
     assert {what for what, count in index.items() if count} == {"accounts", "requests"}
 
 
