@@ -232,6 +232,8 @@ class OauthSection(Section, frozen=True, kw_only=True):
 class LimitsSection(Section, frozen=True, kw_only=True):
     """``[limits]``: requests of one party, and failed attempts from one address, a second and at once.
 
+    `connections` is how many one address (of IPv6, its first 64 bits) may have open; set it higher behind a proxy.
+
     Each process that speaks HTTP (``doors``) counts for itself.
     """
 
@@ -239,6 +241,7 @@ class LimitsSection(Section, frozen=True, kw_only=True):
     requests_at_once: Annotated[float, msgspec.Meta(ge=1)] = 10_000.0
     failures: Annotated[float, msgspec.Meta(gt=0)] = 50.0
     failures_at_once: Annotated[float, msgspec.Meta(ge=1)] = 2000.0
+    connections: Annotated[int, msgspec.Meta(ge=1)] = 2000
 
 
 class PeerSection(Section, frozen=True, kw_only=True):

@@ -9,21 +9,20 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from http import HTTPStatus
 from importlib.util import find_spec
 from typing import Final
 
-from aiohttp import web, web_protocol
+from aiohttp import web
 
 from flexhub.app import logs
 from flexhub.app.access.gate import Gate, Holder, Limits
 from flexhub.app.access.jwt import Issuer, Keys, Verifier
 from flexhub.app.access.limits import Buckets
-from flexhub.app.api import problems, server
+from flexhub.app.api import server
 from flexhub.app.api.calls import Service
-from flexhub.app.api.problems import HttpError
 from flexhub.app.api.routes import served
 from flexhub.app.config import ClientAuth, Config, OauthSection, host_port
+from flexhub.app.connections import Connections, Runner, Site
 from flexhub.app.hub.reading import Front
 from flexhub.app.metrics import Http
 from flexhub.app.pages import Settings
@@ -106,43 +105,6 @@ def service_of(config: Config, hub: Front, clock: Callable[[], datetime], versio
     )
 
 
-class Handler(web_protocol.RequestHandler):
-    """One connection. What is no request, or too long for one, is refused by a problem document, as everything is."""
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """The answer to bytes that cannot be read; the connection ends with it."""
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or request.writer.output_size:
-            return super().handle_error(request, status, exc, message)
-        said = (message or "").splitlines()
-        answer = problems.response(HttpError(HTTPStatus(status), said[0] if said else "not HTTP"), request)
-        answer.force_close()
-        return answer
-
-
-class Server(web.Server):
-    """Makes a `Handler` of each connection."""
-
-    def __call__(self) -> Handler:
-        """The next connection's."""
-        return Handler(self, loop=self._loop, **self._kwargs)
-
-
-class Runner(web.AppRunner):
-    """Runs an application behind a `Server`."""
-
-    async def _make_server(self) -> Server:
-        made = await super()._make_server()
-        made.__class__ = Server  # aiohttp asks nobody which class it should be
-        assert isinstance(made, Server)  # noqa: S101 - for the type checker
-        return made
-
-
 @asynccontextmanager
 async def serving_http(service: Service, config: Config, page: Settings, bound: socket.socket) -> AsyncIterator[Apply]:
     """Serve for as long as the block lasts; what comes out brings a changed configuration in.
@@ -153,18 +115,20 @@ async def serving_http(service: Service, config: Config, page: Settings, bound: 
     app = server.build(service, served(config.hub.roles))
     if config.pages:
         add_pages(app, page)
-    runner = Runner(app, **server.SERVER_OPTIONS)
+    connections = Connections(config.limits.connections)
+    runner = Runner(app, connections, **server.SERVER_OPTIONS)
     context = tls_context(config)
 
     def apply(changed: Config) -> None:
         logs.begin(changed.log.form, changed.log.level)
         _admit(service.gate, changed)
+        connections.most = changed.limits.connections
         if context is not None and changed.tls is not None:  # connections that are open keep the old certificate
             context.load_cert_chain(changed.tls.cert, changed.tls.key)
 
     await runner.setup()
     try:
-        await web.SockSite(runner, bound, ssl_context=context, backlog=BACKLOG).start()
+        await Site(runner, bound, ssl_context=context, backlog=BACKLOG).start()
         yield apply
     finally:
         await runner.cleanup()

@@ -310,7 +310,8 @@ async def seed(hub: Hub, config: Config) -> None:
     for name in dict.fromkeys((config.hub.name, *portfolios_of(config))):
         trim = trims if name == config.hub.name else None
         cadence = Cadence(plan=plan, settle=settle, trim=trim) if managing else Cadence(trim=trim)
-        if await hub.get(Cadence, name) != (cadence if managing or trim else None):
+        known = await hub.get(Cadence, name)
+        if known != cadence and (managing or trim or known):
             await _say(hub, "cadence.put", name, cadence)
     for section in config.party:
         entry, contract = registration(section), contract_of(section, config.hub.name)
@@ -321,7 +322,7 @@ async def seed(hub: Hub, config: Config) -> None:
             same = same and await hub.get(Resource, r.id) == r
         if not same:
             await _say(hub, "registry.put", entry.party.id, entry)
-        if manages(config) and contract is not None and await hub.get(Contract, contract.id) != contract:
+        if managing and contract is not None and await hub.get(Contract, contract.id) != contract:
             await _say(hub, "contract.put", contract.id, contract)
 
 

@@ -69,7 +69,7 @@ NOBODY: Final = Bearer("nobody", Role.PROSUMER)
 
 SERVER_OPTIONS: Final[dict[str, Any]] = {
     "access_log": None,
-    "keepalive_timeout": 75.0,
+    "keepalive_timeout": 30.0,
     "lingering_time": 2.0,
     "max_line_size": 16_380,  # a cursor may be long, and each of its letters written in three
     "max_field_size": 8190,
