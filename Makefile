@@ -31,7 +31,7 @@ demo: $(VENV)/.run  ## everything running on http://127.0.0.1:8080
 test: $(VENV)/.dev debian  ## every test, and the coverage
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered --cov-report=xml:build/coverage.xml $(TESTS)
 
-soak: $(VENV)/.dev debian  ## kills, anything at all over HTTP, and the property tests, at length
+soak: $(VENV)/.dev debian  ## kills, anything at all over HTTP, mutants of messages, and the property tests, at length
 	SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest -m soak $(TESTS)
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -n 2 --dist worksteal --timeout 3600 $(TESTS)
 

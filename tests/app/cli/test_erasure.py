@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import tracemalloc
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -389,3 +391,36 @@ def test_marks_of_trimmed_messages_do_not_say_whose_they_were_after_an_erasure(h
     assert BOB in {row.peer for row in rows}
     assert not any(ANNA in f"{row.peer} {row.message_id} {row.conversation}" for row in rows)
     assert verified(hub).faults == []
+
+
+def peak_mib(work: Callable[[], object]) -> float:
+    """Memory that Python's objects take at most meanwhile."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1] / 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_neither_reads_everything_into_memory(tmp_path: Path) -> None:
+    file, count, size = tmp_path / "hub.db", 6000, 16_000
+    with closing(open_store(address(file))) as store:
+        for at in range(0, count, 1000):
+            rows = [
+                DocumentRow("Box", f"b-{n}", "bob", "", None, None, 1, b'"%s"' % (b"x" * size))
+                for n in range(at, at + 1000)
+            ]
+            with store.begin() as transaction:
+                transaction.put_documents(rows)
+        with store.begin() as transaction:
+            old = datetime(2026, 1, 1, tzinfo=UTC)
+            transaction.add_notices([NoticeRow(ANNA, "t", "s", b"{}", old), NoticeRow(BOB, "t", "s", b"{}", old)])
+    whole = count * size / 2**20
+    with closing(open_store(address(file))) as store, store.begin() as transaction:
+        transaction.add_notices([NoticeRow(ANNA, "t", "s", b"{}", NOW)])
+    assert peak_mib(lambda: trim(file, NOW, RetentionSection(notices=Duration(days=1)))) < whole / 2
+    assert peak_mib(lambda: erase(file)) < whole / 2
+    with closing(open_store(address(file))) as store:
+        assert len(store.all_documents(("", ""), 2 * count)) == count
+        assert sum(row.what == "document" for row in store.origin(0, 2 * count)) == count
