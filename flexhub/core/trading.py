@@ -100,7 +100,11 @@ class FlexRequest(Model, frozen=True, kw_only=True):
 
 
 class Order(Model, frozen=True, kw_only=True):
-    """A buyer's order of flexibility: energy per slot relative to the baseline, positive = consume more."""
+    """A buyer's order of flexibility: energy per slot relative to the baseline, positive = consume more.
+
+    Of an `offer` of several options it takes `option`, by its reference; the deviations are those of the part that
+    `activation_factor` takes.
+    """
 
     id: Id
     issuer: Id
@@ -110,6 +114,7 @@ class Order(Model, frozen=True, kw_only=True):
     resolution_s: ResolutionS = QUARTER_HOUR_S
     request: Id | None = None
     offer: Id | None = None
+    option: Annotated[str, msgspec.Meta(max_length=1000)] | None = None
     activation_factor: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
     price: Decimal = Decimal(0)
     currency: Currency = "EUR"

@@ -10,10 +10,14 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, Protocol, TypeVar, runtime_checkable
+from decimal import Decimal
+from typing import Annotated, Final, Protocol, TypeVar, runtime_checkable
+
+import msgspec
 
 from flexhub.core.base import Id, Instant, Model, ResolutionS
 from flexhub.core.flexoffer import FlexOffer, Schedule
+from flexhub.core.options import Options
 from flexhub.core.timegrid import QUARTER_HOUR_S
 from flexhub.core.timeseries import Measurement, TimeSeries
 from flexhub.core.trading import Aggregate, Bid, Bill, Contract, FlexRequest, Trade
@@ -40,7 +44,8 @@ class Portfolio(Model, frozen=True, kw_only=True):
     """What a manager plans with, at one instant.
 
     `offers` are accepted, or assigned and not yet started. `committed` is the energy per slot that can no longer be
-    moved; `prices` are EUR/kWh of energy bought, on the slots of `committed`.
+    moved; `prices` are EUR/kWh of energy bought, on the slots of `committed`. `contracts` are those of the offers,
+    where rewards are to be reckoned with.
     """
 
     now: Instant
@@ -48,6 +53,7 @@ class Portfolio(Model, frozen=True, kw_only=True):
     requests: tuple[FlexRequest, ...] = ()
     committed: TimeSeries | None = None
     prices_eur_per_kwh: tuple[float, ...] = ()
+    contracts: tuple[Contract, ...] = ()
 
 
 class Assignment(Model, frozen=True, kw_only=True):
@@ -76,6 +82,31 @@ class Plan(Model, frozen=True, kw_only=True):
     aggregate_schedules: tuple[Schedule, ...] = ()
     cost_eur: float = 0.0
     unserved_kwh: float = 0.0
+
+
+class Terms(Model, frozen=True, kw_only=True):
+    """How options are offered: of the local day from `start` to `end`, to be taken until `until`.
+
+    `margin` is added to what they cost, as a share of it.
+    """
+
+    until: Instant
+    start: Instant
+    end: Instant
+    margin: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+
+
+class Offering(Model, frozen=True, kw_only=True):
+    """Options and what stands behind them.
+
+    `courses` are of the members that the options count on: until one is taken, or they expire, each must keep that
+    course, and stay open for another. `behind` has for each option (by its reference) the schedules, at full
+    activation, of the members that leave their course.
+    """
+
+    options: Options
+    courses: tuple[Assignment, ...] = ()
+    behind: dict[str, tuple[Assignment, ...]] = {}
 
 
 class Account(Model, frozen=True, kw_only=True):
@@ -108,6 +139,25 @@ class ManagerEngine(Protocol):
 
     def disaggregate(self, aggregate: Aggregate, members: Sequence[FlexOffer], schedule: Schedule) -> list[Assignment]:
         """Schedules of the members that add up to the aggregate's, each feasible."""
+
+    def options(self, portfolio: Portfolio, request: FlexRequest, terms: Terms) -> Offering:
+        """Mutually exclusive answers to a request, each in whole watts; none where nothing can be done for it.
+
+        Raises:
+            ExpiredError: the request has expired.
+        """
+
+    def activate(
+        self, offering: Offering, offers: Sequence[FlexOffer], reference: str, factor: Decimal
+    ) -> list[Assignment]:
+        """Schedules of all members, feasible by the judge, for an option of which this share is taken.
+
+        They add up to the courses plus factor times the option, in each slot to the watt.
+
+        Raises:
+            NotFoundError: no such option, or a member that is not among the offers.
+            InvalidError: a factor that the option does not allow.
+        """
 
     def bid(self, portfolio: Portfolio) -> list[Bid]:
         """What the portfolio can sell on a market: deviations from the default schedules, slot by slot."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 
 import msgspec
 
@@ -12,8 +13,8 @@ from flexhub.app.demo.scene import Scene
 from flexhub.core.flexoffer import FlexOffer, Schedule
 from flexhub.core.timegrid import QUARTER_HOUR_S, TimeGrid, instant_of, slot_of
 from flexhub.core.timeseries import SeriesKind, TimeSeries
-from flexhub.core.trading import Aggregate, Bid, Bill, Contract
-from flexhub.engines.slots import Acceptance, Account, Assignment, ManagerEngine, Plan, Portfolio
+from flexhub.core.trading import Aggregate, Bid, Bill, Contract, FlexRequest
+from flexhub.engines.slots import Acceptance, Account, Assignment, ManagerEngine, Offering, Plan, Portfolio, Terms
 
 
 class Expected:
@@ -92,6 +93,16 @@ class ExpectingManager:
     def disaggregate(self, aggregate: Aggregate, members: Sequence[FlexOffer], schedule: Schedule) -> list[Assignment]:
         """As the engine behind."""
         return self._engine.disaggregate(aggregate, members, schedule)
+
+    def options(self, portfolio: Portfolio, request: FlexRequest, terms: Terms) -> Offering:
+        """As the engine behind."""
+        return self._engine.options(portfolio, request, terms)
+
+    def activate(
+        self, offering: Offering, offers: Sequence[FlexOffer], reference: str, factor: Decimal
+    ) -> list[Assignment]:
+        """As the engine behind."""
+        return self._engine.activate(offering, offers, reference, factor)
 
     def bid(self, portfolio: Portfolio) -> list[Bid]:
         """As the engine behind."""

@@ -14,38 +14,34 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
-import msgspec
 import numpy as np
 
 from flexhub.core.algebra import alignment
 from flexhub.core.algebra.grouping import DEFAULT, Dimension
 from flexhub.core.algebra.shape import (
     NOT_CONVEX,
-    Floats,
     Trait,
     bounds,
     cumulative,
-    default_energies,
-    matches,
-    settle_into,
     starts,
-    tighten,
     traits,
 )
-from flexhub.core.cost import cost_eur
 from flexhub.core.errors import InvalidError
-from flexhub.core.flexoffer import FlexOffer, Profile, Schedule, ScheduleSlice, State
+from flexhub.core.flexoffer import FlexOffer, Profile, Schedule, State
 from flexhub.core.timegrid import QUARTER_HOUR_S, instant_of, slot_of
-from flexhub.core.trading import Aggregate, Bid, Bill, Contract, Side
+from flexhub.core.trading import Aggregate, Bid, Bill, Contract, FlexRequest, Side
 from flexhub.core.units import TOLERANCE_KWH
-from flexhub.engines.reference import planning
+from flexhub.engines.reference import options, planning
+from flexhub.engines.reference.options import Means
 from flexhub.engines.reference.planning import Unit, Weights, lay
 from flexhub.engines.reference.settlement import bill
 from flexhub.engines.reference.stage import Stage, set_stage
-from flexhub.engines.slots import Acceptance, Account, Assignment, Plan, Portfolio, Refusal
+from flexhub.engines.reference.units import durations_of, numbered, price_eur, rounded, schedule_of, unit_of
+from flexhub.engines.slots import Acceptance, Account, Assignment, Offering, Plan, Portfolio, Refusal, Terms
 
 WEIGHTS: Final = Weights(shift=1e-4, peak=1e-2)
 """Among plans of equal cost: no new peak, then little change. A kWh of peak is worth moving up to 100 kWh."""
@@ -117,7 +113,7 @@ class ReferenceManager:
             return "its assignment deadline has passed"
         if offer.schedule is not None and offer.schedule.start < now:
             return "it has started"
-        length = sum(_durations(offer))
+        length = sum(durations_of(offer))
         window = starts(offer, length, now)
         if window.first > window.last:
             return "no start is left"
@@ -134,7 +130,7 @@ class ReferenceManager:
     def disaggregate(self, aggregate: Aggregate, members: Sequence[FlexOffer], schedule: Schedule) -> list[Assignment]:
         """Schedules of the members, by the law of `core.algebra.alignment`."""
         result = alignment.disaggregate(aggregate, members, schedule)
-        return [Assignment(offer=o.id, schedule=_numbered(result[o.id], o)) for o in members]
+        return [Assignment(offer=o.id, schedule=numbered(result[o.id], o)) for o in members]
 
     def plan(self, portfolio: Portfolio) -> Plan:
         """One linear program for all offers; starts of shiftable ones are chosen before it, greedily.
@@ -151,7 +147,7 @@ class ReferenceManager:
         usable = {o.id: o for o in portfolio.offers if not reasons[o.id]}
         refusals = [Refusal(offer=i, reason=reason) for i, reason in reasons.items() if reason]
         aggregates = alignment.aggregate(list(usable.values()), self.party, self.tolerances, now)
-        units = [self._unit(a.offer, now) for a in aggregates]
+        units = [unit_of(a.offer, now, self.resolution_s, self.horizon) for a in aggregates]
         stage = set_stage(portfolio, units, [o for o in portfolio.offers if reasons[o.id]], self.resolution_s)
         if not units:
             return Plan(refusals=tuple(refusals), unserved_kwh=stage.unserved_kwh(stage.slots.fixed))
@@ -166,13 +162,13 @@ class ReferenceManager:
         for aggregate, unit, start, wish in zip(
             aggregates, units, start_of, planning.read(units, values, self.weights), strict=True
         ):
-            energy = _rounded(unit, wish)
-            schedule = _schedule(unit, start, energy, self.resolution_s)
+            energy = rounded(unit, wish)
+            schedule = schedule_of(unit, start, energy, self.resolution_s)
             lay(load, start - stage.origin, unit.spread(energy))
             schedules.append(schedule)
             for offer_id, part in alignment.split(aggregate, usable, schedule).items():
-                assignments.append(Assignment(offer=offer_id, schedule=_numbered(part, usable[offer_id])))
-        paid = sum(_price_eur(usable[a.offer], a.schedule) for a in assignments)
+                assignments.append(Assignment(offer=offer_id, schedule=numbered(part, usable[offer_id])))
+        paid = sum(price_eur(usable[a.offer], a.schedule) for a in assignments)
         return Plan(
             assignments=tuple(assignments),
             refusals=tuple(refusals),
@@ -181,6 +177,18 @@ class ReferenceManager:
             cost_eur=paid + float(stage.slots.price @ (load - stage.slots.fixed)),
             unserved_kwh=stage.unserved_kwh(load),
         )
+
+    def options(self, portfolio: Portfolio, request: FlexRequest, terms: Terms) -> Offering:
+        """All that can be done, half of it by the cheapest, and other starts (`engines.reference.options`)."""
+        usable = [o for o in portfolio.offers if not (self._unusable(o) or self._too_late(o, terms.until))]
+        means = Means(self.resolution_s, self.horizon, self.tolerances, self.party, self.weights, self.plan)
+        return options.offering(portfolio, request, terms, usable, means)
+
+    def activate(
+        self, offering: Offering, offers: Sequence[FlexOffer], reference: str, factor: Decimal
+    ) -> list[Assignment]:
+        """Between the members' courses and the option's schedules (`engines.reference.options`)."""
+        return options.activate(offering, offers, reference, factor)
 
     def bid(self, portfolio: Portfolio) -> list[Bid]:
         """Consumption that can be left out, slot by slot, cheapest first; every part of every bid can be delivered.
@@ -193,7 +201,7 @@ class ReferenceManager:
         for offer in portfolio.offers:
             if self._unusable(offer) or self._too_late(offer, portfolio.now):
                 continue
-            for slot, price, amount in _reductions(self._unit(offer, portfolio.now)):
+            for slot, price, amount in _reductions(unit_of(offer, portfolio.now, self.resolution_s, self.horizon)):
                 if slot >= first and amount > TOLERANCE_KWH:
                     amounts[slot, price] = amounts.get((slot, price), 0.0) + amount
         return [
@@ -213,36 +221,6 @@ class ReferenceManager:
         """The contract's formula, line by line (`engines.reference.settlement`)."""
         return bill(account, bill_id)
 
-    def _unit(self, offer: FlexOffer, now: datetime) -> Unit:
-        profile = offer.profiles[0]
-        factor = offer.resolution_s // self.resolution_s
-        durations = _durations(offer)
-        window = starts(offer, sum(durations), now)
-        # A plan is no longer than its horizon, however late an offer might start.
-        window = window._replace(last=min(window.last, slot_of(now + self.horizon, offer.resolution_s)))
-        lo, hi = bounds(profile)
-        default = default_energies(offer)
-        start = window.first
-        if default is not None and offer.default_schedule is not None:
-            start = min(max(slot_of(offer.default_schedule.start, offer.resolution_s), window.first), window.last)
-        return Unit(
-            offer=offer,
-            profile=profile,
-            first=window.first * factor,
-            last=window.last * factor,
-            step=factor,
-            slots=np.array(durations, dtype=np.int64) * factor,
-            lo=lo,
-            hi=hi,
-            default=np.clip(0.0, lo, hi) if default is None else default,
-            default_start=start * factor,
-        )
-
-
-def _price_eur(offer: FlexOffer, schedule: Schedule) -> float:
-    """What the offer's own prices ask for a schedule of its only profile."""
-    return cost_eur(offer, schedule, offer.profiles[0], offer.profiles[0].slices)
-
 
 def _solvable(profile: Profile) -> bool:
     """Whether the plan's own rows about this profile have a solution; one offer without would leave all unplanned."""
@@ -250,17 +228,6 @@ def _solvable(profile: Profile) -> bool:
 
     spans = [[(lo, hi)] for lo, hi in zip(*(side.tolist() for side in bounds(profile)), strict=True)]
     return linear.energies(profile, spans, math.inf) is not None
-
-
-def _durations(offer: FlexOffer) -> list[int]:
-    """Length of each slice in slots of the offer; where it varies, as in the default schedule, else the least."""
-    slices = offer.profiles[0].slices
-    default = offer.default_schedule
-    if default is not None and matches(offer, default):
-        chosen = [s.duration for s in default.slices]
-        if all(s.min_duration <= d <= s.max_duration for s, d in zip(slices, chosen, strict=True)):
-            return chosen
-    return [s.min_duration for s in slices]
 
 
 def _choose_starts(units: Sequence[Unit], stage: Stage) -> list[int]:
@@ -284,29 +251,6 @@ def _choose_starts(units: Sequence[Unit], stage: Stage) -> list[int]:
         chosen[k] = int(candidates[np.argmin(extra)])
         lay(load, chosen[k] - stage.origin, unit.spread(likely[k]))
     return chosen
-
-
-def _rounded(unit: Unit, wish: Floats) -> Floats:
-    """The solver's energies without its rounding: within every slice bound and running total, exactly."""
-    clipped = np.clip(wish, unit.lo, unit.hi)
-    profile = unit.profile
-    if profile.polytope is not None or any(s.polygon for s in profile.slices):
-        return clipped  # general rows keep the solver's tolerance of 1e-9
-    if profile.total_energy_kwh is None and profile.subtotal_energy_kwh is None:
-        return clipped
-    return settle_into(wish, unit.lo, unit.hi, tighten(unit.lo, unit.hi, cumulative(profile)))
-
-
-def _schedule(unit: Unit, start: int, energy: Floats, resolution_s: int) -> Schedule:
-    lengths = (unit.slots // unit.step).tolist()
-    slices = tuple(ScheduleSlice(energy_kwh=e, duration=d) for e, d in zip(energy.tolist(), lengths, strict=True))
-    return Schedule(start=instant_of(start, resolution_s), slices=slices)
-
-
-def _numbered(schedule: Schedule, offer: FlexOffer) -> Schedule:
-    """With the next update number, so that it may replace what was assigned before."""
-    update = 0 if offer.schedule is None else offer.schedule.update + 1
-    return msgspec.structs.replace(schedule, update=update, profile=0)
 
 
 def _reductions(unit: Unit) -> Iterator[tuple[int, float, float]]:

@@ -65,7 +65,8 @@ class Unit:
     """What is planned as one: an offer with durations fixed. Slots are the program's, counted from the epoch.
 
     `lo`, `hi`, `default`: float64[n] kWh per slice; `slots`: int64[n] length of each slice; it may start every `step`
-    slots from `first` to `last`; `default_start` is where it starts unplanned.
+    slots from `first` to `last`; `default_start` is where it starts unplanned. `reward` is what a kWh of deviation
+    costs beside the offer's own prices, EUR/kWh.
     """
 
     offer: FlexOffer
@@ -78,6 +79,7 @@ class Unit:
     hi: Floats
     default: Floats
     default_start: int
+    reward: float = 0.0
 
     def spread(self, energy: Floats) -> Floats:
         """Energy of each slot: float64[sum of slots], a slice's spread evenly."""
@@ -102,9 +104,10 @@ class Segments(NamedTuple):
 def segments(unit: Unit, shift: float) -> Segments:
     """Cut lo..hi of every slice where the marginal cost of deviation changes; O(slices x slopes).
 
-    The tie-break ``shift * |e - default|`` is one more convex cost with its knot at 0, so it adds to the slopes.
+    The tie-break ``shift * |e - default|`` is one more convex cost with its knot at 0, so it adds to the slopes; the
+    unit's reward does, too.
     """
-    slices = unit.profile.slices
+    slices, shift = unit.profile.slices, shift + unit.reward
     if any(s.price is not None for s in slices):
         parts = [_cut(unit, slice(i, i + 1), s.price or unit.offer.price, shift) for i, s in enumerate(slices)]
         return Segments(*(np.concatenate(column) for column in zip(*parts, strict=True)))

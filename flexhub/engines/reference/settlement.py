@@ -182,18 +182,26 @@ def amounts(offer: FlexOffer, contract: Contract) -> list[Item]:
         ("energy flexibility", energy_flexibility_kwh(offer), "kWh", contract.per_energy_flexibility_eur_per_kwh),
     ]
     if offer.schedule is not None:
-        moved = float(np.abs(deviations_kwh(offer, offer.schedule)).sum())
-        shift = 0
-        if offer.default_schedule is not None:
-            step = offer.resolution_s
-            shift = abs(slot_of(offer.schedule.start, step) - slot_of(offer.default_schedule.start, step))
-        active = 1.0 if moved > ACTIVATION_KWH or shift else 0.0
-        items += [
-            ("activation", active, "activation", contract.per_activation_eur),
-            ("start shift", float(shift), "slot", contract.per_start_shift_eur),
-            ("deviation", moved, "kWh", contract.per_deviation_eur_per_kwh),
-        ]
+        items += rewards(offer, offer.schedule, contract)
     return [item for item in items if item[1] and item[3]]
+
+
+def rewards(offer: FlexOffer, schedule: Schedule, contract: Contract) -> list[Item]:
+    """What the contract pays for this schedule, beside what it pays for the offer: also items of nothing.
+
+    The first two are paid for moving the offer at all, or by slots; the last by the energy that is moved.
+    """
+    moved = float(np.abs(deviations_kwh(offer, schedule)).sum())
+    shift = 0
+    if offer.default_schedule is not None:
+        step = offer.resolution_s
+        shift = abs(slot_of(schedule.start, step) - slot_of(offer.default_schedule.start, step))
+    active = 1.0 if moved > ACTIVATION_KWH or shift else 0.0
+    return [
+        ("activation", active, "activation", contract.per_activation_eur),
+        ("start shift", float(shift), "slot", contract.per_start_shift_eur),
+        ("deviation", moved, "kWh", contract.per_deviation_eur_per_kwh),
+    ]
 
 
 def bill(account: Account, bill_id: str) -> Bill:

@@ -9,7 +9,7 @@ import numpy as np
 
 from flexhub.core.algebra.shape import Floats
 from flexhub.core.errors import InvalidError
-from flexhub.core.flexoffer import FlexOffer
+from flexhub.core.flexoffer import FlexOffer, Schedule
 from flexhub.core.timegrid import slot_of
 from flexhub.core.timeseries import TimeSeries
 from flexhub.core.trading import Disposition, FlexRequest, Reference
@@ -83,14 +83,14 @@ def set_stage(portfolio: Portfolio, units: Sequence[Unit], refused: Iterable[Fle
     t = max((b for _, b in spans), default=0) - origin
     fixed, price = np.zeros(t), np.zeros(t)
     if committed is not None:
-        lay(fixed, slot_of(committed.start, resolution_s) - origin, _known(committed))
+        lay(fixed, slot_of(committed.start, resolution_s) - origin, known(committed))
         at = slot_of(committed.start, resolution_s) - origin
         price[at : at + len(portfolio.prices_eur_per_kwh)] = portfolio.prices_eur_per_kwh
     baseline = fixed.copy()
     for offer in portfolio.offers:
-        _add_default(baseline, origin, offer, resolution_s)
+        add_schedule(baseline, origin, offer, offer.default_schedule, resolution_s)
     for offer in refused:
-        _add_default(fixed, origin, offer, resolution_s)
+        add_schedule(fixed, origin, offer, offer.default_schedule, resolution_s)
     return _ask(origin, requests, baseline, fixed, price)
 
 
@@ -113,12 +113,13 @@ def in_force(portfolio: Portfolio) -> list[FlexRequest]:
     return requests
 
 
-def _known(series: TimeSeries) -> Floats:
+def known(series: TimeSeries) -> Floats:
+    """Energies of a series, kWh: float64[t]; 0 where nothing is known."""
     return np.array([v or 0.0 for v in series.values_kwh], dtype=np.float64)
 
 
-def _add_default(load: Floats, origin: int, offer: FlexOffer, resolution_s: int) -> None:
-    schedule = offer.default_schedule
+def add_schedule(load: Floats, origin: int, offer: FlexOffer, schedule: Schedule | None, resolution_s: int) -> None:
+    """Add the offer's energies under a schedule to a load whose slots of `resolution_s` begin with slot `origin`."""
     if schedule is None:
         return
     factor = max(1, offer.resolution_s // resolution_s)

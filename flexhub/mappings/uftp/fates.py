@@ -145,7 +145,7 @@ OFFER_WRITTEN: Final = (
 ORDER_READ: Final = (
     fates(
         wire.FlexOrder,
-        exact=(*_PARTIES, "Price", "Currency", "FlexOfferMessageID", "ActivationFactor"),
+        exact=(*_PARTIES, "Price", "Currency", "FlexOfferMessageID", "OptionReference", "ActivationFactor"),
         converted={**_GRID, "ISP": "W over each ISP -> kWh, times the factor where they were copied"},
         kept=(
             *_META,
@@ -156,7 +156,6 @@ ORDER_READ: Final = (
             "D-PrognosisMessageID",
             "BaselineReference",
             "OrderReference",
-            "OptionReference",
         ),
     ),
     fates(wire.Isp, converted=_ISP),
@@ -164,7 +163,7 @@ ORDER_READ: Final = (
 ORDER_WRITTEN: Final = (
     fates(
         trading.Order,
-        exact=("id", "issuer", "recipient", "offer", "activation_factor", "price", "currency"),
+        exact=("id", "issuer", "recipient", "offer", "option", "activation_factor", "price", "currency"),
         converted={
             "start": "Period and Start",
             "deviation_kwh": "kWh -> W, the nearest; over the factor where powers are copied",

@@ -17,6 +17,7 @@ import msgspec
 from flexhub.core import flexoffer as core
 from flexhub.core.errors import InvalidError
 from flexhub.core.judge import violations
+from flexhub.core.options import ray
 from flexhub.core.price import Price
 from flexhub.core.units import TOLERANCE_KWH
 from flexhub.mappings.fates import Kind, Loss, Mapped
@@ -27,13 +28,15 @@ from flexhub.protocols.uftp.times import instant, text_of
 
 KEPT: Final = "uftp"
 """Key of a flex-offer's extras: what the core has no place for, below it by the message's field names."""
+REFERENCES: Final = ("unsolicited", "flex_request_message_id", "d_prognosis_message_id", "baseline_reference")
+"""What an offer follows, or that it follows nothing."""
 MOST_OPTIONS: Final = 100
 """Options that are written at most; what is left out is a lost bound."""
 _STEP: Final = Decimal("0.0001")
 _BARE: Final = Decimal("0.01")
 
 
-def _baseline(ctx: Context, whole: Day) -> dict[int, float]:
+def baseline_of(ctx: Context, whole: Day) -> dict[int, float]:
     """ISP number -> kWh of the baseline, where it is known."""
     told = ctx.baseline
     if told is None:
@@ -56,7 +59,7 @@ def offer_to_core(m: wire.FlexOffer, ctx: Context) -> Mapped[core.FlexOffer]:
     """
     whole = day(m.period, m.time_zone, m.isp_duration)
     losses: list[Loss] = []
-    base = _baseline(ctx, whole)
+    base = baseline_of(ctx, whole)
     options = [powers(option.isps) for option in m.offer_options]
     first, last = min(map(min, options)), max(map(max, options))
     if last > whole.count:
@@ -67,11 +70,7 @@ def offer_to_core(m: wire.FlexOffer, ctx: Context) -> Mapped[core.FlexOffer]:
     profiles = tuple(_profile(i, m, (whole, first), base, losses) for i in range(len(options)))
     default = tuple(core.ScheduleSlice(energy_kwh=base.get(n, 0.0)) for n in range(first, last + 1))
     until = instant(m.expiration_date_time)
-    kept = {
-        name: getattr(m, name)
-        for name in ("unsolicited", "flex_request_message_id", "d_prognosis_message_id", "baseline_reference")
-        if getattr(m, name) is not None
-    }
+    kept = {name: getattr(m, name) for name in REFERENCES if getattr(m, name) is not None}
     kept |= {
         "conversation_id": m.conversation_id,
         "currency": m.currency,
@@ -122,30 +121,7 @@ def _profile(
     elif option.price:
         each = float(option.price) / moved
         price = Price.of_tariffs(-each, each)
-    slices = []
-    for n, deviation in zip(numbers, deviations, strict=True):
-        edges = sorted((base.get(n, 0.0) + least * deviation, base.get(n, 0.0) + deviation))
-        slices.append(core.Slice(energy_kwh=(core.EnergyRange(*edges),), price=price))
-    return core.Profile(slices=tuple(slices), polytope=_scaling(numbers, deviations, base, least))
-
-
-def _scaling(numbers: range, deviations: list[float], base: dict[int, float], least: float) -> core.Polytope | None:
-    """Rows that keep all deviations in one proportion; None where one factor, or one ISP, is all there is."""
-    moving = [k for k, deviation in enumerate(deviations) if deviation]
-    if least == 1.0 or len(moving) < 2:
-        return None
-    pivot = max(moving, key=lambda k: abs(deviations[k]))
-    rows, limits = [], []
-    for k in moving:
-        if k == pivot:
-            continue
-        ratio = deviations[k] / deviations[pivot]
-        row = [0.0] * len(deviations)
-        row[k], row[pivot] = 1.0, -ratio
-        at = base.get(numbers[k], 0.0) - ratio * base.get(numbers[pivot], 0.0)
-        rows += [tuple(row), tuple(-v for v in row)]
-        limits += [at, -at]
-    return core.Polytope(a=tuple(rows), b_kwh=tuple(limits))
+    return ray([base.get(n, 0.0) for n in numbers], deviations, least, price)
 
 
 class _Ray(msgspec.Struct, frozen=True):
@@ -172,7 +148,7 @@ def offer_to_wire(offer: core.FlexOffer, ctx: Context) -> Mapped[wire.FlexOffer]
     whole = day_of(earliest, ctx)
     if 60 * whole.minutes != offer.resolution_s:
         raise InvalidError(f"slots of {offer.resolution_s} s are not ISPs of {whole.minutes} minutes")
-    base = _baseline(ctx, whole) or _default(offer, whole)
+    base = baseline_of(ctx, whole) or _default(offer, whole)
     options: list[wire.OfferOption] = []
     starts = [n for n in range(1, whole.count + 1) if earliest <= whole.start(n) <= latest]
     if latest > whole.start(whole.count):
@@ -191,10 +167,9 @@ def offer_to_wire(offer: core.FlexOffer, ctx: Context) -> Mapped[wire.FlexOffer]
         why = f"more than {MOST_OPTIONS} options"
         losses.append(Loss(path="FlexOffer/profiles", kind=Kind.BOUND, value=len(options), why=why))
     until = min(filter(None, (offer.accept_before, offer.assign_deadline(offer.created))))
-    names = ("unsolicited", "flex_request_message_id", "d_prognosis_message_id", "baseline_reference")
     context = msgspec.structs.replace(ctx, kept={**kept, **ctx.kept})
     message = wire.FlexOffer(
-        **flex_fields(context, whole, offer.location, *names),
+        **flex_fields(context, whole, offer.location, *REFERENCES),
         expiration_date_time=text_of(until),
         contract_id=offer.contract,
         currency=str(kept.get("currency", "EUR")),
@@ -209,7 +184,7 @@ def _kept(offer: core.FlexOffer) -> dict[str, Any]:
 
 
 def _default(offer: core.FlexOffer, whole: Day) -> dict[int, float]:
-    return {} if offer.default_schedule is None else _baseline(Context(baseline=offer.default_schedule), whole)
+    return {} if offer.default_schedule is None else baseline_of(Context(baseline=offer.default_schedule), whole)
 
 
 class _Place(msgspec.Struct, frozen=True):

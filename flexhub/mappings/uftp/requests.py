@@ -231,7 +231,7 @@ def metering_to_wire(taken: Measurement, ctx: Context) -> Mapped[wire.Metering]:
     return Mapped(message, tuple(losses))
 
 
-def _was_copied(m: wire.FlexOrder, offer: wire.FlexOffer | None) -> bool:
+def was_copied(m: wire.FlexOrder, offer: wire.FlexOffer | None) -> bool:
     """Whether the powers are the option's own, so that the factor is still to be applied.
 
     Interpretation: where the offer is not at hand they are taken as copied (section 4.2.21).
@@ -245,7 +245,7 @@ def order_to_core(m: wire.FlexOrder, ctx: Context) -> Mapped[core.Order]:
     """What is ordered, from its first to its last ISP, activation factor applied; nothing in between is zero."""
     whole = day(m.period, m.time_zone, m.isp_duration)
     told = powers(m.isps)
-    factor = float(m.activation_factor) if _was_copied(m, ctx.offer) else 1.0
+    factor = float(m.activation_factor) if was_copied(m, ctx.offer) else 1.0
     first, last = min(told), max(told)
     value = core.Order(
         id=m.message_id,
@@ -255,6 +255,7 @@ def order_to_core(m: wire.FlexOrder, ctx: Context) -> Mapped[core.Order]:
         deviation_kwh=tuple(whole.kwh(told.get(n, 0)) * factor for n in range(first, last + 1)),
         resolution_s=60 * whole.minutes,
         offer=m.flex_offer_message_id,
+        option=m.option_reference,
         activation_factor=float(m.activation_factor),
         price=m.price,
         currency=m.currency,
@@ -284,7 +285,7 @@ def order_to_wire(order: core.Order, ctx: Context) -> Mapped[wire.FlexOrder]:
         price=order.price,
         currency=order.currency,
         order_reference=ctx.kept["order_reference"],
-        option_reference=ctx.kept.get("option_reference"),
+        option_reference=order.option,
         activation_factor=factor,
         isps=tuple(wire.Isp(power_w=w, start=start, duration=length) for start, length, w in runs(told)),
     )
