@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 import msgspec
@@ -236,3 +237,55 @@ def schedules(draw: st.DrawFn, offer: FlexOffer) -> Schedule:
     ]
     start = instant_of(draw(st.integers(first, last)), offer.resolution_s)
     return Schedule(start=start, profile=draw(st.sampled_from((None, 0))), slices=tuple(pieces))
+
+
+@st.composite
+def convex_offers(draw: st.DrawFn, name: str, created: datetime, *, planned: bool = False) -> FlexOffer:
+    """An offer with bounds that a linear program holds, which starts one to twelve quarter-hours after its creation.
+
+    `planned` offers have a default schedule, the others now and then.
+    """
+
+    def at(slot: int) -> datetime:
+        return created + timedelta(seconds=QUARTER_S * slot)
+
+    n = draw(st.integers(1, 6))
+    spans = [sorted((draw(st.floats(-5, 5)), draw(st.floats(-5, 5)))) for _ in range(n)]
+    inner = [a + draw(st.floats(0, 1)) * (b - a) for a, b in spans]
+    inner = [min(max(e, a), b) for e, (a, b) in zip(inner, spans, strict=True)]
+    total, running = sum(inner), list(accumulate(inner))
+    slack = draw(st.floats(0, 2))
+    kinds = draw(st.sets(st.sampled_from(["total", "subtotal", "polygon", "polytope", "price", "default", "duration"])))
+    slices = tuple(
+        Slice(
+            energy_kwh=(EnergyRange(a, b),),
+            # bounds through a point that is known to be feasible
+            polygon=(HalfPlane(0.5, 1.0, 0.5 * (running[i] - inner[i]) + inner[i] + slack),)
+            if "polygon" in kinds
+            else (),
+            price=Price.of_tariffs(-0.1, 0.3) if "price" in kinds and i % 2 else None,
+            max_duration=2 if "duration" in kinds else 1,
+        )
+        for i, (a, b) in enumerate(spans)
+    )
+    profile = Profile(
+        slices=slices,
+        total_energy_kwh=EnergyRange(total - slack, total + slack) if "total" in kinds else None,
+        subtotal_energy_kwh=EnergyRange(min(running) - slack, max(running) + slack)
+        if "subtotal" in kinds
+        else None,
+        polytope=Polytope(a=(tuple(float(i % 3 - 1) for i in range(n)),), b_kwh=(
+            sum((i % 3 - 1) * e for i, e in enumerate(inner)) + slack,)) if "polytope" in kinds else None,
+    )  # fmt: skip
+    first = draw(st.integers(1, 8))
+    default = Schedule(start=at(first), slices=_pieces(inner, (1,) * n))
+    return FlexOffer(
+        id=name,
+        issuer="p",
+        created=created,
+        start_after=at(first),
+        start_before=at(first + draw(st.integers(0, 4))),
+        profiles=(profile,),
+        price=draw(st.sampled_from([None, Price(slopes_eur_per_kwh=(-0.2, 0.0, 0.1), knots_kwh=(-1.0, 0.5))])),
+        default_schedule=default if planned or "default" in kinds else None,
+    )

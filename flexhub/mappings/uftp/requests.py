@@ -159,13 +159,12 @@ def prognosis_to_wire(series: TimeSeries, ctx: Context) -> Mapped[wire.DPrognosi
     return Mapped(message, tuple(losses))
 
 
-def metering_to_core(m: wire.Metering, ctx: Context) -> Mapped[Measurement]:
-    """What a meter told, as energy per ISP: of its Power, else of ImportEnergy minus ExportEnergy.
+def metered_kwh(m: wire.Metering, whole: Day) -> dict[int, Decimal]:
+    """ISP number -> kWh: of the meter's Power, else of ImportEnergy minus ExportEnergy.
 
     Raises:
         InvalidError: readings only, or a unit of another profile.
     """
-    whole = day(m.period, m.time_zone, m.isp_duration)
     found = {profile.profile_type: profile for profile in m.profiles}
     for profile in m.profiles:
         if (profile.unit is wire.Unit.KW) is not (profile.profile_type is wire.ProfileType.POWER):
@@ -181,7 +180,19 @@ def metering_to_core(m: wire.Metering, ctx: Context) -> Mapped[Measurement]:
                 told[isp.start] = told.get(isp.start, Decimal(0)) + sign * isp.value
     if not told:
         raise InvalidError("cumulative readings alone give no energies of a day's first ISP", path="Metering/Profile")
-    used = (wire.ProfileType.POWER,) if power is not None else wire.ProfileType
+    return told
+
+
+def metering_to_core(m: wire.Metering, ctx: Context) -> Mapped[Measurement]:
+    """What a meter told, as energy per ISP: of its Power, else of ImportEnergy minus ExportEnergy.
+
+    Raises:
+        InvalidError: readings only, or a unit of another profile.
+    """
+    whole = day(m.period, m.time_zone, m.isp_duration)
+    told = metered_kwh(m, whole)
+    power = any(profile.profile_type is wire.ProfileType.POWER for profile in m.profiles)
+    used = (wire.ProfileType.POWER,) if power else wire.ProfileType
     losses = [
         Loss(path=f"Metering/Profile[{i}]", kind=Kind.DROPPED, value=str(p.profile_type), why="another profile is used")
         for i, p in enumerate(m.profiles)

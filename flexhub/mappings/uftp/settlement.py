@@ -11,19 +11,23 @@ the difference of the rounded amounts: so bill and settlement agree to the cent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from decimal import Decimal
-from typing import Final
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Final, NamedTuple
+
+import msgspec
 
 from flexhub.core.errors import InvalidError
 from flexhub.core.trading import Basis, Bill, BillLine
 from flexhub.core.units import money
 from flexhub.mappings.fates import Kind, Loss, Mapped
-from flexhub.mappings.uftp.context import META, Context, day_of
+from flexhub.mappings.uftp.context import META, Context, day, day_of, runs
+from flexhub.mappings.uftp.requests import metered_kwh, was_copied
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.checks import powers
-from flexhub.protocols.uftp.times import bounds
+from flexhub.protocols.uftp.times import bounds, instant
 
 DELIVERY: Final = "flexibility delivered"
 PENALTY: Final = "flexibility not delivered"
@@ -92,6 +96,76 @@ def settle(
     )
 
 
+def as_delivered(order: wire.FlexOrder, offer: wire.FlexOffer | None) -> wire.FlexOrder:
+    """The order with the powers that are to be delivered: where it copies an option's, the factor's share of them.
+
+    Interpretation: shares are rounded to whole watts, half to even (`requests.was_copied` tells the two kinds apart).
+    """
+    if not was_copied(order, offer):
+        return order
+    told = {
+        n: int((w * order.activation_factor).to_integral_value(ROUND_HALF_EVEN)) for n, w in powers(order.isps).items()
+    }
+    isps = tuple(wire.Isp(power_w=w, start=start, duration=length) for start, length, w in runs(told))
+    return msgspec.structs.replace(order, isps=isps)
+
+
+def allocation_w(meterings: Iterable[wire.Metering]) -> dict[int, int]:
+    """ISP number -> watts of all meters of one day together, where every one of them has a value.
+
+    Of each meter the message with the greatest Revision counts. Sums are rounded to whole watts once, half to even.
+    """
+    newest: dict[str, wire.Metering] = {}
+    for m in meterings:
+        meter = m.ean.upper()
+        if meter not in newest or m.revision > newest[meter].revision:
+            newest[meter] = m
+    sums: dict[int, Decimal] = {}
+    counts: Counter[int] = Counter()
+    for m in newest.values():
+        whole = day(m.period, m.time_zone, m.isp_duration)
+        for number, kwh in metered_kwh(m, whole).items():
+            sums[number] = sums.get(number, Decimal(0)) + kwh * 60_000 / whole.minutes
+            counts[number] += 1
+    return {n: int(watts.to_integral_value(ROUND_HALF_EVEN)) for n, watts in sums.items() if counts[n] == len(newest)}
+
+
+class Record(NamedTuple):
+    """The messages about one day at one congestion point that a settlement is reckoned from; either side holds them.
+
+    Offers and prognoses are by MessageID. Of the meterings those count that are about the order's day.
+    """
+
+    orders: Sequence[wire.FlexOrder]
+    offers: Mapping[str, wire.FlexOffer]
+    prognoses: Mapping[str, wire.DPrognosis]
+    meterings: Sequence[wire.Metering]
+
+
+def reckon(record: Record, penalty_per_mw: Decimal = Decimal(0)) -> tuple[wire.FlexOrderSettlement, ...]:
+    """What all orders come to, in the order in which they were sent.
+
+    Interpretation: orders of the same ISP, on the same prognosis, stack: the baseline of a later one is what the
+    earlier ones leave of the prognosis. So nothing that was delivered is paid twice.
+
+    Raises:
+        InvalidError: an order whose prognosis is not at hand, or an ISP of it without prognosis or measured power.
+    """
+    found = []
+    before: dict[tuple[str, int], int] = {}
+    for order in sorted(record.orders, key=lambda o: (instant(o.time_stamp), o.message_id)):
+        prognosis = record.prognoses.get(order.d_prognosis_message_id or "")
+        if prognosis is None:
+            raise InvalidError(f"the prognosis of order {order.order_reference} is not at hand", path="FlexSettlement")
+        ordered = as_delivered(order, record.offers.get(order.flex_offer_message_id or ""))
+        baseline = {n: w + before.get((prognosis.message_id, n), 0) for n, w in powers(prognosis.isps).items()}
+        actual = allocation_w(m for m in record.meterings if m.period[:10] == order.period[:10])
+        found.append(settle(ordered, baseline, actual, penalty_per_mw))
+        for n, w in powers(ordered.isps).items():
+            before[prognosis.message_id, n] = before.get((prognosis.message_id, n), 0) + w
+    return tuple(found)
+
+
 def lines(item: wire.FlexOrderSettlement, minutes: int) -> tuple[BillLine, ...]:
     """An order's lines on a bill: what delivery earns, and what is taken off; amounts to the cent."""
     found = [_line(item, DELIVERY, minutes, item.price)]
@@ -117,6 +191,27 @@ def _line(item: wire.FlexOrderSettlement, name: str, minutes: int, amount: Decim
     )
 
 
+def bill_of(
+    items: Sequence[wire.FlexOrderSettlement], ctx: Context, bill_id: str, party: str, days: tuple[str, str]
+) -> Bill:
+    """The aggregator's bill of some items, in EUR: `party` is paid for the days from the first to the last.
+
+    Raises:
+        InvalidError: no such time zone.
+    """
+    first, last = (bounds(one, ctx.time_zone) for one in days)
+    if first is None or last is None:
+        raise InvalidError(f"{ctx.time_zone!r} is not a time zone", path="Context/time_zone")
+    return Bill(
+        id=bill_id,
+        contract=next((i.contract_id for i in items if i.contract_id), "none"),
+        party=party,
+        start=first[0],
+        end=last[1],
+        lines=tuple(line for item in items for line in lines(item, ctx.isp_minutes)),
+    )
+
+
 def settlement_to_core(m: wire.FlexSettlement, ctx: Context) -> Mapped[Bill]:
     """A settlement as the bill of the aggregator: its lines are those of its orders."""
     losses = []
@@ -127,18 +222,9 @@ def settlement_to_core(m: wire.FlexSettlement, ctx: Context) -> Mapped[Bill]:
                 losses.append(Loss(path=path, kind=Kind.CONVERTED, value=str(amount), why="rounded to the cent"))
     why = "a bill has no place for what a contract reserved; it carries no amount"
     losses.append(Loss(path="FlexSettlement/ContractSettlement", kind=Kind.DROPPED, why=why))
-    first, last = bounds(m.period_start, ctx.time_zone), bounds(m.period_end, ctx.time_zone)
-    if first is None or last is None:
-        raise InvalidError(f"{ctx.time_zone!r} is not a time zone", path="Context/time_zone")
-    bill = Bill(
-        id=m.message_id,
-        contract=next((i.contract_id for i in m.flex_order_settlements if i.contract_id), "none"),
-        party=m.recipient_domain,
-        start=first[0],
-        end=last[1],
-        lines=tuple(line for item in m.flex_order_settlements for line in lines(item, ctx.isp_minutes)),
-        currency=m.currency,
-    )
+    days = m.period_start, m.period_end
+    bill = bill_of(m.flex_order_settlements, ctx, m.message_id, m.recipient_domain, days)
+    bill = msgspec.structs.replace(bill, currency=m.currency)
     return Mapped(bill, tuple(losses))
 
 

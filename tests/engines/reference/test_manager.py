@@ -14,7 +14,6 @@ from flexhub.core.errors import InfeasibleError, InvalidError
 from flexhub.core.flexoffer import (
     EnergyRange,
     FlexOffer,
-    HalfPlane,
     Polytope,
     Profile,
     Quantity,
@@ -31,7 +30,7 @@ from flexhub.engines.reference import planning
 from flexhub.engines.reference.generator import ChargingSession, EvGenerator
 from flexhub.engines.reference.manager import FLAT, ReferenceManager
 from flexhub.engines.slots import Plan, Portfolio
-from tests.strategies import Witnessed, witnessed
+from tests.strategies import Witnessed, convex_offers, witnessed
 
 T0 = datetime(2026, 1, 10, tzinfo=UTC)
 MANAGER = ReferenceManager()
@@ -273,53 +272,10 @@ def test_takes_the_newest_revision_and_none_that_expired() -> None:
     assert total[5] > 1e-3
 
 
-@st.composite
-def convex_offers(draw: st.DrawFn, name: str) -> FlexOffer:
-    n = draw(st.integers(1, 6))
-    spans = [sorted((draw(st.floats(-5, 5)), draw(st.floats(-5, 5)))) for _ in range(n)]
-    inner = [a + draw(st.floats(0, 1)) * (b - a) for a, b in spans]
-    inner = [min(max(e, a), b) for e, (a, b) in zip(inner, spans, strict=True)]
-    total, running = sum(inner), np.cumsum(inner)
-    slack = draw(st.floats(0, 2))
-    kinds = draw(st.sets(st.sampled_from(["total", "subtotal", "polygon", "polytope", "price", "default", "duration"])))
-    slices = tuple(
-        Slice(
-            energy_kwh=(EnergyRange(a, b),),
-            # bounds through a point that is known to be feasible
-            polygon=(HalfPlane(0.5, 1.0, 0.5 * (running[i] - inner[i]) + inner[i] + slack),)
-            if "polygon" in kinds
-            else (),
-            price=Price.of_tariffs(-0.1, 0.3) if "price" in kinds and i % 2 else None,
-            max_duration=2 if "duration" in kinds else 1,
-        )
-        for i, (a, b) in enumerate(spans)
-    )
-    profile = Profile(
-        slices=slices,
-        total_energy_kwh=EnergyRange(total - slack, total + slack) if "total" in kinds else None,
-        subtotal_energy_kwh=EnergyRange(float(running.min()) - slack, float(running.max()) + slack)
-        if "subtotal" in kinds
-        else None,
-        polytope=Polytope(a=(tuple(float(i % 3 - 1) for i in range(n)),), b_kwh=(
-            sum((i % 3 - 1) * e for i, e in enumerate(inner)) + slack,)) if "polytope" in kinds else None,
-    )  # fmt: skip
-    first = draw(st.integers(1, 8))
-    return FlexOffer(
-        id=name,
-        issuer="p",
-        created=T0,
-        start_after=at(first),
-        start_before=at(first + draw(st.integers(0, 4))),
-        profiles=(profile,),
-        price=draw(st.sampled_from([None, Price(slopes_eur_per_kwh=(-0.2, 0.0, 0.1), knots_kwh=(-1.0, 0.5))])),
-        default_schedule=schedule(first, inner) if "default" in kinds else None,
-    )
-
-
 @settings(max_examples=60)
 @given(st.data())
 def test_every_plan_is_feasible_for_every_offer(data: st.DataObject) -> None:
-    offers = [data.draw(convex_offers(f"o{i}")) for i in range(data.draw(st.integers(0, 6)))]
+    offers = [data.draw(convex_offers(f"o{i}", T0)) for i in range(data.draw(st.integers(0, 6)))]
     bounds = st.one_of(st.none(), st.floats(-10, 10))
     intervals = []
     for slot in range(4, 10):
