@@ -10,6 +10,7 @@ import msgspec
 
 from flexhub.core.documents import encode
 from flexhub.core.flexoffer import EnergyRange, FlexOffer, Profile, Schedule, ScheduleSlice, Slice
+from flexhub.core.options import Options
 from flexhub.core.trading import (
     Aggregate,
     Basis,
@@ -22,7 +23,7 @@ from flexhub.core.trading import (
     RequestInterval,
 )
 from flexhub.core.units import money
-from flexhub.engines.slots import Acceptance, Account, Assignment, Plan, Portfolio
+from flexhub.engines.slots import Acceptance, Account, Assignment, Offering, Plan, Portfolio, Terms
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
@@ -60,6 +61,19 @@ class Greedy:
     def disaggregate(self, aggregate: Aggregate, members: Sequence[FlexOffer], schedule: Schedule) -> list[Assignment]:
         del aggregate
         return [Assignment(offer=m.id, schedule=schedule) for m in members]
+
+    def options(self, portfolio: Portfolio, request: FlexRequest, terms: Terms) -> Offering:
+        del portfolio
+        return Offering(
+            options=Options(start=terms.start, baseline_kwh=(), options=(), expires=terms.until, request=request.id)
+        )
+
+    def activate(
+        self, offering: Offering, offers: Sequence[FlexOffer], reference: str, factor: Decimal
+    ) -> list[Assignment]:
+        del offers, factor
+        offering.options.option(reference)  # there is none
+        return []
 
     def bid(self, portfolio: Portfolio) -> list[Bid]:
         del portfolio

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -13,13 +14,14 @@ import pytest
 from flexhub.adapters.providers.notices import NoticeLines
 from flexhub.adapters.providers.series_file import SeriesFile
 from flexhub.core.documents import encode
+from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.timeseries import SeriesKind, TimeSeries
 from flexhub.core.trading import Bill
 from flexhub.engines import plugins
 from flexhub.engines.reference.forecaster import LikeDays
 from flexhub.engines.reference.generator import ChargingSession
 from flexhub.engines.reference.manager import ReferenceManager
-from flexhub.engines.slots import Account, Plan, Portfolio
+from flexhub.engines.slots import Account, Assignment, Offering, Plan, Portfolio
 from flexhub.engines.testing import SlotTests, cases
 from flexhub.engines.testing.baseline import BaselineTests
 from flexhub.engines.testing.forecaster import ForecasterTests
@@ -146,7 +148,7 @@ def test_every_kind_has_a_set_and_an_engine_of_ours() -> None:
 
 
 class Greedy(ReferenceManager):
-    """Plans without looking at totals."""
+    """Plans without looking at totals, and activates more than was ordered."""
 
     def plan(self, portfolio: Portfolio) -> Plan:
         plan = super().plan(portfolio)
@@ -160,6 +162,11 @@ class Greedy(ReferenceManager):
             for a in plan.assignments
         ]
         return msgspec.structs.replace(plan, assignments=tuple(spoiled))
+
+    def activate(
+        self, offering: Offering, offers: Sequence[FlexOffer], reference: str, factor: Decimal
+    ) -> list[Assignment]:
+        return super().activate(offering, offers, reference, (1 + factor) / 2)
 
     def settle(self, account: Account, bill_id: str) -> Bill:
         return super().settle(msgspec.structs.replace(account, measurements=()), bill_id)
@@ -191,6 +198,7 @@ class Forgetful(NoticeLines):
     ("slot", "name", "bad", "test"),
     [
         ("manager", "reference", Greedy, "test_plans_feasibly_and_meets_what_can_be_met"),
+        ("manager", "reference", Greedy, "test_offers_options_of_which_every_part_can_be_delivered"),
         ("manager", "reference", Greedy, "test_bills_by_the_contract"),
         ("provider", "series-file", Lying, "test_gives_what_it_has"),
         ("provider", "series-file", Lying, "test_does_not_invent"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import msgspec
 
@@ -13,11 +14,13 @@ from flexhub.core.judge import violations
 from flexhub.core.timeseries import Measurement, Quality
 from flexhub.core.trading import Aggregate, Basis, Contract, FlexRequest, Reference, RequestInterval, Verdict
 from flexhub.core.units import TOLERANCE_KWH, money
-from flexhub.engines.slots import Account, ManagerEngine, Portfolio
+from flexhub.engines.slots import Account, ManagerEngine, Portfolio, Terms
 from flexhub.engines.testing import SlotTests, expect
 
 T0 = datetime(2026, 1, 12, tzinfo=UTC)
 STEP = timedelta(minutes=15)
+WATT_KWH = 0.25 / 1000
+"""Energy of a watt over a quarter-hour."""
 CONTRACT = Contract(
     id="contract",
     prosumer="prosumer",
@@ -140,6 +143,41 @@ class ManagerTests(SlotTests[ManagerEngine]):
         over = max(0.0, total.get(T0 + 8 * STEP, 0.0) - 3) + max(0.0, total.get(T0 + 9 * STEP, 0.0) - 5)
         expect(over <= 1e-3, f"{over} kWh above what was asked")
         expect(abs(plan.unserved_kwh - over) <= 1e-3, f"says {plan.unserved_kwh} kWh are unserved, but {over} are")
+
+    def test_offers_options_of_which_every_part_can_be_delivered(self) -> None:
+        """Members' schedules are feasible and add up to baseline and share, to the watt; nothing else is activated."""
+        engine = self.make()
+        request = FlexRequest(
+            id="request",
+            issuer="dso",
+            recipient="aggregator",
+            congestion_point="point",
+            created=T0,
+            expires=T0 + STEP,
+            start=T0,
+            intervals=(RequestInterval(slot=8, lo_kwh=-4.0, hi_kwh=-2.0),),
+        )
+        terms = Terms(until=T0 + 2 * STEP, start=T0, end=T0 + 96 * STEP)
+        offering = engine.options(Portfolio(now=T0, offers=OFFERS, contracts=(CONTRACT,)), request, terms)
+        options = offering.options
+        expect(options.options, "does nothing for a modest request")
+        by_id = {o.id: o for o in OFFERS}
+        usual = load([o.default_schedule for o in OFFERS if o.default_schedule is not None])
+        for option in options.options:
+            expect(option.deviation_kwh[8] < 0, f"{option.reference} does not do what is asked")
+            for factor in {option.min_activation_factor, Decimal(1)}:
+                parts = engine.activate(offering, OFFERS, option.reference, factor)
+                for part in parts:
+                    broken = violations(by_id[part.offer], part.schedule, now=terms.until)
+                    expect(not broken, f"{part.offer}: {broken}")
+                still = by_id.keys() - {p.offer for p in parts}
+                kept = [by_id[i].default_schedule for i in still]
+                total = load([p.schedule for p in parts] + [s for s in kept if s is not None])
+                for i, share in enumerate(option.at(factor)):
+                    off = abs(total.get(T0 + i * STEP, 0.0) - usual.get(T0 + i * STEP, 0.0) - share)
+                    expect(off <= WATT_KWH, f"{option.reference} at {factor} is off by {off} kWh in slot {i}")
+                    known = abs(options.baseline_kwh[i] - usual.get(T0 + i * STEP, 0.0))
+                    expect(known <= WATT_KWH, f"the baseline of slot {i} is off by {known} kWh")
 
     def test_plans_an_empty_portfolio(self) -> None:
         """Nothing in, nothing out."""

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flexhub.core import documents
 from flexhub.core.algebra.shape import Floats
 from flexhub.core.errors import ExpiredError, InvalidError, NotFoundError
 from flexhub.core.flexoffer import EnergyRange, FlexOffer, Profile, Schedule, ScheduleSlice, Slice, State
@@ -37,8 +38,15 @@ def at(slot: int) -> datetime:
     return T0 + slot * STEP
 
 
-def contract(name: str = "c", **terms: float) -> Contract:
-    return Contract(id=name, prosumer="p", aggregator="agg", valid_from=T0 - DAY, **terms)
+def contract(name: str = "c", *, fee: float = 0.0, per_kwh: float = 0.0) -> Contract:
+    return Contract(
+        id=name,
+        prosumer="p",
+        aggregator="agg",
+        valid_from=T0 - DAY,
+        per_activation_eur=fee,
+        per_deviation_eur_per_kwh=per_kwh,
+    )
 
 
 def car(name: str, arrival: int, stay: int, kwh: float, under: str = "c") -> FlexOffer:
@@ -99,7 +107,7 @@ def named(offering: Offering) -> dict[str, Option]:
 
 
 CARS = tuple(car(f"o{i}", 4, 16, 4, under=f"c{i}") for i in range(4))  # each charges 2 + 2 kWh in slots 4 and 5
-CONTRACTS = tuple(contract(f"c{i}", per_deviation_eur_per_kwh=0.1 * (i + 1)) for i in range(4))
+CONTRACTS = tuple(contract(f"c{i}", per_kwh=0.1 * (i + 1)) for i in range(4))
 PORTFOLIO = Portfolio(now=T0, offers=CARS, contracts=CONTRACTS)
 
 
@@ -140,13 +148,13 @@ def test_other_starts_are_offered_as_a_whole() -> None:
 
 
 def test_a_fee_for_moving_at_all_bounds_the_factor_unless_the_margin_pays_it() -> None:
-    fee = contract("c0", per_activation_eur=1.0, per_deviation_eur_per_kwh=0.5)
+    fee = contract("c0", fee=1.0, per_kwh=0.5)
     portfolio = Portfolio(now=T0, offers=CARS[:1], contracts=(fee,))
     asked = request(-2, -1, 4)
     # moves 1 kWh from slot 4 to a later one: 1 EUR at all, 2 * 0.5 EUR for the energy
     bare, paid = (named(MANAGER.options(portfolio, asked, terms(margin=m)))["full"] for m in (0.0, 1.0))
-    assert (bare.price, bare.min_activation_factor) == (2, 1)
-    assert (paid.price, paid.min_activation_factor) == (4, Decimal("0.34"))  # 1 + a <= 4 a
+    assert (bare.price, bare.min_activation_factor) == (Decimal(2), Decimal(1))
+    assert (paid.price, paid.min_activation_factor) == (Decimal(4), Decimal("0.34"))  # 1 + a <= 4 a
     free = msgspec.structs.replace(portfolio, contracts=(msgspec.structs.replace(fee, per_activation_eur=0.0),))
     assert named(MANAGER.options(free, asked, terms()))["full"].min_activation_factor == Decimal("0.01")
 
@@ -233,6 +241,15 @@ def test_activates_by_allowed_factors_of_known_options_only(factor: str) -> None
         MANAGER.activate(offering, CARS[1:], "full", Decimal("0.12"))
 
 
+def test_an_offering_is_kept_as_a_document() -> None:
+    offering = MANAGER.options(PORTFOLIO, request(-8, -4, 4), terms())
+    kept = documents.decode(Offering, documents.encode(offering))
+    assert kept == offering
+    assert MANAGER.activate(kept, CARS, "full", Decimal("0.5")) == MANAGER.activate(
+        offering, CARS, "full", Decimal("0.5")
+    )
+
+
 def cost_eur(offer: FlexOffer, one: Schedule, terms_of: Contract) -> float:
     return price_eur(offer, one) + sum(quantity * each for _, quantity, _, each in rewards(offer, one, terms_of))
 
@@ -248,7 +265,7 @@ def test_every_part_of_every_option_can_be_delivered_and_pays_its_cost(data: st.
     other = msgspec.structs.replace(drawn.offer, id="any", default_schedule=drawn.schedule)
     if offers[0].default_schedule is not None and data.draw(st.booleans()):
         offers[0] = msgspec.structs.replace(offers[0], state=State.ASSIGNED, schedule=offers[0].default_schedule)
-    fees = contract("c", per_activation_eur=data.draw(st.sampled_from([0.0, 0.2])), per_deviation_eur_per_kwh=0.05)
+    fees = contract("c", fee=data.draw(st.sampled_from([0.0, 0.2])), per_kwh=0.05)
     offers = [msgspec.structs.replace(o, contract=data.draw(st.sampled_from(["c", None]))) for o in offers] + [other]
     first = (now - day) // STEP
     asked = []
