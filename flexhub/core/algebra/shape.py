@@ -150,6 +150,11 @@ def cumulative(profile: Profile) -> Cumulative:
     total, subtotal = profile.total_energy_kwh, profile.subtotal_energy_kwh
     if total is None and subtotal is None:
         return Cumulative(np.full(n, -np.inf), np.full(n, np.inf))
+    if total is not None and subtotal is None:  # as of cars, which are many: only the last running total is bounded
+        least, most = (sum(side.tolist()) for side in bounds(profile))
+        last = Cumulative(np.full(n, -np.inf), np.full(n, np.inf))
+        last.lo[-1], last.hi[-1] = min(total.lo_kwh, most), max(total.hi_kwh, least)
+        return last
     floor, ceiling = (-np.inf, np.inf) if subtotal is None else (subtotal.lo_kwh, subtotal.hi_kwh)
     running: list[tuple[float, float]] = []
     least = most = 0.0

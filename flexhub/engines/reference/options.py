@@ -29,6 +29,7 @@ import numpy as np
 from flexhub.core.algebra import alignment
 from flexhub.core.algebra.grouping import Dimension, group
 from flexhub.core.algebra.shape import Floats, default_energies, energies, joint_rows
+from flexhub.core.base import renewed
 from flexhub.core.errors import ExpiredError, InvalidError, NotFoundError
 from flexhub.core.flexoffer import FlexOffer, Schedule, ScheduleSlice
 from flexhub.core.judge import violations
@@ -177,7 +178,7 @@ class _Crowd(NamedTuple):
         portfolio: Portfolio, request: FlexRequest, terms: Terms, usable: Sequence[FlexOffer], means: Means
     ) -> _Crowd:
         """Who can move, laid out; the request's bounds as they are meant (`wanted_kwh`)."""
-        offers = {o.id: msgspec.structs.replace(o, default_schedule=course(o), schedule=None) for o in portfolio.offers}
+        offers = {o.id: renewed(o, default_schedule=course(o), schedule=None) for o in portfolio.offers}
         members = {o.id: offers[o.id] for o in usable if _convex(offers[o.id], portfolio.now, terms.until)}
         step = means.resolution_s
         window = max(slot_of(terms.start, step), slot_from(terms.until, step)), slot_of(terms.end, step)
@@ -233,10 +234,9 @@ class _Crowd(NamedTuple):
         found: dict[str, Schedule] = {}
         wishes = planning.read(units, values, self.means.weights)
         for (aggregate, unit), wish in zip(self.placed, wishes, strict=True):
-            energy = rounded(unit, wish)
-            if np.abs(energy - unit.default).max() <= EPS_KWH:
+            if np.abs(wish - unit.default).max() <= EPS_KWH:
                 continue
-            schedule = schedule_of(unit, unit.first, energy, self.means.resolution_s)
+            schedule = schedule_of(unit, unit.first, rounded(unit, wish), self.means.resolution_s)
             found |= alignment.split(aggregate, self.offers, schedule)
         return {i: self._profiled(s) for i, s in found.items() if self._leaves(i, s)}
 
