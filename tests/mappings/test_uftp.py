@@ -165,6 +165,31 @@ def test_the_settlement_of_the_standards_example(actual: int, net: str, sign: in
     assert item.net_settlement == sum(line.amount for line in settlement.lines(item, 15))
 
 
+def test_half_of_an_option_that_looks_like_another_one_is_still_half() -> None:
+    offer = FILES["offer.xml"]
+    assert isinstance(offer, wire.FlexOffer)
+    whole, half = (
+        wire.OfferOption(
+            option_reference=name,
+            price=Decimal(8),
+            min_activation_factor=Decimal("0.5"),
+            isps=(wire.Isp(power_w=watts, start=41),),
+        )
+        for name, watts in (("whole", -4000), ("half", -2000))
+    )
+    offer = msgspec.structs.replace(offer, offer_options=(whole, half))
+    order = FILES["order.xml"]
+    assert isinstance(order, wire.FlexOrder)
+    # half of an option that is written scaled, and half of one that is written copied
+    for reference, watts, ordered in (("whole", -2000, -0.5), ("half", -2000, -0.25)):
+        isps = (wire.Isp(power_w=watts, start=41),)
+        m = msgspec.structs.replace(
+            order, option_reference=reference, activation_factor=Decimal("0.5"), price=Decimal(4), isps=isps
+        )
+        assert BY_MESSAGE[wire.FlexOrder].to_core(m, Context(offer=offer)).value.deviation_kwh == (ordered,)
+        assert powers(settlement.as_delivered(m, offer).isps) == {41: ordered * 4000}
+
+
 def test_settlement_and_bill_agree_and_a_difference_is_disputed() -> None:
     m = FILES["settlement.xml"]
     assert isinstance(m, wire.FlexSettlement)

@@ -95,10 +95,10 @@ def offering(
     found: dict[str, tuple[Option, dict[str, Schedule]]] = {}
     if crowd.members:
         full = crowd.full()
-        for name, targets, convex in (("full", full, True), ("part", crowd.part(full), True), ("shifted", None, False)):
-            schedules = crowd.shifted() if targets is None else targets
-            option = crowd.option(name, schedules, convex=convex) if schedules else None
-            if option is not None and not (name == "part" and crowd.dominated(option, found.get("full"))):
+        for name, schedules in (("full", full), ("part", crowd.part(full)), ("shifted", crowd.shifted())):
+            option = crowd.option(name, schedules, convex=name != "shifted") if schedules else None
+            whole = found.get("full") if name == "part" else None
+            if option is not None and not (whole is not None and crowd.dominated(option, whole[0])):
                 found[name] = option, schedules
     return Offering(
         options=Options(
@@ -347,18 +347,16 @@ class _Crowd(NamedTuple):
         lay(day, self.stage.origin - first, watts * step / 3.6e6)
         return Option(reference=name, deviation_kwh=tuple(day.tolist()), price=price, min_activation_factor=least)
 
-    def dominated(self, part: Option, full: tuple[Option, Mapping[str, Schedule]] | None) -> bool:
+    def dominated(self, part: Option, full: Option) -> bool:
         """Whether as much can be had of the full option, for no more."""
-        if full is None:
-            return False
         origin = slot_of(self.terms.start, self.means.resolution_s) - self.stage.origin
         sums = []
-        for option in (part, full[0]):
+        for option in (part, full):
             load = np.zeros(len(self.need))
             lay(load, origin, np.array(option.deviation_kwh))
             sums.append(self.effect(load))
         share = Decimal(repr(round(sums[0] / sums[1], 9))).quantize(HUNDREDTH, ROUND_CEILING)
-        return full[0].min_activation_factor <= share and part.price >= full[0].price * share
+        return full.min_activation_factor <= share and part.price >= full.price * share
 
 
 def _convex(offer: FlexOffer, now: datetime, until: datetime) -> bool:

@@ -245,11 +245,12 @@ def metering_to_wire(taken: Measurement, ctx: Context) -> Mapped[wire.Metering]:
 def was_copied(m: wire.FlexOrder, offer: wire.FlexOffer | None) -> bool:
     """Whether the powers are the option's own, so that the factor is still to be applied.
 
-    Interpretation: where the offer is not at hand they are taken as copied (section 4.2.21).
+    Interpretation: where the offer is not at hand they are taken as copied (section 4.2.21). Only the option that is
+    ordered counts: half of it may look like another one of the offer.
     """
-    ordered = powers(m.isps)
-    options = [] if offer is None else [powers(option.isps) for option in offer.offer_options]
-    return not options or ordered in options
+    options = () if offer is None else offer.offer_options
+    own = [powers(o.isps) for o in options if m.option_reference in (None, o.option_reference)]
+    return not own or powers(m.isps) in own
 
 
 def order_to_core(m: wire.FlexOrder, ctx: Context) -> Mapped[core.Order]:
