@@ -187,11 +187,11 @@ class _Crowd(NamedTuple):
         def rate(offer: FlexOffer) -> float:
             return contracts[offer.contract].per_deviation_eur_per_kwh if offer.contract in contracts else 0.0
 
-        placed, can_shift = [], False
+        placed, units = [], []
         for like in group(list(members.values()), rate):
             for aggregate in alignment.aggregate(like, means.party, means.tolerances, terms.until):
                 unit = unit_of(aggregate.offer, terms.until, step, means.horizon)
-                can_shift |= unit.last > unit.first
+                units.append(unit)
                 unit = _pinned(replace(unit, reward=rate(like[0])), window)
                 if _movable(unit):
                     placed.append((aggregate, unit))
@@ -199,7 +199,7 @@ class _Crowd(NamedTuple):
         stood = msgspec.structs.replace(portfolio, offers=tuple(offers.values()), requests=(asked,))
         moving = {m.offer for aggregate, _ in placed for m in aggregate.members}
         still = [o for o in stood.offers if o.id not in moving]
-        stage = set_stage(stood, [unit for _, unit in placed], still, step)
+        stage = set_stage(stood, units, still, step)  # with room for other starts, too
         need = requested_kwh(stage.baseline, stage.asked_lo, stage.asked_hi)
         return _Crowd(
             members=tuple(members),
@@ -208,7 +208,7 @@ class _Crowd(NamedTuple):
             courses={i: s for i, o in offers.items() if (s := o.default_schedule) is not None},
             contracts=contracts,
             placed=placed,
-            can_shift=can_shift,
+            can_shift=any(u.last > u.first for u in units),
             stage=stage,
             need=need,
             window=window,

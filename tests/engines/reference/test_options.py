@@ -147,6 +147,13 @@ def test_other_starts_are_offered_as_a_whole() -> None:
     assert "shifted" not in named(MANAGER.options(Portfolio(now=T0, offers=rigid), request(-3, -2, 4, 5), terms()))
 
 
+def test_a_start_later_than_anything_else_is_told_in_full() -> None:
+    dryer = (shifting("dryer", 4, 12, [1, 2]),)
+    offering = MANAGER.options(Portfolio(now=T0, offers=dryer), request(-3, -1, 4, 5, 6, 7, 8, 9, 10), terms())
+    (option,) = offering.options.options
+    assert deviation(option) == {4: -1, 5: -2, 11: 1, 12: 2}
+
+
 def test_a_fee_for_moving_at_all_bounds_the_factor_unless_the_margin_pays_it() -> None:
     fee = contract("c0", fee=1.0, per_kwh=0.5)
     portfolio = Portfolio(now=T0, offers=CARS[:1], contracts=(fee,))
