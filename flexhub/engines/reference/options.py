@@ -227,7 +227,7 @@ class _Crowd(NamedTuple):
             return {}
         units = [unit for _, unit in self.placed]
         program = planning.build([(u, u.first) for u in units], self.stage.slots, self.stage.origin, self.means.weights)
-        values = planning.solve(program)
+        values = planning.solve(program, few_move=True)
         if values is None:
             # Every course keeps its own rows (`_movable`), and rows of one offer concern no other.
             raise InvalidError("the options have no solution", path="Portfolio")

@@ -29,6 +29,9 @@ STEPS: Final = 24
 LARGE: Final = 10_000
 """Columns from which the interior point method is faster than the simplex method."""
 
+MOST_ITERATIONS: Final = 20_000
+"""After so many the simplex method has stalled."""
+
 FREE: Final = Price(slopes_eur_per_kwh=(0.0,))
 
 
@@ -222,8 +225,10 @@ def _steps(t: int, top_kwh: float, weights: Weights) -> Steps:
     return Steps(cost, lower.ravel(), upper.ravel())
 
 
-def solve(program: Program) -> Floats | None:
+def solve(program: Program, *, few_move: bool = False) -> Floats | None:
     """Values of the columns at the optimum, or None where nothing is feasible.
+
+    `few_move` says that most energies are expected to be those of the default schedules.
 
     Raises:
         EngineError: the solver gave up.
@@ -254,12 +259,15 @@ def solve(program: Program) -> Floats | None:
         np.zeros(n_col, dtype=np.int32),  # all continuous
     )
     # Many cars with equal bounds make the simplex method stall: 96,000 slices take it 22 s, the interior point 2.4 s.
-    solver.setOptionValue("solver", "ipm" if n_col > LARGE else "simplex")
-    solver.run()
-    decided = (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kInfeasible)
-    if n_col > LARGE and solver.getModelStatus() not in decided:
-        solver.setOptionValue("solver", "simplex")
+    # Where few of them move it is the faster one (0.6 s against 1.4 s), and a stall is cut off.
+    order = ("simplex",) if n_col <= LARGE else ("simplex", "ipm") if few_move else ("ipm", "simplex")
+    for method in order:
+        solver.setOptionValue("solver", method)
+        limit = MOST_ITERATIONS if few_move and method != order[-1] else 2**31 - 1
+        solver.setOptionValue("simplex_iteration_limit", limit)
         solver.run()
+        if solver.getModelStatus() in (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kInfeasible):
+            break
     status = solver.getModelStatus()
     if status == highspy.HighsModelStatus.kOptimal:
         return np.array(solver.getSolution().col_value, dtype=np.float64)

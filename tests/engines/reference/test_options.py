@@ -20,6 +20,7 @@ from flexhub.core.judge import violations
 from flexhub.core.options import Option
 from flexhub.core.timeseries import SeriesKind, TimeSeries
 from flexhub.core.trading import Contract, Disposition, FlexRequest, RequestInterval
+from flexhub.engines.reference import planning
 from flexhub.engines.reference.generator import ChargingSession, EvGenerator
 from flexhub.engines.reference.manager import ReferenceManager
 from flexhub.engines.reference.settlement import rewards
@@ -246,6 +247,14 @@ def test_activates_by_allowed_factors_of_known_options_only(factor: str) -> None
         MANAGER.activate(offering, CARS, "half", Decimal("0.12"))
     with pytest.raises(NotFoundError):
         MANAGER.activate(offering, CARS[1:], "full", Decimal("0.12"))
+
+
+@pytest.mark.parametrize("most", [0, planning.MOST_ITERATIONS])
+def test_a_stalled_solver_is_cut_off_for_another_method(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(planning, "LARGE", 0)  # every program counts as large now
+    monkeypatch.setattr(planning, "MOST_ITERATIONS", most)
+    option = named(MANAGER.options(PORTFOLIO, request(-8, -4, 4, 5), terms()))["full"]
+    assert [option.deviation_kwh[i] for i in (4, 5)] == [-4, -4]
 
 
 def test_an_offering_is_kept_as_a_document() -> None:
