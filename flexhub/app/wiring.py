@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Final, NamedTuple
 
+import msgspec
+
 from flexhub.adapters.http.sender import HttpSender, Peer
 from flexhub.adapters.store import open_store, store_folder
 from flexhub.adapters.store.interface import SendRow, Store
@@ -41,7 +43,8 @@ from flexhub.app.serving import (
     tls_context,
     utc_now,
 )
-from flexhub.core.base import Model
+from flexhub.app.uftp import running as uftp
+from flexhub.app.uftp.papers import UftpAgreed
 from flexhub.core.documents import encode
 from flexhub.core.errors import ConfigError, FlexhubError
 from flexhub.core.registry import Connection, Party, Resource, Role
@@ -58,13 +61,14 @@ CONFIG: Final = "flexhub:config"
 
 
 class Running(NamedTuple):
-    """A hub at work: its loop, the address that it is bound to, and what brings a changed configuration in."""
+    """A hub at work: its loop, the address that it is bound to, what brings a changed configuration in, and UFTP's."""
 
     hub: Hub
     host: str
     port: int
     url: str
     reload: Callable[[Config], Awaitable[Config]]
+    uftp_url: str | None = None
 
 
 def new_id() -> str:
@@ -106,7 +110,7 @@ def market_of(config: Config) -> MarketEngine:
 
 def deciders(config: Config, engine: ManagerEngine) -> tuple[dict[str, Handler], dict[str, Asker]]:
     """Who decides what in a hub of this configuration, by the roles that it serves, and who answers its questions."""
-    decided, askers = handlers.common(), dict[str, Asker]()
+    decided, askers = handlers.common() | uftp.handlers(config), dict[str, Asker]()
     if Role.AGGREGATOR in config.hub.roles:
         decided |= handlers.build(engine, aggregator=config.hub.name, grace=config.settle.grace)
         askers |= portfolio.build(engine, TimeGrid(zone=config.hub.zone))
@@ -190,7 +194,10 @@ async def running(
         bound = outside.enter_context(listening(config.hub.listen))
         store = open_store(config.store.url)
         try:
-            post = await outside.enter_async_context(posting(config))
+            post: Sender | None = await outside.enter_async_context(posting(config))
+            speaking = await outside.enter_async_context(uftp.speaking(config))
+            if speaking is not None:
+                post = speaking.carrier(post)
             hub = assemble(config, store, clock, engine or engine_of(config), post)
             watch(hub, config)
             await hub.start(timers=timers)
@@ -202,9 +209,10 @@ async def running(
                     else:
                         service = service_of(config, hub, clock, page.version, hub.work.http)
                         apply = await serving.enter_async_context(serving_http(service, config, page, bound))
+                    uftp_url = await serving.enter_async_context(uftp.listening_to(config, speaking, hub))
                     spare_collector()
                     try:
-                        yield Running(hub, *address(config, bound), _Reload(hub, config, apply))
+                        yield Running(hub, *address(config, bound), _Reload(hub, config, apply), uftp_url)
                     finally:
                         hub.drain()
             finally:
@@ -256,6 +264,9 @@ async def seed(hub: Hub, config: Config) -> None:
     manages = Role.AGGREGATOR in config.hub.roles
     if manages and await hub.get(Cadence, config.hub.name) != cadence:
         await _say(hub, "cadence.put", config.hub.name, cadence)
+    for name, agreed in uftp.agreed(config).items():
+        if await hub.get(UftpAgreed, name) != agreed:
+            await _say(hub, "uftp.agreed", name, agreed)
     for section in config.party:
         entry, contract = registration(section), contract_of(section, config.hub.name)
         same = await hub.get(Party, entry.party.id) == entry.party
@@ -269,7 +280,7 @@ async def seed(hub: Hub, config: Config) -> None:
             await _say(hub, "contract.put", contract.id, contract)
 
 
-async def _say(hub: Hub, kind: str, conversation: str, value: Model) -> None:
+async def _say(hub: Hub, kind: str, conversation: str, value: msgspec.Struct) -> None:
     await hub.handle(
         Message(
             peer=CONFIG,

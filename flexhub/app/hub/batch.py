@@ -28,6 +28,7 @@ from flexhub.app.hub.contract import (
     Decision,
     Delivery,
     Due,
+    Further,
     Handler,
     Key,
     Message,
@@ -185,7 +186,28 @@ class Batch:
         self._due = transaction.timers([_timer(message) for message in self._messages if message.peer == TIMER])
         keys = {(kind.__name__, id_) for named in self._needed if isinstance(named, frozenset) for kind, id_ in named}
         if keys:
-            self._view = BatchView(keys, transaction.documents(keys), self._office.recent)
+            rows = transaction.documents(keys)
+            self._view = BatchView(keys, rows, self._office.recent)
+            more = {(kind.__name__, id_) for kind, id_ in self._further()} - keys
+            if more:
+                self._view = BatchView(keys | more, rows | transaction.documents(more), self._office.recent)
+
+    def _further(self) -> set[Key]:
+        """The documents that follow from those that were looked up, of handlers that want some."""
+        found: set[Key] = set()
+        for i, (message, needs) in enumerate(zip(self._messages, self._needed, strict=True)):
+            handler = self._office.handlers.get(message.kind)
+            if isinstance(needs, Exception) or not isinstance(handler, Further):
+                continue
+            try:
+                self._view.named = needs
+                more = frozenset(handler.further(message, self._view))
+            except Exception as error:
+                self._needed[i] = _ours(error, message)
+            else:
+                self._needed[i] = needs | more
+                found |= more
+        return found
 
     async def decide(self) -> None:
         """Decide all messages, in order. On the event loop."""

@@ -102,6 +102,14 @@ class Handler(Protocol):
         """The decision. Raises a FlexhubError to refuse, which changes nothing."""
 
 
+class Further(Handler):
+    """A handler that, once it sees what `needs` named, names more."""
+
+    def further(self, message: Message, view: View) -> Iterable[Key]:
+        """More documents to look up. They are those of the last commit: no earlier message of the batch is seen yet."""
+        raise NotImplementedError
+
+
 class Due(msgspec.Struct, frozen=True, kw_only=True):
     """The value of a timer's message, of kind ``timer.<event>`` and conversation `subject`."""
 
