@@ -162,7 +162,7 @@ class Outbox:
         kind = f"{row.reply_kind}.{'failed' if outcome.why else 'done'}"
         message = Message(
             peer=OUTBOX,
-            id=f"{row.peer}/{row.message_id}",
+            id=f"{row.peer}/{row.message_id}/{row.seq}",
             kind=kind,
             conversation=row.conversation,
             body=encode(delivery),

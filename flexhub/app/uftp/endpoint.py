@@ -1,8 +1,8 @@
 """The endpoint of UFTP: POST of a signed message, answered 200 once its XML is valid and it is on disk.
 
 ``POST /shapeshifter/api/v3/message`` (older texts: ``/USEF/2019/SignedMessage``), ``text/xml``, where ``[uftp] listen``
-says. Who may speak here is decided by signatures, so no token is asked for. A refusal is a line of text: which rule, where
-and why.
+says. Who may speak here is decided by signatures, so no token is asked for. A refusal is a line of text: which rule,
+where and why.
 """
 
 from __future__ import annotations

@@ -30,14 +30,14 @@ class UftpMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     stage: Stage = Stage.PENDING
     delivery: Delivery | None = None
     answer_type: str | None = None
-    answer: msgspec.Raw | None = None
+    answer: msgspec.Raw = msgspec.Raw(b"null")
     since: datetime
     attempts: int = 0
 
     def entry(self) -> Entry:
         """As the session sees it."""
         answer = None
-        if self.answer is not None and self.answer_type is not None:
+        if self.answer_type is not None:
             answer = _decoders(self.answer_type).decode(self.answer)
         return Entry(
             message=_decoders(self.type).decode(self.body),
@@ -68,7 +68,7 @@ def paper(entry: Entry) -> UftpMessage:
         stage=entry.stage,
         delivery=entry.delivery,
         answer_type=None if answer is None else wire.element(type(answer)),
-        answer=None if answer is None else msgspec.Raw(_ENCODER.encode(answer)),
+        answer=msgspec.Raw(_ENCODER.encode(answer)),
         since=entry.since,
         attempts=entry.attempts,
     )
