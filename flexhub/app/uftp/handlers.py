@@ -12,7 +12,7 @@ A decision of another handler sends in its own transaction by `Desk`: `needed` n
 and effects.
 
 Notices to the participant's party, of topic ``uftp.<element>`` (a message came, and was accepted) and ``uftp.settled``
-(what became of one of ours): subject is the MessageID, body the message as JSON.
+(what became of one of ours): subject is the MessageID, body a `papers.UftpNotice`.
 """
 
 from __future__ import annotations
@@ -26,15 +26,18 @@ import msgspec
 from flexhub.app.exchange.market import value_of
 from flexhub.app.hub.contract import Answer, Decision, Further, Handler, Key, Message, Put, View
 from flexhub.app.hub.contract import Delivery as Sent
+from flexhub.app.uftp import orders
 from flexhub.app.uftp.hooks import Case, Hook, Work
 from flexhub.app.uftp.papers import (
     TYPES,
     UftpAgreed,
     UftpMessage,
+    UftpNotice,
     UftpRevision,
     UftpTest,
     market,
     paper,
+    place,
 )
 from flexhub.app.uftp.participants import Own, Participants, derived_id, metadata, takes
 from flexhub.core.documents import encode
@@ -93,21 +96,25 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     role: wire.Role | None = None
 
 
+class Composed(NamedTuple):
+    """The same, ready to be signed."""
+
+    message: wire.Payload
+    xml: bytes
+    role: wire.Role | None
+
+
 def conversation(own: str, message: wire.Payload) -> str:
     """What the hub orders by: one conversation of one of our domains."""
     return f"{own}/{message.conversation_id}"
 
 
-def place(own: str, other: str, id_: str) -> str:
-    """The id of a document of a conversation: ours, theirs, and what it is found by."""
-    return f"{own}|{other}|{id_}"
-
-
 def outgoing(message: wire.Payload, *, peer: str, id: str, role: wire.Role | None = None) -> Message:  # noqa: A002 - as in Message
     """The hub's message that has a whole message of ours sent; (peer, id) as for any."""
-    body = encode(Outgoing(xml=_CODEC.encode(message).decode(), role=role))
+    told = Composed(message, _CODEC.encode(message), role)
+    body = encode(Outgoing(xml=told.xml.decode(), role=role))
     where = conversation(message.sender_domain, message)
-    return Message(peer=peer, id=id, kind="uftp.send", conversation=where, body=body, role=Role.ADMIN, value=message)
+    return Message(peer=peer, id=id, kind="uftp.send", conversation=where, body=body, role=Role.ADMIN, value=told)
 
 
 class Desk:
@@ -116,9 +123,9 @@ class Desk:
     def __init__(self, participants: Participants) -> None:
         self.participants = participants
 
-    def needed(self, own: Own, message: wire.Payload) -> list[Key]:
-        """The documents that judging a message needs, ours or theirs."""
-        other = message.sender_domain if message.sender_domain != own.domain else message.recipient_domain
+    @staticmethod
+    def needed(own: Own, other: str, message: wire.Payload) -> list[Key]:
+        """The documents that judging a message needs, ours to another domain or theirs to us."""
         told = [message.message_id, *(id_ for _, id_ in references(message))]
         about = answered(message)
         if about is not None:
@@ -130,11 +137,17 @@ class Desk:
             keys.append(Key(UftpRevision, place(own.domain, other, counted)))
         if isinstance(message, wire.TestMessageResponse):
             keys.append(Key(UftpTest, place(own.domain, other, message.conversation_id)))
+        elif isinstance(message, wire.FlexOrder):
+            keys += orders.keys(own.domain, other, message)
+        elif isinstance(message, wire.FlexSettlement):
+            keys += orders.days(own.domain, other, message)
         return keys
 
-    def further(self, own: Own, message: wire.Payload, view: View) -> list[Key]:
-        """The documents that follow from the needed ones: what an answer's question was about."""
-        other = message.sender_domain
+    @staticmethod
+    def further(own: Own, other: str, message: wire.Payload, view: View) -> list[Key]:
+        """The documents that follow from the needed ones: what an answer's question was about, orders of a period."""
+        if isinstance(message, wire.FlexSettlement):
+            return orders.of_days(own.domain, other, message, view)
         if isinstance(message, wire.TestMessageResponse):
             test = view.get(UftpTest, place(own.domain, other, message.conversation_id))
             return [] if test is None else [Key(UftpMessage, place(own.domain, other, test.message))]
@@ -142,15 +155,19 @@ class Desk:
         asked = None if about is None else view.get(UftpMessage, place(own.domain, other, about))
         if asked is None:
             return []
-        return [Key(UftpMessage, place(own.domain, other, id_)) for _, id_ in references(asked.entry().message)]
+        question = asked.entry().message
+        keys = [Key(UftpMessage, place(own.domain, other, id_)) for _, id_ in references(question)]
+        if isinstance(question, wire.FlexOrder):
+            keys += orders.keys(own.domain, other, question)
+        return keys
 
-    def book(self, own: Own, message: wire.Payload, view: View, peer: Peer | None) -> session.Book:
-        """What was looked up, as the session sees it."""
-        ours = message.sender_domain == own.domain
-        keys = [*self.needed(own, message), *(self.further(own, message, view) if not ours else ())]
+    def book(
+        self, own: Own, other: str, message: wire.Payload, view: View, *, peer: Peer | None = None
+    ) -> session.Book:
+        """What was looked up, as the session sees it; `peer` is the sender of a message that came."""
         entries: dict[str, session.Entry] = {}
         revisions: dict[str, int] = {}
-        for kind, id_ in keys:
+        for kind, id_ in (*self.needed(own, other, message), *self.further(own, other, message, view)):
             name = id_.split("|", 2)[-1]
             if kind is UftpMessage:
                 found = view.get(UftpMessage, id_)
@@ -160,35 +177,62 @@ class Desk:
                 counted = view.get(UftpRevision, id_)
                 revisions[name] = -1 if counted is None else counted.revision
         agreed = view.get(UftpAgreed, own.name)
-        told = None if agreed is None or ours else market(agreed)
-        return session.Book(entries=entries, revisions=revisions, market=told, peer=peer)
+        return session.Book(
+            entries=entries,
+            revisions=revisions,
+            # What we agreed is how we judge; how the other will, it says.
+            market=None if agreed is None or peer is None else market(agreed),
+            peer=peer,
+            orders=orders.accepted(own.domain, other, message, view),
+        )
 
-    def sending(
-        self, own: Own, message: wire.Payload, view: View, now: datetime, role: wire.Role | None = None
+    def sending(  # noqa: PLR0913 - whose, what, and as it was seen
+        self,
+        own: Own,
+        message: wire.Payload,
+        view: View,
+        now: datetime,
+        *,
+        role: wire.Role | None = None,
+        xml: bytes | None = None,
     ) -> tuple[list[Put], list[Effect]]:
-        """Documents and effects that send a message of ours, which `needed` looked up.
+        """Documents and effects that send a message of ours; `needed` and `further` were looked up.
+
+        Args:
+            own: who of us sends it.
+            message: what is sent.
+            view: the documents.
+            now: the time.
+            role: the recipient's; needed for a TestMessage only.
+            xml: the message as XML, where it has been written already.
 
         Raises:
             InvalidError: it breaks a rule, or its id was used before.
             IllegalTransitionError: the offer that it is about is ordered or revoked already.
         """
-        to = takes(type(message), role)
-        before = self.book(own, message, view, None)
-        step = session.send(before, message, now, self.participants.policy)
         other = message.recipient_domain
-        puts = self.changed(own, other, before, step.book)
+        if other == own.domain:
+            raise InvalidError("nobody sends to itself", path=f"{wire.element(type(message))}/@RecipientDomain")
+        to = takes(type(message), role)
+        before = self.book(own, other, message, view)
+        step = session.send(before, message, now, self.participants.policy)
+        puts = self.changed(own, other, before, step.book, view)
         if isinstance(message, wire.TestMessage):
             test = UftpTest(message=message.message_id)
             puts.append(_put(Key(UftpTest, place(own.domain, other, message.conversation_id)), test, other))
-        return puts, self.effects(own, other, to, step.effects, now)
+        return puts, self.effects(own, other, to, step, now, xml=xml)
 
-    def changed(self, own: Own, other: str, before: session.Book, after: session.Book) -> list[Put]:
+    @staticmethod
+    def changed(own: Own, other: str, before: session.Book, after: session.Book, view: View) -> list[Put]:
         """What is to be written of a step."""
-        puts = [
-            _put(Key(UftpMessage, place(own.domain, other, name)), paper(entry), other)
-            for name, entry in after.entries.items()
-            if before.entries.get(name) is not entry
-        ]
+        puts: list[Put] = []
+        for name, entry in after.entries.items():
+            earlier = before.entries.get(name)
+            if earlier is entry:
+                continue
+            puts.append(_put(Key(UftpMessage, place(own.domain, other, name)), paper(entry), other))
+            if isinstance(entry.message, wire.FlexOrder) and entry.stage is session.Stage.ACCEPTED:
+                puts += orders.filed(own.domain, other, entry.message, view)
         puts += [
             _put(Key(UftpRevision, place(own.domain, other, name)), UftpRevision(revision=revision), other)
             for name, revision in after.revisions.items()
@@ -196,44 +240,71 @@ class Desk:
         ]
         return puts
 
-    def effects(self, own: Own, other: str, role: wire.Role, effects: Iterable[Effect], now: datetime) -> list[Effect]:
+    def effects(  # noqa: PLR0913 - whose, and what
+        self, own: Own, other: str, role: wire.Role, step: session.Step, now: datetime, *, xml: bytes | None = None
+    ) -> list[Effect]:
         """The session's effects as the hub carries them out.
 
         Delivering again and again is the outbox's business, so the session's own timers for it are not set.
         """
         found: list[Effect] = []
-        for effect in effects:
+        for effect in step.effects:
             if isinstance(effect, Notify) and effect.topic == session.SEND:
-                found.append(self._send(own, effect.body, role, now))
+                found.append(self._send(own, other, effect.body, role, now, xml))
             elif isinstance(effect, Notify):
-                found.append(Notify(party=own.party, topic=effect.topic, subject=effect.subject, body=effect.body))
+                entry = step.book.entries[effect.subject]
+                told = notice(own, other, entry.message, effect.body)
+                found.append(Notify(party=own.party, topic=effect.topic, subject=effect.subject, body=told))
             elif isinstance(effect, SetTimer) and effect.event == session.REPLY:
                 found.append(SetTimer(subject=place(own.domain, other, effect.subject), event=REPLY, due=effect.due))
         return found
 
-    def moved(
-        self, id_: str, before: session.Entry, after: session.Entry, effects: Iterable[Effect], now: datetime
-    ) -> Decision:
+    def moved(self, id_: str, before: session.Entry, moved: session.Moved, now: datetime) -> Decision:
         """The decision that a message of ours, kept by this id, is further on."""
-        if after is before:
-            return Decision(answer=Answer(status=204))
+        after, effects = moved
         domain, other, _ = id_.split("|", 2)
         mine = self.participants.by_domain(domain)
-        told = self.effects(mine[0], other, min(roles(type(after.message))[1]), effects, now) if mine else []
+        if after is before or not mine:
+            return Decision(answer=Answer(status=204))
+        step = session.Step(session.Book(entries={after.message.message_id: after}), effects)
+        told = self.effects(mine[0], other, min(roles(type(after.message))[1]), step, now)
         put = _put(Key(UftpMessage, id_), paper(after), other)
         return Decision(answer=Answer(status=204), puts=(put,), effects=tuple(told))
 
-    def _send(self, own: Own, message: wire.Payload, role: wire.Role, now: datetime) -> Send:
+    def _send(  # noqa: PLR0913, PLR0917 - whose, to whom, and what
+        self, own: Own, other: str, message: wire.Payload, role: wire.Role, now: datetime, xml: bytes | None
+    ) -> Send:
         return Send(
-            peer=PEER + message.recipient_domain,
+            peer=PEER + other,
             message_id=message.message_id,
             conversation=conversation(own.domain, message),
             path=role,
             media_type=MEDIA_TYPE,
-            body=seal(_CODEC.encode(message), own.domain, own.role, own.key),
+            body=seal(xml or _CODEC.encode(message), own.domain, own.role, own.key),
             reply_kind="uftp.sent",
             expires=now + self.participants.policy.give_up_after,
         )
+
+
+def notice(own: Own, other: str, message: wire.Payload, answer: object = None) -> UftpNotice:
+    """What our party is told of a message, and of the answer to one of ours (or of why there is none)."""
+    result = reason = None
+    if isinstance(answer, wire.Response):
+        result, reason = str(answer.result), answer.rejection_reason
+    elif isinstance(answer, wire.Payload):
+        result = str(wire.Result.ACCEPTED)
+    elif isinstance(answer, str):
+        result = answer
+    return UftpNotice(
+        type=wire.element(type(message)),
+        message_id=message.message_id,
+        conversation_id=message.conversation_id,
+        own=own.domain,
+        other=other,
+        place=place(own.domain, other, message.message_id),
+        result=result,
+        reason=reason,
+    )
 
 
 def _put(key: Key, value: msgspec.Struct, owner: str) -> Put:
@@ -247,51 +318,56 @@ class Receive(Further):
         self._desk = desk
         self._hooks = hooks
 
+    def _told(self, message: Message) -> tuple[Own, str, wire.Payload]:
+        """For whom of us it is, whose it is (by its signature, whatever it says itself), and what it is."""
+        opened = _arrived(message).opened
+        return self._desk.participants.recipient(opened.message), opened.envelope.sender_domain, opened.message
+
     def needs(self, message: Message) -> Iterable[Key]:
         """What judges it, and what its hook needs."""
-        told = _arrived(message).opened.message
-        own = self._desk.participants.recipient(told)
-        keys = self._desk.needed(own, told)
+        own, other, told = self._told(message)
         hook = self._hooks.get(type(told))
-        return keys if hook is None else [*keys, *hook.needs(own, told)]
+        return [*self._desk.needed(own, other, told), *(() if hook is None else hook.needs(own, told))]
 
     def further(self, message: Message, view: View) -> Iterable[Key]:
         """What follows from that."""
-        told = _arrived(message).opened.message
-        if type(told) in wire.RESPONSES:
-            return ()
-        return self._desk.further(self._desk.participants.recipient(told), told, view)
+        own, other, told = self._told(message)
+        hook = self._hooks.get(type(told))
+        return [*self._desk.further(own, other, told, view), *(() if hook is None else hook.further(own, told, view))]
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """Judged, answered, and worked by its hook."""
         arrived = _arrived(message)
-        envelope, _, told = arrived.opened
-        own = self._desk.participants.recipient(told)
-        other = told.sender_domain
-        before = self._desk.book(own, told, view, arrived.arrival.peer())
+        own, other, told = self._told(message)
+        envelope = arrived.opened.envelope
+        before = self._desk.book(own, other, told, view, peer=arrived.arrival.peer())
         seed = f"{message.peer}/{message.id}"
         work, refused = Work(), list[Broken]()
         hook = self._hooks.get(type(told))
         if hook is not None and told.message_id not in before.entries:
-            asked = before.entries.get(answered(told) or "")
+            before = msgspec.structs.replace(before, places=hook.places(own, told, view))
             try:
-                work = hook.work(Case(own, told, asked, seed, view, now))
+                work = hook.work(Case(own, told, before.entries.get(answered(told) or ""), seed, view, now))
             except FlexhubError as error:
                 refused.append(Broken(rule="UFTP-10", clause=error.clause, path=error.path, message=error.message))
-        content = dict(work.content)
-        if told.recipient_domain != own.domain:
-            content["sender_domain"] = own.domain
         step = session.receive(
-            before, told, now, new_id=derived_id("answer", seed), envelope=envelope, content=content, refused=refused
+            before,
+            told,
+            now,
+            new_id=derived_id("answer", seed),
+            envelope=envelope,
+            content=work.content | {"sender_domain": own.domain, "recipient_domain": other},
+            refused=refused,
         )
-        puts = self._desk.changed(own, other, before, step.book)
-        effects = self._desk.effects(own, other, envelope.sender_role, step.effects, now)
+        puts = self._desk.changed(own, other, before, step.book, view)
+        effects = self._desk.effects(own, other, envelope.sender_role, step, now)
         if not step.broken and puts:
             puts += work.puts
             effects += work.effects
             if type(told) in wire.RESPONSES:  # of an answer, what it settles is told
                 topic = f"uftp.{wire.element(type(told))}"
-                effects.append(Notify(party=own.party, topic=topic, subject=told.message_id, body=told))
+                body = notice(own, other, told)
+                effects.append(Notify(party=own.party, topic=topic, subject=told.message_id, body=body))
         return Decision(answer=Answer(status=200), puts=tuple(puts), effects=tuple(effects))
 
 
@@ -305,7 +381,7 @@ def _arrived(message: Message) -> Arrived:
     return Arrived(arrival, Opened(envelope, inner, _CODEC.decode(inner)))
 
 
-class SendOut:
+class SendOut(Further):
     """``uftp.send``."""
 
     def __init__(self, desk: Desk) -> None:
@@ -313,25 +389,30 @@ class SendOut:
 
     def needs(self, message: Message) -> Iterable[Key]:
         """What judges it."""
-        own, told, _ = self._told(message, None)
-        return self._desk.needed(own, told)
+        own, told = self._told(message, None)
+        return self._desk.needed(own, told.message.recipient_domain, told.message)
+
+    def further(self, message: Message, view: View) -> Iterable[Key]:
+        """What follows from that."""
+        own, told = self._told(message, None)
+        return self._desk.further(own, told.message.recipient_domain, told.message, view)
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """Completed, judged, kept and sent."""
         if message.role is not Role.ADMIN:
             raise ForbiddenError("not yours to send", path="Outgoing")
-        own, told, role = self._told(message, now)
-        puts, effects = self._desk.sending(own, told, view, now, role)
-        body = encode({"message_id": told.message_id, "conversation_id": told.conversation_id})
+        own, told = self._told(message, now)
+        puts, effects = self._desk.sending(own, told.message, view, now, role=told.role, xml=told.xml)
+        body = encode({"message_id": told.message.message_id, "conversation_id": told.message.conversation_id})
         return Decision(answer=Answer(status=202, body=body), puts=tuple(puts), effects=tuple(effects))
 
-    def _told(self, message: Message, now: datetime | None) -> tuple[Own, wire.Payload, wire.Role | None]:
-        if isinstance(message.value, wire.Payload):
-            told, role = message.value, msgspec.json.decode(message.body, type=Outgoing).role
-        else:
+    def _told(self, message: Message, now: datetime | None) -> tuple[Own, Composed]:
+        told = message.value
+        if not isinstance(told, Composed):
             order = value_of(message, Outgoing)
-            told, role = completed(order, self._desk.participants, f"{message.peer}/{message.id}", now), order.role
-        return self._desk.participants.sender(told), told, role
+            found = completed(order, self._desk.participants, f"{message.peer}/{message.id}", now)
+            told = Composed(found, _CODEC.encode(found), order.role)
+        return self._desk.participants.sender(told.message), told
 
 
 def completed(order: Outgoing, participants: Participants, seed: str, now: datetime | None) -> wire.Payload:
@@ -383,11 +464,11 @@ class Outcome:
             return Decision(answer=Answer(status=204))
         before = found.entry()
         if sent.why is None or sent.status:
-            entry, effects = session.delivered(before, sent.status, now, self._desk.participants.policy)
+            moved = session.delivered(before, sent.status, now, self._desk.participants.policy)
         else:
             give_up = before.since + self._desk.participants.policy.give_up_after
-            entry, effects = session.elapsed(before, session.DELIVER, max(now, give_up), self._desk.participants.policy)
-        return self._desk.moved(id_, before, entry, effects, now)
+            moved = session.elapsed(before, session.DELIVER, max(now, give_up), self._desk.participants.policy)
+        return self._desk.moved(id_, before, moved, now)
 
 
 class Overdue:
@@ -406,8 +487,8 @@ class Overdue:
         if found is None:
             return Decision(answer=Answer(status=204))
         before = found.entry()
-        entry, effects = session.elapsed(before, session.REPLY, now, self._desk.participants.policy)
-        return self._desk.moved(message.conversation, before, entry, effects, now)
+        moved = session.elapsed(before, session.REPLY, now, self._desk.participants.policy)
+        return self._desk.moved(message.conversation, before, moved, now)
 
 
 class Agree:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from flexhub.app.hub.contract import Key, Put, View
 from flexhub.app.uftp.participants import Own
@@ -45,15 +45,25 @@ class Work(NamedTuple):
     content: dict[str, Any] = {}
 
 
-class Hook(Protocol):
-    """Works messages of one type, first come and accepted; an answer's type is one, too."""
+class Hook:
+    """Works messages of one type, first come and accepted; an answer's type is one, too. Subclasses say how."""
 
-    def needs(self, own: Own, message: wire.Payload) -> Iterable[Key]:
+    def needs(self, own: Own, message: wire.Payload) -> Iterable[Key]:  # noqa: ARG002 - for those that need something
         """The documents to look up."""
+        return ()
+
+    def further(self, own: Own, message: wire.Payload, view: View) -> Iterable[Key]:  # noqa: ARG002 - as above
+        """The documents to look up once those of `needs` are seen."""
+        return ()
+
+    def places(self, own: Own, message: wire.Payload, view: View) -> dict[str, str] | None:  # noqa: ARG002 - as above
+        """What rule 49 judges by, as `seen.Seen.places`; None: nothing is known about connections here."""
+        return None
 
     def work(self, case: Case) -> Work:
-        """What comes of it.
+        """What comes of it. It is called before the rules have judged, and what it returns is used if they accept.
 
         Raises:
-            FlexhubError: it cannot be worked; it is rejected with this as Invalid Message.
+            FlexhubError: it cannot be worked; where no rule is broken, it is rejected with this, as Invalid Message.
         """
+        raise NotImplementedError

@@ -21,6 +21,11 @@ TYPES: Final = {wire.element(kind): kind for kind in wire.MESSAGES}
 """Element -> type, of every inner message."""
 
 
+def place(own: str, other: str, id_: str) -> str:
+    """The id of a document of a conversation: our domain, theirs, and what it is found by."""
+    return f"{own}|{other}|{id_}"
+
+
 class UftpMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One message, ours or theirs, and what became of it: a `session.Entry`. Bodies are the wire types as JSON."""
 
@@ -87,15 +92,37 @@ class UftpTest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UftpOrders(msgspec.Struct, frozen=True, kw_only=True):
-    """References of the accepted orders of one local day, at one congestion point."""
+    """References of the accepted orders of one day at one congestion point: ``<ours>|<theirs>|<day> <point>``."""
 
     references: tuple[str, ...]
 
 
 class UftpOrderPlaces(msgspec.Struct, frozen=True, kw_only=True):
-    """Congestion points with accepted orders on one local day."""
+    """Congestion points with accepted orders on one day: ``<ours>|<theirs>|<day>``."""
 
     places: tuple[str, ...]
+
+
+class UftpNotice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a party is told of a message; all of it is in the `UftpMessage` kept by `place`.
+
+    Args:
+        type: its element.
+        message_id, conversation_id: as in the message.
+        own, other: our domain and theirs.
+        place: the id of its document.
+        result: of one of ours: "Accepted", "Rejected", or why there is no answer: "undelivered", "unanswered".
+        reason: the RejectionReason.
+    """
+
+    type: str
+    message_id: str
+    conversation_id: str
+    own: str
+    other: str
+    place: str
+    result: str | None = None
+    reason: str | None = None
 
 
 class UftpAgreed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

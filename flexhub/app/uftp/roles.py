@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
 
 from flexhub.app.exchange.papers import file_request
-from flexhub.app.hub.contract import Key
 from flexhub.app.uftp.hooks import Case, Hook, Work
-from flexhub.app.uftp.participants import Own
 from flexhub.core.effects import Notify
 from flexhub.mappings.uftp.context import Context
 from flexhub.mappings.uftp.requests import request_to_core
 from flexhub.protocols.uftp import messages as wire
 
 
-class FileRequest:
+class FileRequest(Hook):
     """An AGR files a FlexRequest for its manager engine, under the participant's party as recipient."""
-
-    def needs(self, own: Own, message: wire.Payload) -> Iterable[Key]:  # noqa: ARG002 - the hook's signature
-        """Nothing: that it is new was seen."""
-        return ()
 
     def work(self, case: Case) -> Work:
         """The core's request, and the party told."""
