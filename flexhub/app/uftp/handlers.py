@@ -216,15 +216,18 @@ class Desk:
         to = takes(type(message), role)
         before = self.book(own, other, message, view)
         step = session.send(before, message, now, self.participants.policy)
-        puts = self.changed(own, other, before, step.book, view)
+        puts = self.changed(own, other, message, before, step, view)
         if isinstance(message, wire.TestMessage):
             test = UftpTest(message=message.message_id)
             puts.append(_put(Key(UftpTest, place(own.domain, other, message.conversation_id)), test, other))
         return puts, self.effects(own, other, to, step, now, xml=xml)
 
     @staticmethod
-    def changed(own: Own, other: str, before: session.Book, after: session.Book, view: View) -> list[Put]:
-        """What is to be written of a step."""
+    def changed(
+        own: Own, other: str, message: wire.Payload, before: session.Book, step: session.Step, view: View
+    ) -> list[Put]:
+        """What is to be written of a step about a message."""
+        after = step.book
         puts: list[Put] = []
         for name, entry in after.entries.items():
             earlier = before.entries.get(name)
@@ -234,7 +237,11 @@ class Desk:
             if isinstance(entry.message, wire.FlexOrder) and entry.stage is session.Stage.ACCEPTED:
                 puts += orders.filed(own.domain, other, entry.message, view)
         puts += [
-            _put(Key(UftpRevision, place(own.domain, other, name)), UftpRevision(revision=revision), other)
+            _put(
+                Key(UftpRevision, place(own.domain, other, name)),
+                UftpRevision(revision=revision, message=message.message_id),
+                other,
+            )
             for name, revision in after.revisions.items()
             if before.revisions.get(name) != revision
         ]
@@ -347,7 +354,7 @@ class Receive(Further):
         if hook is not None and told.message_id not in before.entries:
             before = msgspec.structs.replace(before, places=hook.places(own, told, view))
             try:
-                work = hook.work(Case(own, told, before.entries.get(answered(told) or ""), seed, view, now))
+                work = hook.work(Case(own, told, before.entries, seed, view, now))
             except FlexhubError as error:
                 refused.append(Broken(rule="UFTP-10", clause=error.clause, path=error.path, message=error.message))
         step = session.receive(
@@ -359,7 +366,7 @@ class Receive(Further):
             content=work.content | {"sender_domain": own.domain, "recipient_domain": other},
             refused=refused,
         )
-        puts = self._desk.changed(own, other, before, step.book, view)
+        puts = self._desk.changed(own, other, told, before, step, view)
         effects = self._desk.effects(own, other, envelope.sender_role, step, now)
         if not step.broken and puts:
             puts += work.puts

@@ -23,7 +23,7 @@ class Case(NamedTuple):
     Args:
         own: who of us it is for.
         message: what came.
-        asked: for an answer, the message of ours that it answers, and what became of it.
+        past: messages that it refers to, by MessageID, and what became of them; of an answer, what it answers, too.
         seed: what ids of messages that follow from this one are derived from (`participants.metadata`).
         view: the documents that `needs` named.
         now: the time.
@@ -31,7 +31,7 @@ class Case(NamedTuple):
 
     own: Own
     message: wire.Payload
-    asked: Entry | None
+    past: dict[str, Entry]
     seed: str
     view: View
     now: datetime

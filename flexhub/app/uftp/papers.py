@@ -80,9 +80,10 @@ def paper(entry: Entry) -> UftpMessage:
 
 
 class UftpRevision(msgspec.Struct, frozen=True, kw_only=True):
-    """The greatest Revision that was accepted, by what revisions are counted by (`seen.revision_key`)."""
+    """The greatest Revision that was accepted, and of which message, by what revisions are counted by."""
 
     revision: int
+    message: str
 
 
 class UftpTest(msgspec.Struct, frozen=True, kw_only=True):
