@@ -77,6 +77,7 @@ class Endpoint:
         codec: reads messages; its `max_bytes` is the largest body.
         limits: how often one may call.
         barred: domains whose messages are rejected.
+        registered: domains that a CRO in closed mode hears.
     """
 
     def __init__(  # noqa: PLR0913 - the parts it is composed of
@@ -88,6 +89,7 @@ class Endpoint:
         codec: UftpCodec,
         limits: Limits,
         barred: frozenset[str] = frozenset(),
+        registered: frozenset[str] = frozenset(),
     ) -> None:
         self._submit = submit
         self._participants = participants
@@ -95,6 +97,7 @@ class Endpoint:
         self._codec = codec
         self.limits = limits
         self._barred = barred
+        self._registered = registered
 
     def application(self) -> web.Application:
         """What an HTTP server runs."""
@@ -132,6 +135,7 @@ class Endpoint:
             envelope=body.decode("utf-8-sig"),
             roles=tuple(sorted(sender.roles)),
             barred=envelope.sender_domain in self._barred,
+            registered=envelope.sender_domain in self._registered,
         )
         own = self._participants.recipient(opened.message)
         message = Message(

@@ -223,7 +223,7 @@ class Desk:
         return puts, self.effects(own, other, to, step, now, xml=xml)
 
     @staticmethod
-    def changed(
+    def changed(  # noqa: PLR0913, PLR0917 - whose, about what, and before and after
         own: Own, other: str, message: wire.Payload, before: session.Book, step: session.Step, view: View
     ) -> list[Put]:
         """What is to be written of a step about a message."""

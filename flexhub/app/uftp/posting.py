@@ -9,6 +9,7 @@ from typing import Final, Self
 
 import aiohttp
 
+from flexhub.adapters.http.oauth import Credentials, TokenError
 from flexhub.adapters.http.sender import LONGEST_AGAIN_S, MAX_REPLY
 from flexhub.adapters.store.interface import SendRow
 from flexhub.app.hub.outbox import Outcome, Sender
@@ -27,12 +28,14 @@ class UftpSender:
 
     Args:
         lookup: finds endpoints.
-        tls: trusts whom; the system's authorities unless told.
+        tls: trusts whom.
+        credentials: gets the bearer token that goes with each message; None: none does.
     """
 
-    def __init__(self, lookup: Lookup, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, lookup: Lookup, tls: ssl.SSLContext, credentials: Credentials | None = None) -> None:
         self._lookup = lookup
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls
+        self._credentials = credentials
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -62,22 +65,35 @@ class UftpSender:
 
     async def post(self, url: str, body: bytes, media_type: str) -> Outcome:
         """One POST. 404, 419, 429, 5xx and no answer at all may pass; other refusals are final."""
-        assert self._session is not None  # noqa: S101 - used within its context
         headers = {"Content-Type": media_type}
         try:
-            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-                reply = await response.content.read(MAX_REPLY)
-                again = response.headers.get("Retry-After", "")
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            if self._credentials is None:
+                return await self._post(url, body, headers)
+            token = await self._credentials.token(self._open())
+            found = await self._post(url, body, headers | {"Authorization": f"Bearer {token}"})
+            if found.status != HTTPStatus.UNAUTHORIZED:
+                return found
+            # A gateway says of a token that has lapsed what a participant says of a wrong signature.
+            self._credentials.refused(token)
+            token = await self._credentials.token(self._open())
+            return await self._post(url, body, headers | {"Authorization": f"Bearer {token}"})
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, TokenError) as error:
             return Outcome(0, why=f"{type(error).__name__}: {error}".rstrip(": "), final=False)
+
+    def _open(self) -> aiohttp.ClientSession:
+        assert self._session is not None  # noqa: S101 - used within its context
+        return self._session
+
+    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> Outcome:
+        async with self._open().post(url, data=body, headers=headers, allow_redirects=False) as response:
+            reply = await response.content.read(MAX_REPLY)
+            again = response.headers.get("Retry-After", "")
         attempt = outcome(response.status)
         if attempt is Attempt.TAKEN:
             return Outcome(response.status)
         again_s = min(float(again), LONGEST_AGAIN_S) if again.isascii() and again.isdigit() else 0.0
         why = f"HTTP {response.status}: {reply[:500].decode(errors='replace').strip()}"
-        if response.status == HTTPStatus.UNAUTHORIZED:
-            why += "; does the published key belong to ours?"
-        return Outcome(response.status, reply, why=why, final=attempt is Attempt.REFUSED, again_s=again_s)
+        return Outcome(response.status, reply[:500], why=why, final=attempt is Attempt.REFUSED, again_s=again_s)
 
 
 class Carrier:

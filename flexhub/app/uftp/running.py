@@ -18,16 +18,19 @@ All keys of the sections are those of `flexhub.app.config.UftpSection` and its n
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 
 from flexhub.adapters import schemas
+from flexhub.adapters.directories.address_book import AddressBook
 from flexhub.adapters.directories.file import FileDirectory
 from flexhub.adapters.directories.interface import Directory
+from flexhub.adapters.http.oauth import Credentials
 from flexhub.app.api import server
-from flexhub.app.config import Config, UftpSection
+from flexhub.app.config import ClientSection, Config, UftpSection
 from flexhub.app.hub.contract import Handler
 from flexhub.app.hub.loop import Hub
 from flexhub.app.hub.outbox import Sender
@@ -39,6 +42,7 @@ from flexhub.app.uftp.lookup import Lookup
 from flexhub.app.uftp.papers import UftpAgreed
 from flexhub.app.uftp.participants import Participants, agreements, participants_of
 from flexhub.app.uftp.posting import Carrier, UftpSender
+from flexhub.core.errors import ConfigError
 from flexhub.protocols.uftp.codec import UftpCodec
 
 log = logging.getLogger(__name__)
@@ -61,8 +65,35 @@ def directory_of(section: UftpSection) -> Directory:
         ConfigError: it cannot be used.
     """
     told = section.directory
-    assert told.file is not None  # noqa: S101 - the section has one
-    return FileDirectory(told.file)
+    if told.file is not None:
+        return FileDirectory(told.file)
+    if told.dns is not None:
+        from flexhub.adapters.directories.dns import DnsDirectory  # noqa: PLC0415 - of an extra
+
+        dns = told.dns
+        return DnsDirectory(dns.servers, dnssec=dns.dnssec, scheme=dns.scheme, port=dns.port)
+    assert told.address_book is not None  # noqa: S101 - the section has one of the three
+    book = told.address_book
+    return AddressBook(book.url, token=book.token, credentials=credentials_of(book.oauth))
+
+
+def credentials_of(section: ClientSection | None) -> Credentials | None:
+    """Who gets tokens for us."""
+    return None if section is None else Credentials(section.url, section.client, section.secret, scope=section.scope)
+
+
+def sender_of(section: UftpSection, lookup: Lookup) -> UftpSender:
+    """What posts.
+
+    Raises:
+        ConfigError: no certificates.
+    """
+    try:
+        tls = ssl.create_default_context(cafile=section.ca)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"no certificates: {error}", path="uftp/ca", value=str(section.ca)) from error
+    tls.minimum_version = ssl.TLSVersion.TLSv1_2
+    return UftpSender(lookup, tls, credentials_of(section.oauth))
 
 
 def codec_of(section: UftpSection) -> UftpCodec:
@@ -104,7 +135,7 @@ async def speaking(config: Config) -> AsyncIterator[Uftp | None]:
         return
     lookup = Lookup(directory_of(config.uftp), config.uftp.directory.cache.total_seconds())
     try:
-        async with UftpSender(lookup) as sender:
+        async with sender_of(config.uftp, lookup) as sender:
             yield Uftp(config.uftp, participants, lookup, sender)
     finally:
         await lookup.close()
@@ -130,6 +161,7 @@ async def listening_to(config: Config, uftp: Uftp | None, hub: Hub) -> AsyncIter
         codec=codec_of(uftp.section),
         limits=bounds,
         barred=frozenset(uftp.section.barred),
+        registered=frozenset(uftp.section.registered),
     )
     runner = Runner(endpoint.application(), **server.SERVER_OPTIONS)
     await runner.setup()
