@@ -32,7 +32,7 @@ class AddressBook:
     """Asks an authority.
 
     Args:
-        url: what ``/{domain}`` is put behind, such as ``https://.../uftp-participants/v3/participants``.
+        url: what ``/{domain}`` is put behind; it ends in ``uftp-participants/v3/participants``.
         token: a file with the bearer token, read for each question, so that it may be renewed.
         credentials: gets tokens instead (OAuth2).
     """

@@ -5,7 +5,7 @@ Kinds of messages, for `Hub.handle` and as handlers:
 - ``uftp.receive``: the endpoint's. Body: `Arrival` as JSON; conversation: `conversation`. The answer (...Response) goes
   into the outbox, and a type's `Hook` (`flexhub.app.uftp.hooks`) runs, in the message's own transaction.
 - ``uftp.send``: have a message sent. Body: `Outgoing` as JSON; make the hub's message with `outgoing`.
-  Answered 202 with ``{"message_id": ..., "conversation_id": ...}``; refused where it breaks a rule.
+  Answered 202 with an `Outgone`; refused where it breaks a rule.
 - ``uftp.sent.done``, ``uftp.sent.failed``, ``timer.uftp.reply``: the hub's own.
 
 A decision of another handler sends in its own transaction by `Desk`: `needed` names the documents, `sending` gives puts
@@ -28,6 +28,7 @@ from flexhub.app.hub.contract import Answer, Decision, Further, Handler, Key, Me
 from flexhub.app.hub.contract import Delivery as Sent
 from flexhub.app.uftp import orders
 from flexhub.app.uftp.hooks import Case, Hook, Work
+from flexhub.app.uftp.outgoing import Outgoing, Outgone
 from flexhub.app.uftp.papers import (
     TYPES,
     UftpAgreed,
@@ -42,7 +43,7 @@ from flexhub.app.uftp.papers import (
 from flexhub.app.uftp.participants import Own, Participants, derived_id, metadata, takes
 from flexhub.core.documents import encode
 from flexhub.core.effects import Effect, Notify, Send, SetTimer
-from flexhub.core.errors import FlexhubError, ForbiddenError, InvalidError
+from flexhub.core.errors import FlexhubError, ForbiddenError, InvalidError, NotFoundError
 from flexhub.core.registry import Role
 from flexhub.core.timegrid import EPOCH
 from flexhub.protocols.rules import Broken
@@ -79,21 +80,6 @@ class Arrived(NamedTuple):
 
     arrival: Arrival
     opened: Opened
-
-
-class Outgoing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A message to be sent, as it is journalled.
-
-    Args:
-        xml: the message. Metadata (Version, SenderDomain, RecipientDomain, TimeStamp, MessageID, ConversationID) that
-            it leaves out is added.
-        to: the recipient's domain, where the message leaves it out.
-        role: the recipient's role; needed for a TestMessage only.
-    """
-
-    xml: str
-    to: str | None = None
-    role: wire.Role | None = None
 
 
 class Composed(NamedTuple):
@@ -410,7 +396,7 @@ class SendOut(Further):
             raise ForbiddenError("not yours to send", path="Outgoing")
         own, told = self._told(message, now)
         puts, effects = self._desk.sending(own, told.message, view, now, role=told.role, xml=told.xml)
-        body = encode({"message_id": told.message.message_id, "conversation_id": told.message.conversation_id})
+        body = encode(Outgone(message_id=told.message.message_id, conversation_id=told.message.conversation_id))
         return Decision(answer=Answer(status=202, body=body), puts=tuple(puts), effects=tuple(effects))
 
     def _told(self, message: Message, now: datetime | None) -> tuple[Own, Composed]:
@@ -510,6 +496,18 @@ class Agree:
         agreed = value_of(message, UftpAgreed)
         put = _put(Key(UftpAgreed, f"{agreed.role}.{agreed.domain}"), agreed, agreed.domain)
         return Decision(answer=Answer(status=200, body=b"{}"), puts=(put,))
+
+
+class Nobody:
+    """``uftp.send`` of a hub that is nobody in UFTP."""
+
+    def needs(self, message: Message) -> Iterable[Key]:  # noqa: ARG002 - the handler's signature
+        """Nothing."""
+        return ()
+
+    def decide(self, message: Message, view: View, now: datetime) -> Decision:  # noqa: ARG002 - as above
+        """Refused."""
+        raise NotFoundError("this hub takes no part in UFTP", path="Outgoing")
 
 
 def build(participants: Participants, hooks: Mapping[type[wire.Payload], Hook]) -> dict[str, Handler]:

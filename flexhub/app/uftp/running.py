@@ -37,7 +37,7 @@ from flexhub.app.hub.outbox import Sender
 from flexhub.app.serving import BACKLOG, Runner, listening, tls_context
 from flexhub.app.uftp import roles
 from flexhub.app.uftp.endpoint import Endpoint, limits
-from flexhub.app.uftp.handlers import build
+from flexhub.app.uftp.handlers import Nobody, build
 from flexhub.app.uftp.lookup import Lookup
 from flexhub.app.uftp.papers import UftpAgreed
 from flexhub.app.uftp.participants import Participants, agreements, participants_of
@@ -49,13 +49,13 @@ log = logging.getLogger(__name__)
 
 
 def handlers(config: Config) -> dict[str, Handler]:
-    """Kind -> handler; none where the hub is nobody in UFTP.
+    """Kind -> handler; where the hub is nobody in UFTP, one that says so.
 
     Raises:
         ConfigError: a key that cannot be read.
     """
     participants = participants_of(config)
-    return {} if participants is None else build(participants, roles.hooks())
+    return {"uftp.send": Nobody()} if participants is None else build(participants, roles.hooks())
 
 
 def directory_of(section: UftpSection) -> Directory:

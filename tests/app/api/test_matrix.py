@@ -21,6 +21,7 @@ from flexhub.app.config import Config, ContractSection, PartySection
 from flexhub.app.exchange.offers import Decline
 from flexhub.app.exchange.papers import Membership
 from flexhub.app.exchange.sight import Reach
+from flexhub.app.uftp.outgoing import Outgoing
 from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.registry import Role
 from flexhub.core.timeseries import Measurement
@@ -156,6 +157,10 @@ def delete_bid(caller: str) -> list[Ask]:
     return [Ask(f"/market/open/bid/{offer_id(whose, 'bid')}", None, whose) for whose in owners(caller)]
 
 
+def send_uftp(caller: str) -> list[Ask]:  # noqa: ARG001 - as others
+    return [Ask("/uftp/message", Outgoing(xml="<FlexRequest/>", to="agr.example.com"), NOBODY)]  # the hub takes no part
+
+
 ASKED: Final[dict[str, Callable[[str], list[Ask]]]] = {
     "postSession": post_session,
     "getSessions": listing("/market"),
@@ -167,6 +172,7 @@ ASKED: Final[dict[str, Callable[[str], list[Ask]]]] = {
     "getContracts": listing("/contract"),
     "putContract": put_contract,
     "putParty": put_party,
+    "sendUftpMessage": send_uftp,
     "getBills": listing("/bill"),
     "postFlexOffer": post_offer,
     "getFlexOffers": listing("/flexoffer"),
