@@ -316,16 +316,20 @@ class Receive(Further):
         opened = _arrived(message).opened
         return self._desk.participants.recipient(opened.message), opened.envelope.sender_domain, opened.message
 
+    def _hook(self, told: wire.Payload, other: str) -> Hook | None:
+        """Who works it; nobody what says that it is another's than who signed it (rule 9)."""
+        return self._hooks.get(type(told)) if told.sender_domain == other else None
+
     def needs(self, message: Message) -> Iterable[Key]:
         """What judges it, and what its hook needs."""
         own, other, told = self._told(message)
-        hook = self._hooks.get(type(told))
+        hook = self._hook(told, other)
         return [*self._desk.needed(own, other, told), *(() if hook is None else hook.needs(own, told))]
 
     def further(self, message: Message, view: View) -> Iterable[Key]:
         """What follows from that."""
         own, other, told = self._told(message)
-        hook = self._hooks.get(type(told))
+        hook = self._hook(told, other)
         return [*self._desk.further(own, other, told, view), *(() if hook is None else hook.further(own, told, view))]
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
@@ -336,7 +340,7 @@ class Receive(Further):
         before = self._desk.book(own, other, told, view, peer=arrived.arrival.peer())
         seed = f"{message.peer}/{message.id}"
         work, refused = Work(), list[Broken]()
-        hook = self._hooks.get(type(told))
+        hook = self._hook(told, other)
         if hook is not None and told.message_id not in before.entries:
             before = msgspec.structs.replace(before, places=hook.places(own, told, view))
             try:

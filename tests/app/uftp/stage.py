@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -111,19 +111,11 @@ async def stage(folder: Path, *names: str, more: str = "", others: tuple[str, ..
     """These hubs, and others that are published without being there."""
     ports = {name: free_port() for name in (*names, *others)}
     publish(folder, ports)
-    hubs: dict[str, Running] = {}
-
-    async def enter(left: list[str]) -> AsyncIterator[Stage]:
-        if not left:
-            yield Stage(hubs, ports, folder)
-            return
-        async with running(config(folder, left[0], ports[left[0]], more)) as one:
-            hubs[left[0]] = one
-            async for found in enter(left[1:]):
-                yield found
-
-    async for found in enter(list(names)):
-        yield found
+    async with AsyncExitStack() as stack:
+        hubs = {
+            name: await stack.enter_async_context(running(config(folder, name, ports[name], more))) for name in names
+        }
+        yield Stage(hubs, ports, folder)
 
 
 def day(ahead: int = 3) -> str:

@@ -278,10 +278,11 @@ def test_a_test_message_is_answered(tmp_path: Path) -> None:
 def test_the_journal_keeps_what_was_signed(tmp_path: Path) -> None:
     async def story() -> None:
         async with s.stage(tmp_path, "agr", others=("dso",)) as there:
-            body = sealed(request(), "dso")
+            asked = request()
+            body = sealed(asked, "dso")
             assert await post(there.ports["agr"], body) == 200
             (row,) = (row for row in there.hub("agr").store.journal(0, 10) if row.kind == "uftp.receive")
             assert msgspec.json.decode(row.body)["envelope"].encode() == body
-            assert base64.b64decode(open_envelope(body, 1 << 20).body)[64:] == CODEC.encode(request())
+            assert base64.b64decode(open_envelope(body, 1 << 20).body)[64:] == CODEC.encode(asked)
 
     play(story())
