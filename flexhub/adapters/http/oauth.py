@@ -8,6 +8,7 @@ from http import HTTPStatus
 from pathlib import Path
 from time import monotonic
 from typing import Final
+from urllib.parse import quote_plus
 
 import aiohttp
 import msgspec
@@ -71,8 +72,11 @@ class Credentials:
 
     async def _get(self, session: aiohttp.ClientSession) -> tuple[str, float]:
         form = {"grant_type": "client_credentials"} | ({"scope": self._scope} if self._scope else {})
-        auth = aiohttp.BasicAuth(self._client, self._secret.read_text("utf-8").strip())
-        async with session.post(self._url, data=form, auth=auth, allow_redirects=False) as response:
+        secret = self._secret.read_text("utf-8").strip()
+        # Both are written as in forms first (section 2.3.1).
+        basic = aiohttp.encode_basic_auth(quote_plus(self._client), quote_plus(secret))
+        headers = {"Authorization": basic}
+        async with session.post(self._url, data=form, headers=headers, allow_redirects=False) as response:
             body = await response.content.read(MOST)
             if response.status != HTTPStatus.OK:
                 raise TokenError(f"the token endpoint answers HTTP {response.status}")
