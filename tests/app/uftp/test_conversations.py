@@ -16,6 +16,7 @@ from aiohttp import web
 from flexhub.adapters.store import open_store
 from flexhub.app.hub.loop import Hub, office
 from flexhub.app.hub.replay import replay
+from flexhub.app.uftp.handlers import outgoing
 from flexhub.app.wiring import deciders, engine_of
 from flexhub.core.errors import InvalidError
 from flexhub.core.flexoffer import FlexOffer
@@ -268,7 +269,7 @@ def test_a_test_message_is_answered(tmp_path: Path) -> None:
     async def story() -> None:
         async with s.stage(tmp_path, "agr", "dso") as there:
             asked = wire.TestMessage(**said("dso", "agr", "t"))
-            message = s.outgoing(asked, peer="test", id="t", role=wire.Role.AGR)
+            message = outgoing(asked, peer="test", id="t", role=wire.Role.AGR)
             assert (await there.hub("dso").handle(message)).status == 202
             assert isinstance(await answered(there.hub("dso"), "dso", "agr", asked), wire.TestMessageResponse)
 

@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 import pytest
 
+from flexhub.app.wiring import running
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.envelope import seal
 from tests.app.uftp import stage as s
@@ -131,7 +132,7 @@ def test_a_sender_has_its_rate_and_holds_up_no_other(tmp_path: Path) -> None:
         s.publish(tmp_path, ports)
         told = s.config(tmp_path, "agr", ports["agr"])
         limits = msgspec.structs.replace(told.limits, requests=0.01, requests_at_once=2.0)
-        async with s.running(msgspec.structs.replace(told, limits=limits)):
+        async with running(msgspec.structs.replace(told, limits=limits)):
             found = [await post(ports["agr"], sealed(request(f"{n}"), "dso")) for n in range(3)]
             assert found == [200, 200, 429]
             # Who cannot sign as the other uses up nothing of what the other may send.

@@ -8,6 +8,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
@@ -62,7 +63,7 @@ def hubs(tmp_path: Path) -> Iterator[tuple[Program, Program, str]]:
     for name, port in ports.items():
         (tmp_path / f"{name}.toml").write_text(s.text(tmp_path, name, port))
     store = open_store(f"sqlite:///{tmp_path}/dso.db")
-    token = add_token(store, "root", Role.ADMIN, s.datetime.now(s.UTC))
+    token = add_token(store, "root", Role.ADMIN, datetime.now(UTC))
     store.close()
     agr, dso = Program(tmp_path, "agr"), Program(tmp_path, "dso")
     try:
