@@ -328,7 +328,7 @@ def _write(value: Wire, form: Shape, out: list[str], path: str, *, old: bool) ->
 
 @cache
 def _leaf(kind: type[Wire], name: str) -> Callable[[Wire], str | None]:
-    """What writes an element of attributes only, of which long lists are made; None where `_write` is to say why not."""
+    """What writes an element of attributes only, of which long lists are made; None where `_write` is to say why."""
     form = shape(kind, name)
     attributes = [
         (attrgetter(a.field), f' {a.name}="', a.simple.write, a.required, a.default, a.simple.safe)

@@ -64,8 +64,8 @@ def publish(folder: Path, ports: dict[str, int], keys: dict[str, list[PrivateKey
     staged.rename(folder / "participants.toml")
 
 
-def text(folder: Path, name: str, port: int, more: str = "") -> str:
-    """A hub's configuration; `more` are keys of its participant."""
+def text(folder: Path, name: str, port: int, more: str = "", side: str = "") -> str:
+    """A hub's configuration; `more` are keys of its participant, `side` of ``[uftp]``."""
     return f"""
 pages = false
 [hub]
@@ -78,6 +78,7 @@ url = "sqlite:///{folder}/{name}.db"
 [uftp]
 listen = "127.0.0.1:{port}"
 max_bytes = 100000
+{side}
 [uftp.directory]
 file = "{folder}/participants.toml"
 [[uftp.participant]]
@@ -89,9 +90,9 @@ time_zone = "Europe/Amsterdam"
 """
 
 
-def config(folder: Path, name: str, port: int, more: str = "") -> Config:
+def config(folder: Path, name: str, port: int, more: str = "", side: str = "") -> Config:
     """The same, read."""
-    return parse(text(folder, name, port, more))
+    return parse(text(folder, name, port, more, side))
 
 
 class Stage(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from flexhub.adapters.store import open_store
 from flexhub.app.hub.loop import Hub, office
 from flexhub.app.hub.replay import replay
 from flexhub.app.uftp.handlers import outgoing
-from flexhub.app.wiring import deciders, engine_of
+from flexhub.app.wiring import deciders, engine_of, running
 from flexhub.core.errors import InvalidError
 from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.trading import FlexRequest, Order
@@ -36,9 +36,9 @@ def play(story: Awaitable[None]) -> None:
     asyncio.run(main())
 
 
-def same_again(folder: Path, name: str, port: int = 1) -> None:
+def same_again(folder: Path, name: str, side: str = "") -> None:
     """A replay of the hub's journal comes to what is stored."""
-    told = s.config(folder, name, port)
+    told = s.config(folder, name, 1, side=side)
     stored, again = open_store(told.store.url), open_store(f"sqlite:///{folder}/{name}-again.db")
     try:
         assert replay(stored, again, office(*deciders(told, engine_of(told)), holder="")).differences == []
@@ -285,5 +285,48 @@ def test_the_journal_keeps_what_was_signed(tmp_path: Path) -> None:
             (row,) = (row for row in there.hub("agr").store.journal(0, 10) if row.kind == "uftp.receive")
             assert msgspec.json.decode(row.body)["envelope"].encode() == body
             assert base64.b64decode(open_envelope(body, 1 << 20).body)[64:] == CODEC.encode(asked)
+
+    play(story())
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["undelivered", "unanswered"])
+def test_who_is_not_reached_and_who_does_not_answer_are_given_up(there: bool, tmp_path: Path) -> None:
+    ports = {name: s.free_port() for name in ("agr", "dso")}
+    s.publish(tmp_path, ports)
+    side = 'reply_within = "PT1S"' if there else 'give_up_after = "PT1S"'
+    wanted = "unanswered" if there else "undelivered"
+
+    async def story() -> None:
+        async with AsyncExitStack() as stack:
+            got = await stack.enter_async_context(mailbox(ports["agr"])) if there else []
+            hub = (await stack.enter_async_context(running(s.config(tmp_path, "dso", ports["dso"], "", side)))).hub
+            asked = request()
+            await send(hub, asked)
+            (row,) = await until(lambda: hub.store.notices("dso", 0, 10))
+            told = msgspec.json.decode(row.body)
+            assert (row.topic, row.subject, told["result"]) == ("uftp.settled", asked.message_id, wanted)
+            assert len(got) == int(there)
+            found = kept(hub, "dso", "agr", asked)
+            assert found is not None
+            assert found.delivery == wanted
+
+    play(story())
+    same_again(tmp_path, "dso", side)
+
+
+def test_who_is_barred_is_told_so_and_others_are_heard(tmp_path: Path) -> None:
+    ports = {name: s.free_port() for name in ("agr", "dso")}
+    s.publish(tmp_path, ports)
+
+    async def said_with(side: str, seed: str, revision: int) -> tuple[str, str]:
+        told = s.config(tmp_path, "agr", ports["agr"], "", side)
+        async with running(told), mailbox(ports["dso"]) as got:
+            assert await post(ports["agr"], sealed(request(seed, revision=revision), "dso")) == 200
+            await until(lambda: got)
+            return result(got[-1][1])
+
+    async def story() -> None:
+        assert await said_with('barred = ["dso.example.com"]', "a", 1) == ("Rejected", "Barred Sender")
+        assert await said_with("", "b", 1) == ("Accepted", "")
 
     play(story())
