@@ -106,7 +106,7 @@ class Further(Handler):
     """A handler that, once it sees what `needs` named, names more."""
 
     def further(self, message: Message, view: View) -> Iterable[Key]:
-        """More documents to look up. They are those of the last commit: no earlier message of the batch is seen yet."""
+        """More documents to look up; asked again as long as it names others, once earlier messages are decided."""
         raise NotImplementedError
 
 
