@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, str]] = {
     "demo":         "Play a day of electric-vehicle charging, from flex-offers to bills.",
     "check":        "Validate a configuration.",
     "keys":         "Make, list and revoke the tokens of participants.",
+    "uftp":         "Send a message to a UFTP participant, or look one up.",
     "certs":        "Make certificates for development.",
     "audit":        "Show and verify the log of who did what.",
     "db":           "Look after the store: its tables, copies of it, and the way back.",

@@ -24,6 +24,7 @@ from flexhub.core.registry import Ean, Role
 from flexhub.core.timegrid import TimeGrid
 from flexhub.core.trading import Scope
 from flexhub.core.units import parse_duration, parse_quantity
+from flexhub.protocols.uftp import messages as uftp
 
 PREFIX: Final = "FLEXHUB__"
 
@@ -319,6 +320,112 @@ class PartySection(Section, frozen=True, kw_only=True):
     contract: ContractSection | None = None
 
 
+Domain = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9]+(-[a-z0-9]+)*\.)+[a-z]{2,}$(?!\n)")]
+"""An Internet domain in lower case, as UFTP names participants."""
+
+
+class UftpParticipantSection(Section, frozen=True, kw_only=True):
+    """``[[uftp.participant]]``: who this hub is in UFTP; a domain in several roles stands once for each.
+
+    `key` is the file that ``flexhub keys uftp`` writes, `party` whose notices and documents they are (the hub's name
+    unless told). The rest is what the parties of the market agreed; what is left out was not.
+    """
+
+    domain: Domain
+    role: uftp.Role
+    key: Path
+    party: Id | None = None
+    versions: tuple[str, ...] = uftp.VERSIONS
+    isp_duration: Duration = Duration(minutes=15)
+    time_zone: str | None = None
+    currencies: tuple[str, ...] = ()
+    congestion_points: tuple[str, ...] = ()
+    max_power: Power | None = None
+    mutex_offers: bool = True
+    prognoses: bool | None = None
+    release_before: Duration | None = None
+    closed: bool = False
+    zoned_times: bool = True
+
+
+class ClientSection(Section, frozen=True, kw_only=True):
+    """OAuth2 client credentials: where tokens are had, for whom, with the secret in a file, and for what (`scope`)."""
+
+    url: Annotated[str, msgspec.Meta(pattern="^https?://[^\\s?#]+$")]
+    client: str
+    secret: Path
+    scope: str = ""
+
+
+class DnsSection(Section, frozen=True, kw_only=True):
+    """``[uftp.directory.dns]``: keys and hosts in DNS.
+
+    `servers` are resolvers as ``host`` or ``host:port``, the system's unless told. With `dnssec` only answers count
+    that the resolver vouches for. `scheme` and `port` are those of endpoints.
+    """
+
+    servers: tuple[str, ...] = ()
+    dnssec: bool = True
+    scheme: Annotated[str, msgspec.Meta(pattern="^https?$")] = "https"
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
+
+
+class AddressBookSection(Section, frozen=True, kw_only=True):
+    """``[uftp.directory.address_book]``: one authority's, as GOPACS keeps; `token` is a file, `oauth` gets tokens."""
+
+    url: Annotated[str, msgspec.Meta(pattern="^https?://[^\\s?#]+$")]
+    token: Path | None = None
+    oauth: ClientSection | None = None
+
+    def __post_init__(self) -> None:
+        if self.token is not None and self.oauth is not None:
+            raise InvalidError("either a token or oauth", path="token")
+
+
+class UftpDirectorySection(Section, frozen=True, kw_only=True):
+    """``[uftp.directory]``: where the keys and endpoints of others are found, and how long they are remembered.
+
+    One of: `file`, a list of them (`flexhub.adapters.directories.file` shows its form), `dns`, or `address_book`.
+    """
+
+    file: Path | None = None
+    dns: DnsSection | None = None
+    address_book: AddressBookSection | None = None
+    cache: Duration = Duration(minutes=5)
+
+    def __post_init__(self) -> None:
+        if [self.file, self.dns, self.address_book].count(None) != 2:
+            raise InvalidError("one of file, dns and address_book", path="file")
+
+
+class UftpSection(Section, frozen=True, kw_only=True):
+    """``[uftp]``: the hub as participants of UFTP, with a listener of their own, since signatures admit there.
+
+    `barred` are domains whose messages are rejected, `registered` those that a CRO in closed mode hears, `schemas` is a
+    folder of XSDs that messages are checked by besides. For `give_up_after` something is sent again, for
+    `reply_within` its answer is waited for. `oauth` gets the bearer token that what is sent carries, where a gateway
+    wants one; `ca` are authorities whose servers are trusted, the system's unless told.
+    """
+
+    participant: Annotated[tuple[UftpParticipantSection, ...], msgspec.Meta(min_length=1)]
+    directory: UftpDirectorySection
+    listen: str = "127.0.0.1:8081"
+    barred: tuple[Domain, ...] = ()
+    registered: tuple[Domain, ...] = ()
+    schemas: Path | None = None
+    max_bytes: Annotated[int, msgspec.Meta(ge=1024, le=1 << 26)] = 1 << 22
+    give_up_after: Duration = Duration(hours=1)
+    reply_within: Duration = Duration(hours=6)
+    oauth: ClientSection | None = None
+    ca: Path | None = None
+
+    def __post_init__(self) -> None:
+        host_port(self.listen)
+        names = [(p.domain, p.role) for p in self.participant]
+        if len(set(names)) < len(names):
+            raise InvalidError("a domain stands twice in one role", path="participant")
+
+
 class Config(Section, frozen=True, kw_only=True):
     """A whole configuration; every section has defaults, so that an empty file is one."""
 
@@ -338,6 +445,7 @@ class Config(Section, frozen=True, kw_only=True):
     party: tuple[PartySection, ...] = ()
     peer: tuple[PeerSection, ...] = ()
     pages: bool = True
+    uftp: UftpSection | None = None
 
 
 def load(path: str | Path, environ: Mapping[str, str] | None = None) -> Config:

@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Final, NamedTuple
 
+import msgspec
+
 from flexhub.adapters.http.sender import HttpSender, Peer
 from flexhub.adapters.store import open_store, store_folder
 from flexhub.adapters.store.interface import SendRow, Store
@@ -43,7 +45,8 @@ from flexhub.app.serving import (
     tls_context,
     utc_now,
 )
-from flexhub.core.base import Model
+from flexhub.app.uftp import running as uftp
+from flexhub.app.uftp.papers import UftpAgreed
 from flexhub.core.documents import encode
 from flexhub.core.errors import ConfigError, FlexhubError, UnavailableError
 from flexhub.core.registry import Connection, Party, Resource, Role
@@ -60,7 +63,7 @@ CONFIG: Final = "flexhub:config"
 
 
 class Running(NamedTuple):
-    """A hub at work: its loop, the address that it is bound to, and what brings a changed configuration in."""
+    """A hub at work: its loop, the address that it is bound to, what brings a changed configuration in, and UFTP's."""
 
     hub: Hub
     host: str
@@ -68,6 +71,7 @@ class Running(NamedTuple):
     url: str
     reload: Callable[[Config], Awaitable[Config]]
     followers: Followers
+    uftp_url: str | None = None
 
 
 def new_id() -> str:
@@ -114,7 +118,7 @@ def manages(config: Config) -> bool:
 
 def deciders(config: Config, engine: ManagerEngine) -> tuple[dict[str, Handler], dict[str, Asker]]:
     """Who decides what in a hub of this configuration, by the roles that it serves, and who answers its questions."""
-    decided: dict[str, Handler] = handlers.common() | retention.HANDLERS
+    decided: dict[str, Handler] = handlers.common() | retention.HANDLERS | uftp.handlers(config)
     askers: dict[str, Asker] = {retention.QUESTION: retention.Trimmer(config.retention)}
     if manages(config):
         elsewhere = {p.id for p in config.peer if p.tokens is not None} if Role.PROSUMER in config.hub.roles else ()
@@ -242,7 +246,9 @@ async def running(
         store = open_store(config.store.url)
         try:
             post = await outside.enter_async_context(posting(config))
-            hub = assemble(config, store, clock, engine or engine_of(config), post)
+            speaking = await outside.enter_async_context(uftp.speaking(config))
+            sender = post if speaking is None else speaking.carrier(post)
+            hub = assemble(config, store, clock, engine or engine_of(config), sender)
             if post is not None:
                 post.hub = hub
             watch(hub, config)
@@ -255,10 +261,11 @@ async def running(
                     else:
                         service = service_of(config, hub, clock, page.version, hub.work.http)
                         apply = await serving.enter_async_context(serving_http(service, config, page, bound))
+                    uftp_url = await serving.enter_async_context(uftp.listening_to(config, speaking, hub))
                     followers = await serving.enter_async_context(following(hub, config, peers_of(config)))
                     spare_collector()
                     try:
-                        yield Running(hub, *address(config, bound), _Reload(hub, config, apply), followers)
+                        yield Running(hub, *address(config, bound), _Reload(hub, config, apply), followers, uftp_url)
                     finally:
                         hub.drain()
             finally:
@@ -313,6 +320,9 @@ async def seed(hub: Hub, config: Config) -> None:
         known = await hub.get(Cadence, name)
         if known != cadence and (managing or trim or known):
             await _say(hub, "cadence.put", name, cadence)
+    for name, agreed in uftp.agreed(config).items():
+        if await hub.get(UftpAgreed, name) != agreed:
+            await _say(hub, "uftp.agreed", name, agreed)
     for section in config.party:
         entry, contract = registration(section), contract_of(section, config.hub.name)
         same = await hub.get(Party, entry.party.id) == entry.party
@@ -326,7 +336,7 @@ async def seed(hub: Hub, config: Config) -> None:
             await _say(hub, "contract.put", contract.id, contract)
 
 
-async def _say(hub: Hub, kind: str, conversation: str, value: Model) -> None:
+async def _say(hub: Hub, kind: str, conversation: str, value: msgspec.Struct) -> None:
     await hub.handle(
         Message(
             peer=CONFIG,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -25,9 +26,10 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.servers: list[subprocess.Popen[str]] = []
-        with socket.socket() as probe:
+        with socket.socket() as probe, socket.socket() as beside:
             probe.bind(("127.0.0.1", 0))
-            self.port = str(probe.getsockname()[1])
+            beside.bind(("127.0.0.1", 0))
+            self.ports = {"8080": str(probe.getsockname()[1]), "8081": str(beside.getsockname()[1])}
         program = folder / ".bin" / "flexhub"
         program.parent.mkdir()
         program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m flexhub.app.cli "$@"\n')
@@ -64,7 +66,7 @@ class Reader:
             assert says(printed, [self._here(line) for line in step.output]), f"line {step.line}:\n{printed}"
 
     def _here(self, text: str) -> str:
-        return text.replace("8080", self.port)
+        return re.sub("808[01]", lambda found: self.ports[found[0]], text)
 
     def _start(self, step: Step) -> None:
         server = subprocess.Popen(

@@ -209,7 +209,10 @@ class Transaction(Protocol):
         """Set, move or (None) clear timers by (subject, event)."""
 
     def add_sends(self, rows: Sequence[SendRow]) -> None:
-        """Keep messages for peers, in this order."""
+        """Keep messages for peers, in this order.
+
+        One that is known by (peer, message_id) is kept once: it goes on waiting, or waits again, behind all others.
+        """
 
     def mark_sends(self, states: Mapping[tuple[str, str], str]) -> None:
         """What has become of messages, by (peer, message_id)."""

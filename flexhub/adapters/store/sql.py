@@ -71,6 +71,11 @@ _CLEAR_TIMER: Final = delete(schema.timer).where(
     schema.timer.c.subject == bindparam("of_subject"), schema.timer.c.event == bindparam("of_event")
 )
 _REMOVE_ASK: Final = delete(schema.ask).where(schema.ask.c.id == bindparam("ask_id"))
+_FORGET_SEND: Final = delete(schema.outbox).where(
+    schema.outbox.c.peer == bindparam("of_peer"),
+    schema.outbox.c.message_id == bindparam("of_id"),
+    schema.outbox.c.state != "waiting",
+)
 _MARK: Final = (
     update(schema.outbox)
     .where(schema.outbox.c.peer == bindparam("of_peer"), schema.outbox.c.message_id == bindparam("of_id"))
@@ -117,6 +122,7 @@ _PUT_NEXT: Final = Rows(
     "document", _DOCUMENT, f"{_REPLACE}, version = excluded.version WHERE document.version = excluded.version - 1"
 )
 _LOCKED: Final = " FOR UPDATE OF document"
+_ADD_SEND: Final = Rows("outbox", SendRow._fields[:-1], " ON CONFLICT (peer, message_id) DO NOTHING")
 _SET_TIMER: Final = Rows("timer", TimerRow._fields, " ON CONFLICT (subject, event) DO UPDATE SET due = excluded.due")
 
 _ADD_AUDIT: Final = Rows("audit", AuditRow._fields[:-1])
@@ -278,10 +284,14 @@ class SqlTransaction:
         self._rows(_ADD_NOTICE, [(*row[:4], micros(row.created)) for row in rows])
 
     def add_sends(self, rows: Sequence[SendRow]) -> None:
-        """Keep messages for peers, in this order."""
-        if rows:
-            self._number()
-            self._many(insert(schema.outbox), [{k: v for k, v in row._asdict().items() if k != "seq"} for row in rows])
+        """Keep messages for peers, in this order; one that is known waits again, behind all others."""
+        if not rows:
+            return
+        self._number()
+        values = [(*row[:7], micros(row.created), micros(row.expires), row.state) for row in rows]
+        if self._rows(_ADD_SEND, values) < len(rows):
+            self._many(_FORGET_SEND, [{"of_peer": row.peer, "of_id": row.message_id} for row in rows])
+            self._rows(_ADD_SEND, values)
 
     def mark_sends(self, states: Mapping[tuple[str, str], str]) -> None:
         """What has become of messages, by (peer, message_id)."""

@@ -24,6 +24,7 @@ from flexhub.app.hub.reading import Front
 from flexhub.app.hub.tags import Only
 from flexhub.app.hub.tokens import Bearer
 from flexhub.app.metrics import Http
+from flexhub.app.uftp.outgoing import Outgoing
 from flexhub.core.documents import decode, encode
 from flexhub.core.errors import InvalidError, NotFoundError
 from flexhub.core.flexoffer import FlexOffer
@@ -172,6 +173,11 @@ async def ask_plan(service: Service, call: Call) -> Reply:
 async def ask_settle(service: Service, call: Call) -> Reply:
     """Settle now."""
     return await handle(service, call, "settle.ask", call.party)
+
+
+async def send_uftp(service: Service, call: Call) -> Reply:
+    """Have a UFTP message sent."""
+    return await handle(service, call, "uftp.send", f"uftp {call.message_id}", decode(Outgoing, call.body))
 
 
 # -- answers from what is stored --------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from flexhub.app.exchange.market import Receipt, Registration
 from flexhub.app.exchange.offers import Decline
 from flexhub.app.exchange.sight import REACH, Data, Reach
 from flexhub.app.hub.readiness import Ready
+from flexhub.app.uftp.outgoing import Outgoing, Outgone
 from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.registry import Role
 from flexhub.core.timeseries import Measurement
@@ -118,6 +119,21 @@ ROUTES: Final[tuple[Route, ...]] = (
         roles=(Role.ADMIN,),
         problems=WRITING,
         clause="flexhub",
+    ),
+    Route(
+        method="POST",
+        path="/uftp/message",
+        call=calls.send_uftp,
+        name="sendUftpMessage",
+        of=None,
+        scope="uftp:write",
+        text="Sends a UFTP message of this hub: it is signed, and sent until it is taken. Metadata that it leaves out "
+        "is added. A message that breaks a rule is not sent. What comes of it is told by the notice uftp.settled.",
+        body=Outgoing,
+        returns={202: Outgone},
+        roles=(Role.ADMIN,),
+        problems=(*WRITING, 404),
+        clause="UFTP 3.1.0",
     ),
     _get(
         "/party/{id}/export",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -67,3 +70,30 @@ def revoke(party: Party, *, config: terminal.ConfigFile = terminal.HUB_TOML, as_
         typer.echo(f"{party}: {count} revoked")
     if not count:
         raise typer.Exit(1)
+
+
+@app.command(epilog=terminal.example("flexhub keys uftp agr.key"))
+def uftp(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Where the private key is written; it must not be there.")
+    ],
+    *,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Make a key pair for UFTP: the private key into a file that only you can read, the public key onto the screen.
+
+    The public one (cs1. and base64) is what is published. Its second half, which nothing is sealed with, is random.
+    """
+    from flexhub.protocols.uftp.envelope import key_of_seed  # noqa: PLC0415 - of an extra
+
+    key = key_of_seed(secrets.token_bytes(32))
+    try:
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as out:  # noqa: PTH123 - a descriptor
+            out.write(f"{key.text()}\n")
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILE") from error
+    published = str(key.public(secrets.token_bytes(32)))
+    if as_json:
+        terminal.json_line({"file": str(file), "public_key": published})
+    else:
+        typer.echo(published)

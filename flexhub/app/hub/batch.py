@@ -29,6 +29,7 @@ from flexhub.app.hub.contract import (
     Decision,
     Delivery,
     Due,
+    Further,
     Handler,
     Key,
     Message,
@@ -130,6 +131,12 @@ class BatchView:
         """Versions (0: there was none) of what was looked up and is not written."""
         return {key: self._rows[key].version if key in self._rows else 0 for key in self._keys - written}
 
+    def add(self, keys: AbstractSet[tuple[str, str]], rows: Mapping[tuple[str, str], DocumentRow]) -> None:
+        """Also these were looked up."""
+        fresh = keys - self._keys
+        self._rows = {**self._rows, **{key: row for key, row in rows.items() if key in fresh}}
+        self._keys = self._keys | fresh
+
     def next_version(self, kind: str, id: str) -> int:  # noqa: A002 - the documents' own word
         """The version that follows the one that was looked up; 0 where nobody looked."""
         if (kind, id) not in self._keys:
@@ -173,6 +180,7 @@ class Batch:
         self._timers: dict[tuple[str, str], datetime | None] = {}
         self._messages: Sequence[Message] = ()
         self._needed: list[frozenset[Key] | Exception] = []
+        self._more: frozenset[Key] = frozenset()
         self._known: Mapping[tuple[str, str], JournalRow] = {}
         self._due: Mapping[tuple[str, str], datetime] = {}
         self._view = BatchView(frozenset(), {}, office.recent)
@@ -186,14 +194,62 @@ class Batch:
         self._due = transaction.timers([_timer(message) for message in self._messages if message.peer == TIMER])
         keys = {(kind.__name__, id_) for named in self._needed if isinstance(named, frozenset) for kind, id_ in named}
         if keys:
-            self._view = BatchView(keys, transaction.documents(keys), self._office.recent)
+            rows = transaction.documents(keys)
+            self._view = BatchView(keys, rows, self._office.recent)
+            more = {(kind.__name__, id_) for kind, id_ in self._further()} - keys
+            if more:
+                self._view = BatchView(keys | more, rows | transaction.documents(more), self._office.recent)
 
-    async def decide(self) -> None:
-        """Decide all messages, in order. On the event loop."""
-        for done, (message, needs) in enumerate(zip(self._messages, self._needed, strict=True), 1):
+    def _further(self) -> set[Key]:
+        """The documents that follow from those that were looked up, of handlers that want some."""
+        found: set[Key] = set()
+        for i, (message, needs) in enumerate(zip(self._messages, self._needed, strict=True)):
+            handler = self._office.handlers.get(message.kind)
+            if isinstance(needs, Exception) or not isinstance(handler, Further):
+                continue
+            try:
+                self._view.named = needs
+                more = frozenset(handler.further(message, self._view))
+            except Exception as error:
+                self._needed[i] = _ours(error, message)
+            else:
+                self._needed[i] = needs | more
+                found |= more
+        return found
+
+    async def decide(self) -> bool:
+        """Decide all messages, in order. On the event loop.
+
+        False: the next one needs documents that an earlier one of the batch made it name; `look_up_more`, then go on.
+        """
+        while len(self._answers) < len(self._messages):
+            at = len(self._answers)
+            message, needs = self._messages[at], self._needed[at]
+            handler = self._office.handlers.get(message.kind)
+            if isinstance(needs, frozenset) and isinstance(handler, Further) and self._lacks(handler, message, needs):
+                return False
             self._answers.append(self._answer(message, needs))
-            if done % TURN == 0:
+            if (at + 1) % TURN == 0:
                 await asyncio.sleep(0)
+        return True
+
+    def _lacks(self, handler: Further, message: Message, needs: frozenset[Key]) -> bool:
+        self._view.named = needs
+        try:
+            self._more = frozenset(handler.further(message, self._view)) - needs
+        except Exception as error:
+            self._needed[len(self._answers)] = _ours(error, message)
+            return False
+        return bool(self._more)
+
+    def look_up_more(self, transaction: Transaction) -> None:
+        """Read what the next message lacks. In the writer's thread."""
+        at = len(self._answers)
+        needs = self._needed[at]
+        assert isinstance(needs, frozenset)  # noqa: S101 - `decide` has seen to it
+        self._needed[at] = needs | self._more
+        keys = {(kind.__name__, id_) for kind, id_ in self._more}
+        self._view.add(keys, transaction.documents(keys))
 
     def write(self, transaction: Transaction) -> Outcome:
         """Write what the messages change. In the writer's thread."""

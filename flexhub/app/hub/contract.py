@@ -105,6 +105,14 @@ class Handler(Protocol):
         """The decision. Raises a FlexhubError to refuse, which changes nothing."""
 
 
+class Further(Handler):
+    """A handler that, once it sees what `needs` named, names more."""
+
+    def further(self, message: Message, view: View) -> Iterable[Key]:
+        """More documents to look up; asked again as long as it names others, once earlier messages are decided."""
+        raise NotImplementedError
+
+
 class Due(msgspec.Struct, frozen=True, kw_only=True):
     """The value of a timer's message, of kind ``timer.<event>`` and conversation `subject`."""
 

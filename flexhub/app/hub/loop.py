@@ -323,7 +323,8 @@ class Hub(Front):
                     # The time only now: whoever worked one of these conversations meanwhile did so before.
                     batch = Batch(self._office, self._clock(), noted, dropped)
                     batch.look_up(messages, transaction)
-                    asyncio.run_coroutine_threadsafe(batch.decide(), loop).result()
+                    while not asyncio.run_coroutine_threadsafe(batch.decide(), loop).result():
+                        batch.look_up_more(transaction)
                     outcome = batch.write(transaction)
             except ConflictError as error:
                 log.info("another process was first (%s); deciding %d messages again", error, len(messages))

@@ -24,7 +24,7 @@ from flexhub.core.registry import Role
 log = logging.getLogger(__name__)
 
 PAGE: Final = 500
-AT_ONCE: Final = 4
+AT_ONCE: Final = 32
 """Messages of different conversations that are on their way to one peer at the same time."""
 
 FIRST_S: Final = 1.0
@@ -162,7 +162,7 @@ class Outbox:
         kind = f"{row.reply_kind}.{'failed' if outcome.why else 'done'}"
         message = Message(
             peer=OUTBOX,
-            id=f"{row.peer}/{row.message_id}",
+            id=f"{row.peer}/{row.message_id}/{row.seq}",
             kind=kind,
             conversation=row.conversation,
             body=encode(delivery),

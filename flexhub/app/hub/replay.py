@@ -78,7 +78,8 @@ def _work(rows: list[JournalRow], now: datetime, office: Office, store: Store) -
     batch = Batch(office, now)
     with store.begin() as transaction:
         batch.look_up([_message(row) for row in rows], transaction)
-        asyncio.run(batch.decide())
+        while not asyncio.run(batch.decide()):
+            batch.look_up_more(transaction)
         outcome = batch.write(transaction)
     for row, answer in zip(rows, outcome.answers, strict=True):
         before, after = (row.status, row.answer), _told(answer)

@@ -11,6 +11,7 @@ import re
 import types
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from operator import attrgetter
 from typing import Annotated, Any, Final, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -314,9 +315,40 @@ def _write(value: Wire, form: Shape, out: list[str], path: str, *, old: bool) ->
     out.append(">")
     _counts(value, form, path)
     for particle in form.children:
-        for i, child in enumerate(getattr(value, particle.field)):
-            _write(child, particle.shape, out, f"{path}/{particle.name}[{i}]", old=old)
+        below, children = particle.shape, getattr(value, particle.field)
+        leaf = None if below.children or below.differs else _leaf(below.kind, below.name)
+        for i, child in enumerate(children):
+            text = None if leaf is None else leaf(child)
+            if text is None:
+                _write(child, below, out, f"{path}/{particle.name}[{i}]", old=old)
+            else:
+                out.append(text)
     out.append(f"</{form.name}>")
+
+
+@cache
+def _leaf(kind: type[Wire], name: str) -> Callable[[Wire], str | None]:
+    """What writes an element of attributes only, of which long lists are made; None where `_write` is to say why."""
+    form = shape(kind, name)
+    attributes = [
+        (attrgetter(a.field), f' {a.name}="', a.simple.write, a.required, a.default, a.simple.safe)
+        for a in form.attributes.values()
+    ]
+    head = f"<{form.name}"
+
+    def write(value: Wire) -> str | None:
+        out = head
+        for held_of, begins, write_one, required, default, safe in attributes:
+            held = held_of(value)
+            if not required and (held is None or held == default):
+                continue
+            text = write_one(held)
+            if text is None:
+                return None
+            out += f'{begins}{text if safe else text.translate(_ESCAPES)}"'
+        return f"{out}/>"
+
+    return write
 
 
 def _counts(value: Wire, form: Shape, path: str) -> None:

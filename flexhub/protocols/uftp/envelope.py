@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -133,6 +134,11 @@ def unseal(envelope: SignedMessage, key: PublicKey) -> bytes:
         ) from error
 
 
+def unsigned(envelope: SignedMessage) -> bytes:
+    """The inner bytes, their signature unchecked: for what was checked when it came."""
+    return base64.b64decode(envelope.body)[2 * KEY_BYTES :]
+
+
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """What came by POST, and what the endpoint knows about it.
 
@@ -212,18 +218,41 @@ def open_delivery(delivery: Delivery, codec: UftpCodec) -> Opened | Failed:
     failed = headers(delivery)
     if failed is not None:
         return failed
-    rule = "UFTP-05"
+    envelope = enveloped(delivery.body, codec.max_bytes)
+    if isinstance(envelope, Failed):
+        return envelope
+    inner = signed(envelope, () if delivery.key is None else (delivery.key,))
+    return inner if isinstance(inner, Failed) else inside(envelope, inner, codec)
+
+
+def enveloped(body: bytes, max_bytes: int) -> SignedMessage | Failed:
+    """The envelope (rule 5)."""
     try:
-        envelope = open_envelope(delivery.body, codec.max_bytes)
-        if delivery.key is None:
-            sender = f"{envelope.sender_role} {envelope.sender_domain}"
-            return _failed("UFTP-06", "SignedMessage/@SenderDomain", f"no key of {sender} is found")
-        rule = "UFTP-07"
-        inner = unseal(envelope, delivery.key)
-        rule = "UFTP-08"
+        return open_envelope(body, max_bytes)
+    except FlexhubError as error:
+        return _failed("UFTP-05", error.path, error.message)
+
+
+def signed(envelope: SignedMessage, keys: Sequence[PublicKey], why: str = "") -> bytes | Failed:
+    """The inner bytes, if one of the sender's published keys signed them (rules 6 and 7); `why` there is none."""
+    if not keys:
+        sender = f"{envelope.sender_role} {envelope.sender_domain}"
+        return _failed("UFTP-06", "SignedMessage/@SenderDomain", why or f"no key of {sender} is found")
+    failed = _failed("UFTP-07", "", "")
+    for key in keys:
+        try:
+            return unseal(envelope, key)
+        except UnauthorizedError as error:
+            failed = _failed("UFTP-07", error.path, error.message)
+    return failed
+
+
+def inside(envelope: SignedMessage, inner: bytes, codec: UftpCodec) -> Opened | Failed:
+    """The message (rule 8)."""
+    try:
         return Opened(envelope, inner, codec.decode(inner))
     except FlexhubError as error:
-        return _failed(rule, error.path, error.message)
+        return _failed("UFTP-08", error.path, error.message)
 
 
 def _failed(rule: str, path: str, message: str) -> Failed:

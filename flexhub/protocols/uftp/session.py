@@ -9,6 +9,7 @@ messages are about, `DELIVERIES` to a message that goes out.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -237,6 +238,7 @@ def receive(  # noqa: PLR0913 - what came, what is known, and what the answer ne
     new_id: str,
     envelope: wire.SignedMessage | None = None,
     content: dict[str, Any] | None = None,
+    refused: Sequence[Broken] = (),
 ) -> Step:
     """Take a message that came.
 
@@ -250,11 +252,12 @@ def receive(  # noqa: PLR0913 - what came, what is known, and what the answer ne
         new_id: MessageID of the answer.
         envelope: what it came in.
         content: fields of the answer that only the application knows (orders' states, settlement's verdicts, views).
+        refused: what the application finds wrong with it, where no rule is broken.
     """
     same = book.entries.get(message.message_id)
     if same is not None and not same.ours and same.message == message:
         return Step(book, _sending(same.answer), same.answer)
-    broken = findings(message, book.seen(message, now, envelope))
+    broken = findings(message, book.seen(message, now, envelope)) or list(refused)
     if type(message) in wire.RESPONSES.values():
         return Step(book, broken=tuple(broken)) if broken else _settled(book, message)
     answer = answer_to(message, broken, new_id, now, content or {})

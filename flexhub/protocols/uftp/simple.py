@@ -39,6 +39,10 @@ _LONGEST: Final = 64
 """Characters of a number that is read: leading zeros are legal, a megabyte of them is not meant well."""
 
 
+_HUGE: Final = 10**18 - 1
+"""Integers of 18 digits at most."""
+
+
 class Simple:
     """One simple type.
 
@@ -106,8 +110,8 @@ def _stripped(name: str, fits: Callable[[str], bool], says: str) -> Simple:
 def _integer(name: str, low: int | None, high: int | None, says: str) -> Simple:
     match = re.compile(r"[+-]?0*[0-9]{1,18}").fullmatch
 
-    def fits(value: int) -> bool:
-        return (low is None or low <= value) and (high is None or value <= high) and -(10**18) < value < 10**18
+    least = -_HUGE if low is None else max(low, -_HUGE)
+    most = _HUGE if high is None else min(high, _HUGE)
 
     def read(text: str) -> int | None:
         if not match(text):
@@ -117,10 +121,10 @@ def _integer(name: str, low: int | None, high: int | None, says: str) -> Simple:
         if len(text) > _LONGEST:
             return None
         value = int(text)
-        return value if fits(value) else None
+        return value if least <= value <= most else None
 
     def write(value: object) -> str | None:
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) and fits(value) else None
+        return str(value) if type(value) is int and least <= value <= most else None
 
     return Simple(name, read, write, says)
 

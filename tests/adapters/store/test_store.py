@@ -20,6 +20,7 @@ from flexhub.adapters.store.interface import (
     NoticeRow,
     Position,
     Query,
+    SendRow,
     Store,
     TimerRow,
     TokenRow,
@@ -298,3 +299,21 @@ def test_instants_are_kept_to_the_microsecond(old_store: Store, at: datetime) ->
 def test_only_known_databases_are_opened() -> None:
     with pytest.raises(ConfigError, match="sqlite:///"):
         open_store("mysql://localhost/hub")
+
+
+def test_what_is_sent_again_waits_again_behind_all_others_and_what_waits_is_kept_once(store: Store) -> None:
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+    def row(id_: str) -> SendRow:
+        return SendRow("peer", id_, "c", "/", "text/plain", id_.encode(), "send", now, now + timedelta(hours=1))
+
+    with store.begin() as transaction:
+        transaction.add_sends([row("a"), row("b")])
+    with store.begin() as transaction:
+        transaction.add_sends([row("a"), row("c"), row("c")])
+    assert [r.message_id for r in store.sends(0, 10, "waiting")] == ["a", "b", "c"]
+    with store.begin() as transaction:
+        transaction.mark_sends({("peer", "a"): "sent"})
+    with store.begin() as transaction:
+        transaction.add_sends([row("a"), row("b")])
+    assert [r.message_id for r in store.sends(0, 10, "waiting")] == ["b", "c", "a"]

@@ -21,6 +21,7 @@ from flexhub.app.config import Config, ContractSection, PartySection
 from flexhub.app.exchange.offers import Decline
 from flexhub.app.exchange.papers import Membership
 from flexhub.app.exchange.sight import Reach
+from flexhub.app.uftp.outgoing import Outgoing
 from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.registry import Role
 from flexhub.core.timeseries import Measurement
@@ -161,6 +162,10 @@ def delete_bid(caller: str) -> list[Ask]:
     return [Ask(f"/market/open/bid/{offer_id(whose, 'bid')}", None, whose) for whose in owners(caller)]
 
 
+def send_uftp(caller: str) -> list[Ask]:  # noqa: ARG001 - as others
+    return [Ask("/uftp/message", Outgoing(xml="<FlexRequest/>", to="agr.example.com"), NOBODY)]  # the hub takes no part
+
+
 ASKED: Final[dict[str, Callable[[str], list[Ask]]]] = {
     "postSession": post_session,
     "getSessions": listing("/market"),
@@ -173,6 +178,7 @@ ASKED: Final[dict[str, Callable[[str], list[Ask]]]] = {
     "putContract": put_contract,
     "putParty": put_party,
     "getExport": get_export,
+    "sendUftpMessage": send_uftp,
     "getBills": listing("/bill"),
     "postFlexOffer": post_offer,
     "getFlexOffers": listing("/flexoffer"),

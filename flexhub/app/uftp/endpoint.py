@@ -1,0 +1,234 @@
+"""The endpoint of UFTP: POST of a signed message, answered 200 once its XML is valid and it is on disk.
+
+``POST /shapeshifter/api/v3/message`` (older texts: ``/USEF/2019/SignedMessage``), ``text/xml``, where ``[uftp] listen``
+says. Who may speak here is decided by signatures, so no token is asked for. A refusal is a line of text: which rule,
+where and why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from time import monotonic
+from typing import Any, Final, NamedTuple
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from flexhub.app.access.limits import Buckets
+from flexhub.app.api.server import BODY_S
+from flexhub.app.hub.contract import Answer, Message
+from flexhub.app.uftp.handlers import Arrival, Arrived, conversation
+from flexhub.app.uftp.lookup import Lookup, Participant
+from flexhub.app.uftp.participants import Participants
+from flexhub.core.documents import encode
+from flexhub.core.errors import FlexhubError, UnavailableError
+from flexhub.core.registry import Role
+from flexhub.protocols.uftp import envelope as env
+from flexhub.protocols.uftp import messages as wire
+from flexhub.protocols.uftp.codec import UftpCodec
+from flexhub.protocols.uftp.messages import SignedMessage
+
+log = logging.getLogger(__name__)
+
+PATHS: Final = ("/shapeshifter/api/v3/message", "/USEF/2019/SignedMessage")
+AGAIN_S: Final = "5"
+"""When to come back where something may be better then."""
+
+SPEAKS_AS: Final = {
+    wire.Role.AGR: Role.AGGREGATOR,
+    wire.Role.CRO: Role.MARKET_OPERATOR,
+    wire.Role.DSO: Role.GRID_OPERATOR,
+}
+"""UFTP's roles in the hub's words; a CRO runs the market's register."""
+
+_PROCESS: Final = uuid.uuid4().hex
+_COUNTER: Final = itertools.count()
+
+
+class Limits(NamedTuple):
+    """Messages of a participant, and refused deliveries of an address: so many a second, and so many at once."""
+
+    messages: Buckets
+    failures: Buckets
+
+
+class Refusal(Exception):  # noqa: N818 - it is what is answered
+    """What is answered instead of 200."""
+
+    def __init__(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
+        self.status = status
+        self.text = text
+        self.headers = headers or {}
+        super().__init__(text)
+
+
+class Endpoint:
+    """Takes messages for a hub.
+
+    Args:
+        submit: hands a message to the hub.
+        participants: who the hub is.
+        lookup: finds senders' keys.
+        codec: reads messages; its `max_bytes` is the largest body.
+        limits: how often one may call.
+        barred: domains whose messages are rejected.
+        registered: domains that a CRO in closed mode hears.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts it is composed of
+        self,
+        submit: Callable[[Message], Awaitable[Answer]],
+        participants: Participants,
+        lookup: Lookup,
+        *,
+        codec: UftpCodec,
+        limits: Limits,
+        barred: frozenset[str] = frozenset(),
+        registered: frozenset[str] = frozenset(),
+    ) -> None:
+        self._submit = submit
+        self._participants = participants
+        self._lookup = lookup
+        self._codec = codec
+        self.limits = limits
+        self._barred = barred
+        self._registered = registered
+
+    def application(self) -> web.Application:
+        """What an HTTP server runs."""
+        app = web.Application(middlewares=[_plain], client_max_size=self._codec.max_bytes)
+        for path in PATHS:
+            app.router.add_post(path, self.post)
+        return app
+
+    async def post(self, request: web.Request) -> web.StreamResponse:
+        """One delivery."""
+        try:
+            await self._take(request)
+        except Refusal as refusal:
+            if refusal.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, 419):
+                self.limits.failures.take(request.remote or "")
+            answer = web.Response(status=refusal.status, reason=_phrase(refusal.status), text=refusal.text + "\n")
+            answer.headers.update(refusal.headers)
+            if not request.content.is_eof():
+                answer.force_close()  # the rest of the body is not waited for
+            return answer
+        return web.Response()
+
+    async def _take(self, request: web.Request) -> None:
+        wait = self.limits.failures.empty(request.remote or "")
+        if wait:
+            raise _too_often(wait)
+        body = await self._body(request)
+        envelope = _passed(env.enveloped(body, self._codec.max_bytes))
+        sender, inner = await self._sender(envelope)
+        wait = self.limits.messages.take(envelope.sender_domain)
+        if wait:
+            raise _too_often(wait)
+        opened = _passed(env.inside(envelope, inner, self._codec))
+        arrival = Arrival(
+            envelope=body.decode("utf-8-sig"),
+            roles=tuple(sorted(sender.roles)),
+            barred=envelope.sender_domain in self._barred,
+            registered=envelope.sender_domain in self._registered,
+        )
+        own = self._participants.recipient(opened.message)
+        message = Message(
+            peer=envelope.sender_domain,
+            id=f"uftp {opened.message.message_id} {_PROCESS}-{next(_COUNTER)}",
+            kind="uftp.receive",
+            conversation=conversation(own.domain, opened.message),
+            body=encode(arrival),
+            role=SPEAKS_AS[envelope.sender_role],
+            value=Arrived(arrival, opened),
+        )
+        try:
+            await self._submit(message)
+        except UnavailableError as error:
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, error.message, {"Retry-After": AGAIN_S}) from error
+        except FlexhubError as error:
+            log.error("a message of %s could not be worked: %s", envelope.sender_domain, error)  # noqa: TRY400 - the loop said more
+            raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "the message could not be worked") from error
+
+    async def _body(self, request: web.Request) -> bytes:
+        """The body, by rules 1 to 3; never more than is allowed, and never longer than `BODY_S`."""
+        length = request.content_length
+        kind = request.headers.get("Content-Type", "")
+        failed = env.headers(env.Delivery(content_type=kind, content_length=length, body=b""))
+        if failed is not None:
+            raise _refused(failed)
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            raise Refusal(HTTPStatus.BAD_REQUEST, "UFTP-02 Content-Encoding: no encodings")
+        if length is None or length > self._codec.max_bytes:
+            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{length} bytes, allowed: {self._codec.max_bytes}")
+        if request.content.is_eof():
+            return await request.read()
+        try:
+            async with asyncio.timeout(BODY_S):
+                return await request.read()
+        except TimeoutError:
+            raise Refusal(HTTPStatus.REQUEST_TIMEOUT, f"the body took longer than {BODY_S:g} s") from None
+
+    async def _sender(self, envelope: SignedMessage) -> tuple[Participant, bytes]:
+        """Who signed it, and what (rules 6 and 7). A key that does not fit may have been changed: it is asked again."""
+        domain, role = envelope.sender_domain, envelope.sender_role
+        try:
+            found = self._lookup.known(domain, role) or await self._lookup.find(domain, role)
+        except FlexhubError as error:
+            raise _refused(_failed(env.signed(envelope, (), str(error)))) from error
+        inner = env.signed(envelope, found.keys)
+        if isinstance(inner, env.Failed):
+            changed = await self._lookup.again(domain, role)
+            if changed is None or changed.keys == found.keys:
+                raise _refused(inner)
+            found, inner = changed, env.signed(envelope, changed.keys)
+        return found, _passed(inner)
+
+
+def _passed(found: Any) -> Any:  # noqa: ANN401 - whatever it is, but for a failure
+    if isinstance(found, env.Failed):
+        raise _refused(found)
+    return found
+
+
+def _failed(found: bytes | env.Failed) -> env.Failed:
+    assert isinstance(found, env.Failed)  # noqa: S101 - without keys it is one
+    return found
+
+
+def _refused(failed: env.Failed) -> Refusal:
+    where = f" {failed.path}" if failed.path else ""
+    return Refusal(failed.status, f"{failed.rule}{where}: {failed.message}")
+
+
+def _too_often(wait: int) -> Refusal:
+    seconds = min(wait, 3600)
+    headers = {"Retry-After": str(seconds)}
+    return Refusal(HTTPStatus.TOO_MANY_REQUESTS, f"UFTP-04: too often; again in {seconds} s", headers)
+
+
+def _phrase(status: int) -> str:
+    return "Authentication Timeout" if status == 419 else HTTPStatus(status).phrase
+
+
+@web.middleware
+async def _plain(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What aiohttp refuses by itself (no such path, no such method), as text."""
+    try:
+        answer = await handler(request)
+    except web.HTTPException as error:
+        answer = web.Response(status=error.status, text=f"{error.reason}\n")
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            answer.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+    answer.headers["Server"] = "flexhub"
+    return answer
+
+
+def limits(messages: tuple[float, float], failures: tuple[float, float]) -> Limits:
+    """Buckets of so many a second and so many at once."""
+    return Limits(Buckets(*messages, monotonic), Buckets(*failures, monotonic))
