@@ -22,8 +22,6 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from aiohttp import web
-
 from flexhub.adapters import schemas
 from flexhub.adapters.directories.address_book import AddressBook
 from flexhub.adapters.directories.file import FileDirectory
@@ -31,10 +29,11 @@ from flexhub.adapters.directories.interface import Directory
 from flexhub.adapters.http.oauth import Credentials
 from flexhub.app.api import server
 from flexhub.app.config import ClientSection, Config, UftpSection
+from flexhub.app.connections import Connections, Runner, Site
 from flexhub.app.hub.contract import Handler
 from flexhub.app.hub.loop import Hub
 from flexhub.app.hub.outbox import Sender
-from flexhub.app.serving import BACKLOG, Runner, listening, tls_context
+from flexhub.app.serving import BACKLOG, listening, tls_context
 from flexhub.app.uftp import roles
 from flexhub.app.uftp.endpoint import Endpoint, limits
 from flexhub.app.uftp.handlers import Nobody, build
@@ -163,12 +162,12 @@ async def listening_to(config: Config, uftp: Uftp | None, hub: Hub) -> AsyncIter
         barred=frozenset(uftp.section.barred),
         registered=frozenset(uftp.section.registered),
     )
-    runner = Runner(endpoint.application(), **server.SERVER_OPTIONS)
+    runner = Runner(endpoint.application(), Connections(told.connections), **server.SERVER_OPTIONS)
     await runner.setup()
     with listening(uftp.section.listen) as bound:
         try:
             context = tls_context(config)
-            await web.SockSite(runner, bound, ssl_context=context, backlog=BACKLOG).start()
+            await Site(runner, bound, ssl_context=context, backlog=BACKLOG).start()
             host, port = bound.getsockname()[:2]
             scheme = "http" if context is None else "https"
             yield f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
