@@ -13,9 +13,9 @@ from __future__ import annotations
 import enum
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -26,13 +26,20 @@ from flexhub.app.exchange.auction import Deal, Entry, Round
 from flexhub.app.exchange.papers import LIVE, Holding, Membership, PlanRecord
 from flexhub.app.exchange.pseudonyms import Secret
 from flexhub.app.exchange.running import Cadence
+from flexhub.app.exchange.selling import Position, Selling
+from flexhub.app.exchange.sold import Obligation
 from flexhub.app.hub import origin
+from flexhub.app.hub.told import Cursor
+from flexhub.app.uftp.cro import UftpConnection, UftpPoint, UftpPortfolio
+from flexhub.app.uftp.papers import UftpAgreed, UftpMessage, UftpOrderPlaces, UftpOrders, UftpRevision, UftpTest
 from flexhub.core import documents
 from flexhub.core.errors import ForbiddenError, NotFoundError
 from flexhub.core.flexoffer import FlexOffer, State
 from flexhub.core.registry import Connection, Party, Resource, Role
-from flexhub.core.timeseries import Measurement
-from flexhub.core.trading import Bill, Contract, FlexRequest
+from flexhub.core.timeseries import Measurement, TimeSeries
+from flexhub.core.trading import Bill, Contract, FlexRequest, Order
+
+Sold = TypeVar("Sold", Obligation, Position)
 
 PAGE: Final = 1000
 OWN: Final = "flexhub:"
@@ -62,6 +69,20 @@ KINDS: Final[dict[type, Fate]] = {
     Entry: Fate.OWNED,
     Deal: Fate.OWNED,
     PlanRecord: Fate.EDITED,
+    Obligation: Fate.EDITED,
+    Selling: Fate.EDITED,
+    Cursor: Fate.OWNED,
+    Order: Fate.OWNED,
+    TimeSeries: Fate.OWNED,
+    UftpMessage: Fate.OWNED,
+    UftpRevision: Fate.OWNED,
+    UftpTest: Fate.OWNED,
+    UftpOrders: Fate.OWNED,
+    UftpOrderPlaces: Fate.OWNED,
+    UftpConnection: Fate.OWNED,
+    UftpPoint: Fate.OWNED,
+    UftpPortfolio: Fate.OWNED,
+    UftpAgreed: Fate.STAYS,
     Round: Fate.STAYS,
     Cadence: Fate.STAYS,
     Secret: Fate.STAYS,
@@ -189,10 +210,11 @@ def erase(url: str, party: str, name: str, now: datetime, years: int) -> Erased:
         accounts = _accounts(own, party, years)
         store.keep_accounts(accounts)
         documents_gone = store.remove_documents(row_key(row) for row in store.every_document(owner=party))
-        for row in store.every_document(kind=PlanRecord.__name__):
-            without = _without(row, names)
-            if without is not None:
-                store.put_documents([without])
+        for kind, edit in EDITS.items():
+            for row in store.every_document(kind=kind.__name__):
+                without = _without(row, kind, edit, names)
+                if without is not None:
+                    store.put_documents([without])
         timers = {(row.subject, row.event): None for row in store.every_timer() if row.subject in names.names}
         store.set_timers(timers)
         notices = [row.seq for row in store.every_notice() if names.of_notice(row, party)]
@@ -300,16 +322,36 @@ def _pseudonymous(bill: Bill) -> Bill:
     return msgspec.structs.replace(bill, lines=lines)
 
 
-def _without(row: DocumentRow, names: Names) -> DocumentRow | None:
-    """A record of a planning run without what it says about the party; None where it says nothing."""
-    if row.kind != PlanRecord.__name__:
-        return None
-    record = documents.upcast(PlanRecord, row.schema_version, row.body)
+def _faults_kept(record: PlanRecord, names: Names) -> PlanRecord:
     faults = tuple(f for f in record.faults if f.offer not in names.names and not names.within(f.message))
-    if faults == record.faults:
+    return msgspec.structs.replace(record, faults=faults)
+
+
+def _sold_kept(sold: Sold, names: Names) -> Sold:
+    return msgspec.structs.replace(sold, offers=tuple(o for o in sold.offers if o not in names.names))
+
+
+def _positions_kept(selling: Selling, names: Names) -> Selling:
+    return msgspec.structs.replace(selling, positions=tuple(_sold_kept(p, names) for p in selling.positions))
+
+
+EDITS: Final[dict[type[msgspec.Struct], Callable[[Any, Names], msgspec.Struct]]] = {
+    PlanRecord: _faults_kept,
+    Obligation: _sold_kept,
+    Selling: _positions_kept,
+}
+"""What is left of a document that says something about an erased party: runs of planning, and what was sold."""
+
+
+def _without(
+    row: DocumentRow, kind: type[msgspec.Struct], edit: Callable[[Any, Names], msgspec.Struct], names: Names
+) -> DocumentRow | None:
+    """A document without what it says about the party; None where it says nothing."""
+    found = documents.upcast(kind, row.schema_version, row.body)
+    kept = edit(found, names)
+    if kept == found:
         return None
-    body = documents.encode(msgspec.structs.replace(record, faults=faults))
-    return row._replace(body=body, schema_version=documents.VERSION, version=0)
+    return row._replace(body=documents.encode(kept), schema_version=documents.VERSION, version=0)
 
 
 def _blot(store: Erasing, name: str, names: Names, party: str) -> tuple[int, str]:

@@ -96,7 +96,7 @@ def traces(party: str, file: Path) -> dict[str, bytes]:
                 found[f"readings {id_}"] = readings
         elif kind == FlexOffer.__name__:
             found[f"offer {id_}"] = id_.encode()
-    assert len(found) > 3
+    assert len(found) >= 3  # an offer, and readings under it
     return found
 
 
