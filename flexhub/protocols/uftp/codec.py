@@ -20,7 +20,7 @@ from lxml import etree
 from flexhub.core.errors import FlexhubError, InvalidError, MalformedError
 from flexhub.protocols import codec
 from flexhub.protocols.uftp.messages import MESSAGES, Column, Payload, SignedMessage, Wire, element
-from flexhub.protocols.uftp.simple import Simple
+from flexhub.protocols.uftp.simple import Content, Simple
 
 MAX_BYTES: Final = codec.MAX_BYTES
 _FORBIDDEN: Final = re.compile(rb"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
@@ -34,6 +34,8 @@ _ESCAPES: Final = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 )
 _SCHEMA: Final = "XSD"
+ANY: Final = "*"
+"""Name of the particle that takes elements of other namespaces; it stands last in a sequence."""
 
 
 class Attribute(msgspec.Struct, frozen=True):
@@ -59,7 +61,7 @@ class Child(msgspec.Struct, frozen=True):
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """What an element may hold: attributes by name, and children in this order."""
+    """What an element may hold: attributes by name, and children in this order; or else `content`, as `holds` says."""
 
     kind: type[Wire]
     name: str
@@ -67,7 +69,11 @@ class Shape(msgspec.Struct, frozen=True):
     required: frozenset[str]
     children: tuple[Child, ...]
     differs: bool
-    """Whether the versions differ here."""
+    """Whether the attributes are not all there is to it: the versions differ here, or there is content."""
+    head: Child | None = None
+    """The element that stands before the `children`, exactly once."""
+    content: Attribute | None = None
+    holds: Content | None = None
 
 
 def _parts(hint: Any) -> tuple[Any, list[object]]:  # noqa: ANN401 - a type
@@ -88,11 +94,14 @@ def shape(kind: type[Wire], name: str = "") -> Shape:
     hints = get_type_hints(kind, include_extras=True)
     attributes: dict[str, Attribute] = {}
     children: list[Child] = []
+    head: Child | None = None
+    content: Attribute | None = None
+    holds: Content | None = None
     for field in msgspec.structs.fields(kind):
         bare, notes = _parts(hints[field.name])
         simple = next((note for note in notes if isinstance(note, Simple)), None)
         if simple is not None:
-            attributes[field.encode_name] = Attribute(
+            attribute = Attribute(
                 field.encode_name,
                 field.name,
                 simple,
@@ -101,17 +110,29 @@ def shape(kind: type[Wire], name: str = "") -> Shape:
                 Column.SINCE_3_1 in notes,
                 Column.REQUIRED_UNTIL_3_1 in notes,
             )
+            mark = next((note for note in notes if isinstance(note, Content)), None)
+            if mark is None:
+                attributes[field.encode_name] = attribute
+            else:
+                content, holds = attribute, mark
+            continue
+        if isinstance(bare, type) and issubclass(bare, Wire):
+            head = Child(field.encode_name, field.name, shape(bare, field.encode_name), 1, 1)
             continue
         meta = next((note for note in notes if isinstance(note, msgspec.Meta)), msgspec.Meta())
         below = shape(get_args(bare)[0], field.encode_name)
         children.append(Child(field.encode_name, field.name, below, meta.min_length or 0, meta.max_length))
+    children.sort(key=lambda child: child.name == ANY)
     return Shape(
         kind,
         name or element(kind),
         attributes,
         frozenset(a.name for a in attributes.values() if a.required),
         tuple(children),
-        any(a.since_3_1 or a.required_until_3_1 for a in attributes.values()),
+        content is not None or any(a.since_3_1 or a.required_until_3_1 for a in attributes.values()),
+        head,
+        content,
+        holds,
     )
 
 
@@ -123,7 +144,7 @@ def is_3_0(version: str) -> bool:
     return version.startswith("3.0.")
 
 
-def parsed(data: bytes, max_bytes: int = MAX_BYTES) -> etree._Element:
+def parsed(data: bytes, max_bytes: int = MAX_BYTES, *, clause: str = "section 4.2") -> etree._Element:
     """The root of guarded XML.
 
     Raises:
@@ -131,17 +152,17 @@ def parsed(data: bytes, max_bytes: int = MAX_BYTES) -> etree._Element:
     """
     codec.guard(data, "", max_bytes)
     if _FORBIDDEN.search(data):
-        raise MalformedError("a DOCTYPE is not read: no UFTP message has one", clause="section 4.2")
+        raise MalformedError("a DOCTYPE is not read: no message has one", clause=clause)
     declared = _DECLARED.match(data.removeprefix(b"\xef\xbb\xbf"))
     if declared is not None and declared[1].lower() not in _UTF8:
-        raise MalformedError(f"{declared[1][:40]!r} is not UTF-8", value=repr(declared[1][:40]), clause="section 4.2")
+        raise MalformedError(f"{declared[1][:40]!r} is not UTF-8", value=repr(declared[1][:40]), clause=clause)
     parser = etree.XMLParser(
         encoding="utf-8", resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True
     )
     try:
         return etree.fromstring(data, parser)
     except (etree.XMLSyntaxError, ValueError) as error:
-        raise MalformedError(f"not XML: {error}", clause="section 4.2") from error
+        raise MalformedError(f"not XML: {error}", clause=clause) from error
 
 
 class UftpCodec:
@@ -205,7 +226,18 @@ def read(root: etree._Element) -> Wire:
     return _element(root, known, name, old=old)
 
 
+def element_read(node: etree._Element, form: Shape) -> Wire:
+    """The struct of an element of this shape, whatever the protocol.
+
+    Raises:
+        InvalidError: something in it is not as declared.
+    """
+    return _element(node, form, form.name, old=False)
+
+
 def _element(node: etree._Element, form: Shape, path: str, *, old: bool) -> Wire:
+    if form.content is not None:
+        return form.kind(**{form.content.field: _content(node, form, form.content, path)})
     fields: dict[str, Any] = {}
     attributes = form.attributes
     met = 0
@@ -217,27 +249,44 @@ def _element(node: etree._Element, form: Shape, path: str, *, old: bool) -> Wire
             raise InvalidError("is not an attribute of this element", path=f"{path}/@{name}", clause=_SCHEMA)
         value = attribute.simple.read(text)
         if value is None:
-            raise InvalidError(
-                f"{text[:80]!r} is not {attribute.simple.says}",
-                path=f"{path}/@{name}",
-                value=text[:80],
-                clause=attribute.simple.name,
-            )
+            value = _value(text, attribute.simple, f"{path}/@{name}")
         met += attribute.required
         fields[attribute.field] = value
     if met != len(form.required):
         raise InvalidError("is missing", path=f"{path}/@{_first_missing(form, fields)}", clause=_SCHEMA)
     if old and form.differs:
-        for attribute in attributes.values():
-            if attribute.required_until_3_1 and attribute.field not in fields:
-                raise InvalidError("is missing; 3.0 demands it", path=f"{path}/@{attribute.name}", clause=_SCHEMA)
-    if form.children:
+        _demands_of_3_0(form, path, fields)
+    if form.children or form.head is not None:
         _children(node, form, path, fields, old=old)
     elif len(node):
         raise InvalidError("has no elements below it", path=f"{path}/{_name(node[0])}", clause=_SCHEMA)
     elif node.text is not None:
         raise InvalidError("holds text; values are attributes", path=path, value=node.text[:80], clause=_SCHEMA)
     return form.kind(**fields)
+
+
+def _demands_of_3_0(form: Shape, path: str, fields: Mapping[str, Any]) -> None:
+    for attribute in form.attributes.values():
+        if attribute.required_until_3_1 and attribute.field not in fields:
+            raise InvalidError("is missing; 3.0 demands it", path=f"{path}/@{attribute.name}", clause=_SCHEMA)
+
+
+def _content(node: etree._Element, form: Shape, content: Attribute, path: str) -> Any:  # noqa: ANN401 - as `_value`
+    if form.holds is Content.WHOLE:
+        return etree.tostring(node, encoding="unicode", with_tail=False)
+    odd = next((str(name) for name in node.keys() if name not in _LOCATIONS), None)  # noqa: SIM118 - not a dict
+    if odd is not None:
+        raise InvalidError("is not an attribute of this element", path=f"{path}/@{odd}", clause=_SCHEMA)
+    if len(node):
+        raise InvalidError("has no elements below it", path=f"{path}/{_name(node[0])}", clause=_SCHEMA)
+    return _value(node.text or "", content.simple, path)
+
+
+def _value(text: str, simple: Simple, path: str) -> Any:  # noqa: ANN401 - whatever the type holds
+    value = simple.read(text)
+    if value is None:
+        raise InvalidError(f"{text[:80]!r} is not {simple.says}", path=path, value=text[:80], clause=simple.name)
+    return value
 
 
 def _first_missing(form: Shape, fields: Mapping[str, Any]) -> str:
@@ -249,10 +298,17 @@ def _children(node: etree._Element, form: Shape, path: str, fields: dict[str, An
     _no_text(node.text, path)
     children = list(node)
     at, count = 0, len(children)
+    head = form.head
+    if head is not None:
+        if not count or children[0].tag != head.name:
+            raise InvalidError("is missing", path=f"{path}/{head.name}", clause=_SCHEMA)
+        fields[head.field] = _element(children[0], head.shape, f"{path}/{head.name}", old=old)
+        _no_text(children[0].tail, path)
+        at = 1
     for particle in form.children:
         name, below = particle.name, particle.shape
         values: list[Wire] = []
-        while at < count and children[at].tag == name:
+        while at < count and (children[at].tag == name or (name == ANY and _name(children[at]).startswith("{"))):
             child = children[at]
             values.append(_element(child, below, f"{path}/{name}[{len(values)}]", old=old))
             if child.tail is not None:
@@ -286,13 +342,25 @@ def written(message: Payload | SignedMessage) -> bytes:
     form = _SHAPES.get(name)
     if form is None:
         raise InvalidError(f"{name} is not a message of UFTP", path=name)
+    return element_written(message, form, old=isinstance(message, Payload) and is_3_0(message.version))
+
+
+def element_written(value: Wire, form: Shape, *, old: bool = False) -> bytes:
+    """Canonical bytes of a document whose root has this shape, whatever the protocol.
+
+    Raises:
+        InvalidError: a value that is not of its declared type.
+    """
     out = ['<?xml version="1.0" encoding="UTF-8"?>']
-    old = isinstance(message, Payload) and is_3_0(message.version)
-    _write(message, form, out, name, old=old)
+    _write(value, form, out, form.name, old=old)
     return "".join(out).encode()
 
 
 def _write(value: Wire, form: Shape, out: list[str], path: str, *, old: bool) -> None:
+    if form.content is not None:
+        inner = form.content.simple.written(getattr(value, form.content.field), path)
+        out.append(inner if form.holds is Content.WHOLE else f"<{form.name}>{inner.translate(_ESCAPES)}</{form.name}>")
+        return
     out.append(f"<{form.name}")
     for attribute in form.attributes.values():
         held = getattr(value, attribute.field)
@@ -308,11 +376,13 @@ def _write(value: Wire, form: Shape, out: list[str], path: str, *, old: bool) ->
         if not attribute.simple.safe:
             text = text.translate(_ESCAPES)
         out.append(f' {attribute.name}="{text}"')
-    if not any(getattr(value, particle.field) for particle in form.children):
+    if form.head is None and not any(getattr(value, particle.field) for particle in form.children):
         _counts(value, form, path)
         out.append("/>")
         return
     out.append(">")
+    if form.head is not None:
+        _write(getattr(value, form.head.field), form.head.shape, out, f"{path}/{form.head.name}", old=old)
     _counts(value, form, path)
     for particle in form.children:
         below, children = particle.shape, getattr(value, particle.field)

@@ -82,6 +82,16 @@ class Simple:
         return text
 
 
+class Content(enum.Enum):
+    """Marks the one field of an element that is not an attribute: what it holds between its tags, or all of it.
+
+    USEF 2015 has such elements, UFTP hasn't.
+    """
+
+    TEXT = "the text between the tags"
+    WHOLE = "an element of any other namespace, as the XML that it is"
+
+
 def _pattern(name: str, pattern: str, says: str, *, safe: bool = True) -> Simple:
     match = re.compile(pattern).fullmatch
 
