@@ -12,10 +12,11 @@ MINUTES ?= 20
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PEER := build/peers/shapeshifter-uftp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install dev demo test soak bench lint format docs pins debian clean
+.PHONY: help install dev demo test soak bench lint format docs pins debian peer clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -35,7 +36,7 @@ soak: $(VENV)/.dev debian  ## kills, anything at all over HTTP, mutants of messa
 	SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest -m soak $(TESTS)
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -n 2 --dist worksteal --timeout 3600 $(TESTS)
 
-bench: $(VENV)/.dev  ## the figures, and the README's table of them
+bench: $(VENV)/.dev peer  ## the figures, and the README's table of them
 	$(BIN)/python -m benchmarks $(ARGS); missed=$$?; $(BIN)/python -m benchmarks.report --write; exit $$missed
 
 lint: $(VENV)/.dev  ## style and types
@@ -74,6 +75,15 @@ debian:
 	        || echo "not all of them could be installed; the tests that need them will say so"; \
 	    fi; \
 	fi
+
+# Another implementation of UFTP to measure beside, in an environment of its own, since it pins what it needs. Without it
+# its figures are left out; in CI that it cannot be had is a failure.
+peer: $(PEER)/.made
+
+$(PEER)/.made: requirements/peer-shapeshifter.txt | $(VENV)/bin/python
+	@{ $(PYTHON) -m venv $(PEER) && \
+	   $(PEER)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps -r $< && touch $@; } \
+	|| { echo "$(PEER) could not be made; it is done without"; test -z "$$CI"; }
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "flexhub needs Python 3.11 or later; try: make PYTHON=python3.12")'

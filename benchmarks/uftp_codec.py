@@ -1,7 +1,7 @@
 """A UFTP FlexOffer of 96 ISPs, read and written; shapeshifter-uftp beside it where it is installed.
 
-The peer needs an environment of its own, since it pins what it needs: `build/peers/shapeshifter-uftp`, with
-shapeshifter-uftp==2.4.0 and fastapi==0.138.0. Without it the figures stand alone.
+The peer has an environment of its own, since it pins what it needs: `make peer` makes it, by
+requirements/peer-shapeshifter.txt. Without it the figures stand alone.
 """
 
 from __future__ import annotations
