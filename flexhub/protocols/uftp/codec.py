@@ -362,6 +362,28 @@ def _write(value: Wire, form: Shape, out: list[str], path: str, *, old: bool) ->
         out.append(inner if form.holds is Content.WHOLE else f"<{form.name}>{inner.translate(_ESCAPES)}</{form.name}>")
         return
     out.append(f"<{form.name}")
+    _write_attributes(value, form, out, path, old=old)
+    if form.head is None and not any(getattr(value, particle.field) for particle in form.children):
+        _counts(value, form, path)
+        out.append("/>")
+        return
+    out.append(">")
+    if form.head is not None:
+        _write(getattr(value, form.head.field), form.head.shape, out, f"{path}/{form.head.name}", old=old)
+    _counts(value, form, path)
+    for particle in form.children:
+        below, children = particle.shape, getattr(value, particle.field)
+        leaf = None if below.children or below.head or below.differs else _leaf(below.kind, below.name)
+        for i, child in enumerate(children):
+            text = None if leaf is None else leaf(child)
+            if text is None:
+                _write(child, below, out, f"{path}/{particle.name}[{i}]", old=old)
+            else:
+                out.append(text)
+    out.append(f"</{form.name}>")
+
+
+def _write_attributes(value: Wire, form: Shape, out: list[str], path: str, *, old: bool) -> None:
     for attribute in form.attributes.values():
         held = getattr(value, attribute.field)
         if held is None or (not attribute.required and held == attribute.default):
@@ -376,24 +398,6 @@ def _write(value: Wire, form: Shape, out: list[str], path: str, *, old: bool) ->
         if not attribute.simple.safe:
             text = text.translate(_ESCAPES)
         out.append(f' {attribute.name}="{text}"')
-    if form.head is None and not any(getattr(value, particle.field) for particle in form.children):
-        _counts(value, form, path)
-        out.append("/>")
-        return
-    out.append(">")
-    if form.head is not None:
-        _write(getattr(value, form.head.field), form.head.shape, out, f"{path}/{form.head.name}", old=old)
-    _counts(value, form, path)
-    for particle in form.children:
-        below, children = particle.shape, getattr(value, particle.field)
-        leaf = None if below.children or below.differs else _leaf(below.kind, below.name)
-        for i, child in enumerate(children):
-            text = None if leaf is None else leaf(child)
-            if text is None:
-                _write(child, below, out, f"{path}/{particle.name}[{i}]", old=old)
-            else:
-                out.append(text)
-    out.append(f"</{form.name}>")
 
 
 @cache
