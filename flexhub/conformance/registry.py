@@ -14,6 +14,7 @@ SUITES: Final[dict[str, str]] = {
     "flexoffer-rest": "flexhub.conformance.suites.flexoffer_rest",
     "mapping": "flexhub.conformance.suites.mapping",
     "uftp-messages": "flexhub.conformance.suites.uftp_messages",
+    "usef2015-messages": "flexhub.conformance.suites.usef2015_messages",
 }
 """Name -> module with its ``SUITE``; imported only when asked for."""
 

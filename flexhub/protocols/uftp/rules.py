@@ -21,7 +21,6 @@ from flexhub.protocols.uftp.seen import Need, Seen, alone
 Judge = Callable[[Any, Seen], Iterator[Finding]]
 
 
-
 _CODEC: Final = UftpCodec()
 
 
