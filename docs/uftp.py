@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from docs.words import first_paragraph
+from flexhub.mappings import registry
 from flexhub.mappings.registry import mappings
+from flexhub.protocols.rules import Judged
 from flexhub.protocols.uftp.messages import element
 from flexhub.protocols.uftp.protocol import UNMAPPED
 from flexhub.protocols.uftp.rules import RULES
@@ -15,21 +17,30 @@ from flexhub.protocols.uftp.simple import DIFFERENCES
 
 def page() -> str:
     """The page."""
-    return "\n".join([*_rules(), *_states(), *_differences(), *_fates(), ""])
-
-
-def _rules() -> Iterator[str]:
-    yield from (
-        "# UFTP: rules and mappings",
-        "",
-        "What it is about is said in [UFTP](../concepts/uftp.md).",
-        "",
-        "## Rules",
-        "",
+    return "\n".join(
+        [
+            "# UFTP: rules and mappings",
+            "",
+            "What it is about is said in [UFTP](../concepts/uftp.md).",
+            *rules(RULES),
+            *_states(),
+            *differences(DIFFERENCES),
+            "",
+            "## What becomes of each field",
+            "",
+            *fates(mappings("uftp")),
+            *unmapped("Messages that no mapping is about", UNMAPPED),
+            "",
+        ]
     )
+
+
+def rules(table: Iterable[Judged[object]]) -> Iterator[str]:
+    """A rule table."""
+    yield from ("", "## Rules", "")
     yield "A rule that looks something up is judged in a conversation only, and lets pass what was not looked up."
     yield from ("", "| rule | clause | rejection | looks up |", "| --- | --- | --- | --- |")
-    for rule in RULES:
+    for rule in table:
         yield f"| {rule.id} | {rule.clause} | {rule.reject} | {', '.join(map(str, rule.needs)) or 'nothing'} |"
 
 
@@ -39,16 +50,17 @@ def _states() -> Iterator[str]:
         yield from (f"| {state} | {event} | {after} |" for (state, event), after in table.items())
 
 
-def _differences() -> Iterator[str]:
+def differences(told: Mapping[str, str]) -> Iterator[str]:
+    """Where a codec's verdict is not the schema's."""
     yield from ("", "## Where our verdict is not that of the schemas", "", "| what | why |", "| --- | --- |")
-    yield from (f"| {name} | {why} |" for name, why in DIFFERENCES.items())
+    yield from (f"| {name} | {why} |" for name, why in told.items())
 
 
-def _fates() -> Iterator[str]:
-    yield from ("", "## What becomes of each field", "")
-    for mapping in mappings("uftp"):
+def fates(rows: Iterable[registry.Mapping]) -> Iterator[str]:
+    """What becomes of each field, mapping by mapping."""
+    for mapping in rows:
         yield from (
-            f"### {element(mapping.message)} and {mapping.core.__name__}",
+            f"### {element(mapping.message)} and {element(mapping.core)}",
             "",
             first_paragraph(mapping.to_core),
             "",
@@ -65,5 +77,9 @@ def _fates() -> Iterator[str]:
             }
             yield from (f"| `{name}/{field}` | {how} |" for field, how in sorted(told.items()))
         yield ""
-    yield from ("## Messages that no mapping is about", "", "| message | why |", "| --- | --- |")
-    yield from (f"| {element(kind)} | {why} |" for kind, why in UNMAPPED.items())
+
+
+def unmapped(title: str, told: Mapping[type, str]) -> Iterator[str]:
+    """Messages without a counterpart, and why."""
+    yield from (f"## {title}", "", "| message | why |", "| --- | --- |")
+    yield from (f"| {element(kind)} | {why} |" for kind, why in told.items())

@@ -184,7 +184,8 @@ def offers(draw: st.DrawFn) -> wire.FlexOffer:
     numbers = sorted(draw(st.sets(st.integers(1, DAYS[period]), min_size=1, max_size=6)))
     ptus = tuple(wire.Ptu(power_w=draw(WATTS), start=n, price=draw(AMOUNTS)) for n in numbers)
     sequence = draw(st.integers(0, 2**63 - 1))
-    return msgspec.structs.replace(FILES["offer.xml"], period=period, ptus=ptus, flex_request_sequence=sequence)
+    offer: wire.FlexOffer = FILES["offer.xml"]
+    return msgspec.structs.replace(offer, period=period, ptus=ptus, flex_request_sequence=sequence)
 
 
 @given(offers(), st.booleans())
