@@ -18,7 +18,7 @@ from flexhub.mappings.uftp.context import day, decimal, runs
 from flexhub.mappings.uftp.requests import metered_kwh
 from flexhub.mappings.usef2015.context import Context, domain_of_brp, dropped, identity, is_address, metadata, split
 from flexhub.protocols.uftp import messages as uftp
-from flexhub.protocols.uftp.checks import MOST_ISPS
+from flexhub.protocols.uftp.spans import MOST
 from flexhub.protocols.usef2015 import messages as wire
 from flexhub.protocols.usef2015.checks import metered
 from flexhub.protocols.usef2015.messages import Role
@@ -139,7 +139,7 @@ def _split(
     dropped(f"{path}/@ContractID", item.contract_id, "USEF 2015 knows no contracts", losses)
     dropped(f"{path}/@D-PrognosisMessageID", item.d_prognosis_message_id, "a settlement names no prognosis", losses)
     dropped(f"{path}/@BaselineReference", item.baseline_reference, "a settlement names no baseline", losses)
-    each = {n: isp for isp in item.isps for n in range(isp.start, isp.start + min(isp.duration, MOST_ISPS))}
+    each = {n: isp for isp in item.isps for n in range(isp.start, isp.start + min(isp.duration, MOST))}
     prices = split(item.price, {n: abs(isp.delivered_flex_power_w) for n, isp in each.items()})
     penalties = split(item.penalty, {n: isp.power_deficiency_w for n, isp in each.items()})
     before = kept.get(item.order_reference)
@@ -169,9 +169,7 @@ def _split(
 
 def _amounts(item: wire.FlexOrderSettlement) -> dict[int, tuple[Decimal, Decimal]]:
     return {
-        n: (p.price, p.penalty)
-        for p in item.ptu_settlements
-        for n in range(p.start, p.start + min(p.duration, MOST_ISPS))
+        n: (p.price, p.penalty) for p in item.ptu_settlements for n in range(p.start, p.start + min(p.duration, MOST))
     }
 
 
@@ -245,7 +243,7 @@ def metering(m: wire.MeterDataQueryResponse, ctx: Context) -> Mapped[uftp.Meteri
     isps = tuple(
         uftp.MeteringIsp(start=n, value=decimal(-ptu.power_w / 1000))
         for ptu in data.ptu_meter_data
-        for n in range(ptu.start, ptu.start + min(ptu.duration, MOST_ISPS))
+        for n in range(ptu.start, ptu.start + min(ptu.duration, MOST))
     )
     if not isps:
         raise InvalidError("there is no reading", path=path)

@@ -29,8 +29,6 @@ from flexhub.protocols.uftp.times import (
 )
 
 Isps = tuple[wire.Isp | wire.PrognosisIsp | wire.FlexRequestIsp, ...]
-Spans = list[tuple[str, int, int]]
-"""(Path, first ISP, number of ISPs) of elements of one list."""
 CENT: Final = Decimal("0.01")
 MOST_ISPS: Final = 1500
 """A day of 25 hours has as many ISPs of a minute; beyond it nothing is written out, so that no list costs more."""
@@ -45,7 +43,7 @@ def isp_lists(m: wire.Payload) -> Iterator[tuple[str, Isps]]:
         yield "", m.isps
 
 
-def dated(m: wire.Payload) -> Iterator[tuple[str, str, Spans]]:
+def dated(m: wire.Payload) -> Iterator[tuple[str, str, list[tuple[str, int, int]]]]:
     """(path, day, (path of each ISP, first, number)) of every list of ISPs."""
     if isinstance(m, wire.Flex):
         for path, isps in isp_lists(m):
@@ -207,40 +205,30 @@ def isps_out_of_bounds(m: wire.Payload, seen: Seen) -> Iterator[Finding]:
             return
         told = seen.market.time_zone, f"PT{seen.market.isp_minutes}M"
     for _, period, isps in dated(m):
-        yield from out_of_bounds(period, *told, isps)
-
-
-def out_of_bounds(period: str, zone: str, length: str, isps: Spans, unit: str = "ISP") -> Iterator[Finding]:
-    """Those of some spans of a local day that it doesn't have; nothing where zone or length say nothing."""
-    count = isps_in(period, zone, length)
-    for path, start, duration in isps if count is not None else ():
-        if duration < 1:
-            yield Finding(f"{path}/@Duration", f"{duration} is less than 1")
-        elif not 1 <= start <= (count or 0):
-            where = f"({period[:10]} has {count} {unit}s in {zone})"
-            yield Finding(f"{path}/@Start", f"{start} is outside 1..{count} {where}")
-        elif start + duration - 1 > (count or 0):
-            yield Finding(f"{path}/@Duration", f"{duration} from {start} on goes beyond the last {unit}, {count}")
+        count = isps_in(period, *told)
+        for path, start, duration in isps if count is not None else ():
+            if duration < 1:
+                yield Finding(f"{path}/@Duration", f"{duration} is less than 1")
+            elif not 1 <= start <= (count or 0):
+                where = f"({period[:10]} has {count} ISPs in {told[0]})"
+                yield Finding(f"{path}/@Start", f"{start} is outside 1..{count} {where}")
+            elif start + duration - 1 > (count or 0):
+                yield Finding(f"{path}/@Duration", f"{duration} from {start} on goes beyond the last ISP, {count}")
 
 
 def isp_conflict(m: wire.Payload, seen: Seen) -> Iterator[Finding]:  # noqa: ARG001 - as every check
     """No ISP stands twice in one list."""
     for _, _, isps in dated(m):
-        yield from overlap(isps)
-
-
-def overlap(isps: Spans, unit: str = "ISP") -> Iterator[Finding]:
-    """The first of some spans that meets an earlier one."""
-    if len({start for _, start, _ in isps}) == len(isps) and all(duration == 1 for _, _, duration in isps):
-        return  # what most messages are
-    taken: dict[int, str] = {}
-    for path, start, duration in isps:
-        span = range(start, start + max(1, min(duration, MOST_ISPS)))
-        before = next((taken[n] for n in span if n in taken), None)
-        if before is not None:
-            yield Finding(f"{path}/@Start", f"{unit} {start} to {span[-1]} meets {before.rpartition('/')[2]}")
-            return  # one is enough, and bounds the work
-        taken.update(dict.fromkeys(span, path))
+        if len({start for _, start, _ in isps}) == len(isps) and all(duration == 1 for _, _, duration in isps):
+            continue  # what most messages are
+        taken: dict[int, str] = {}
+        for path, start, duration in isps:
+            span = range(start, start + max(1, min(duration, MOST_ISPS)))
+            before = next((taken[n] for n in span if n in taken), None)
+            if before is not None:
+                yield Finding(f"{path}/@Start", f"ISP {start} to {span[-1]} meets {before.rpartition('/')[2]}")
+                break  # one is enough, and bounds the work
+            taken.update(dict.fromkeys(span, path))
 
 
 def period_out_of_bounds(m: wire.Payload, seen: Seen) -> Iterator[Finding]:

@@ -11,9 +11,10 @@ from functools import cache
 from typing import Any, Final
 
 from flexhub.protocols.rules import Finding
-from flexhub.protocols.uftp.checks import MOST_ISPS, Spans, odd_address, out_of_bounds, overlap
+from flexhub.protocols.uftp.checks import odd_address
 from flexhub.protocols.uftp.currencies import CURRENCIES
 from flexhub.protocols.uftp.messages import Disposition, Result
+from flexhub.protocols.uftp.spans import MOST, Spans, out_of_bounds, overlap
 from flexhub.protocols.uftp.times import bounds, day_of, has_zone, instant, isps_in, minutes_of, start_of, zone_of
 from flexhub.protocols.usef2015 import messages as wire
 from flexhub.protocols.usef2015.messages import Entity, PrognosisType, Role
@@ -22,18 +23,17 @@ from flexhub.protocols.usef2015.seen import REFERENCES, Past, Reference, Seen, r
 META: Final = "MessageMetadata/"
 
 
-def dated(m: wire.Payload) -> Iterator[tuple[str, Spans]]:
-    """(day, spans) of every list of PTUs that addresses each PTU of its day once at most."""
+def dated(m: wire.Payload) -> Iterator[tuple[str, str, Spans]]:
+    """(path, day, spans) of every list of PTUs that addresses each PTU of its day once at most."""
     if isinstance(m, wire.Prognosis | wire.Flex):
-        yield m.period, [(f"PTU[{i}]", p.start, p.duration) for i, p in enumerate(m.ptus)]
+        yield "PTU", m.period, [(p.start, p.duration) for p in m.ptus]
     elif isinstance(m, wire.SettlementMessage):
         for k, item in enumerate(m.flex_order_settlements):
             path = f"FlexOrderSettlement[{k}]/PTU-Settlement"
-            yield item.period, [(f"{path}[{i}]", p.start, p.duration) for i, p in enumerate(item.ptu_settlements)]
+            yield path, item.period, [(p.start, p.duration) for p in item.ptu_settlements]
     elif isinstance(m, wire.MeterDataQueryResponse):
         for path, day, data in metered(m):
-            spans = [(f"{path}/PTU-MeterData[{i}]", p.start, p.duration) for i, p in enumerate(data.ptu_meter_data)]
-            yield day, spans
+            yield f"{path}/PTU-MeterData", day, [(p.start, p.duration) for p in data.ptu_meter_data]
 
 
 def metered(m: wire.MeterDataQueryResponse) -> Iterator[tuple[str, str, wire.ConnectionMeterData]]:
@@ -48,8 +48,8 @@ def spread(ptus: tuple[wire.Ptu, ...]) -> dict[int, tuple[int, Decimal | None]]:
     """PTU number -> (watts, price), with durations written out; what no day can hold is left out."""
     return {
         number: (ptu.power_w, ptu.price)
-        for ptu in ptus[:MOST_ISPS]
-        for number in range(ptu.start, ptu.start + min(ptu.duration, MOST_ISPS))
+        for ptu in ptus[:MOST]
+        for number in range(ptu.start, ptu.start + min(ptu.duration, MOST))
     }
 
 
@@ -231,14 +231,14 @@ def ptus_out_of_bounds(m: wire.Payload, seen: Seen) -> Iterator[Finding]:
         if seen.market is None or seen.market.time_zone is None:
             return
         zone, length = seen.market.time_zone, f"PT{seen.market.ptu_minutes}M"
-    for period, spans in dated(m):
-        yield from out_of_bounds(period, zone, length, spans, "PTU")
+    for path, period, spans in dated(m):
+        yield from out_of_bounds(path, spans, (period, zone, length), "PTU")
 
 
 def ptu_conflict(m: wire.Payload, seen: Seen) -> Iterator[Finding]:  # noqa: ARG001 - as every check
     """No PTU stands twice in one list."""
-    for _, spans in dated(m):
-        yield from overlap(spans, "PTU")
+    for path, _, spans in dated(m):
+        yield from overlap(path, spans, "PTU")
 
 
 def period_out_of_bounds(m: wire.Payload, seen: Seen) -> Iterator[Finding]:
@@ -475,8 +475,8 @@ def price_mismatch(m: wire.FlexOrder, seen: Seen) -> Iterator[Finding]:
 def _offered(m: wire.FlexOrder, offer: wire.FlexOffer) -> Iterator[tuple[int, wire.Ptu, tuple[int, Decimal | None]]]:
     """(index, PTUs of the order, what was offered in one of them), for each that was."""
     offered = spread(offer.ptus)
-    for i, ptu in enumerate(m.ptus[:MOST_ISPS]):
-        for number in range(ptu.start, ptu.start + min(ptu.duration, MOST_ISPS)):
+    for i, ptu in enumerate(m.ptus[:MOST]):
+        for number in range(ptu.start, ptu.start + min(ptu.duration, MOST)):
             if number in offered:
                 yield i, ptu, offered[number]
 
