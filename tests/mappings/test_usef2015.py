@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from flexhub.conformance.corpora import corpus
 from flexhub.core import documents
-from flexhub.core.errors import InvalidError
+from flexhub.core.errors import FlexhubError, InvalidError
 from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.timeseries import Measurement, TimeSeries
 from flexhub.core.trading import Bill, Order
@@ -26,13 +27,15 @@ from flexhub.mappings.usef2015.context import Context, Name, ids_of, kept_of, sp
 from flexhub.protocols.rules import broken
 from flexhub.protocols.uftp import messages as uftp
 from flexhub.protocols.uftp.checks import powers
-from flexhub.protocols.uftp.codec import UftpCodec
+from flexhub.protocols.uftp.codec import Shape, UftpCodec, shapes
 from flexhub.protocols.uftp.rules import RULES as UFTP_RULES
 from flexhub.protocols.uftp.times import instant
 from flexhub.protocols.usef2015 import messages as wire
 from flexhub.protocols.usef2015.checks import spread
 from flexhub.protocols.usef2015.codec import UsefCodec
 from flexhub.protocols.usef2015.rules import RULES
+from tests.protocols.generated import EACH, elements
+from tests.protocols.test_uftp_codec import ENUMS
 
 CODEC, UFTP = UsefCodec(), UftpCodec()
 CORE = {mapping.message: mapping for mapping in mappings("usef2015")}
@@ -183,7 +186,7 @@ def offers(draw: st.DrawFn) -> wire.FlexOffer:
     period = draw(st.sampled_from(sorted(DAYS)))
     numbers = sorted(draw(st.sets(st.integers(1, DAYS[period]), min_size=1, max_size=6)))
     ptus = tuple(wire.Ptu(power_w=draw(WATTS), start=n, price=draw(AMOUNTS)) for n in numbers)
-    sequence = draw(st.integers(0, 2**63 - 1))
+    sequence = draw(st.integers(0, 10**18 - 1))
     offer: wire.FlexOffer = FILES["offer.xml"]
     return msgspec.structs.replace(offer, period=period, ptus=ptus, flex_request_sequence=sequence)
 
@@ -302,6 +305,16 @@ def test_an_id_that_is_made_holds_its_sequence(sequence: int, kind: str) -> None
     assert len(losses) == 2
 
 
+@given(st.uuids())
+def test_a_reference_to_any_message_of_uftp_can_be_written(message_id: uuid.UUID) -> None:
+    order = msgspec.structs.replace(THEIRS["order.xml"], flex_offer_message_id=str(message_id))
+    m = bridge.to_usef(order, Context()).value
+    assert CODEC.decode(CODEC.encode(m)) == m
+    assert isinstance(m, wire.FlexOrder)
+    again = bridge.to_usef(order, Context()).value
+    assert again == m
+
+
 @pytest.mark.parametrize(
     ("name", "paths"),
     [
@@ -343,3 +356,12 @@ def test_half_of_an_option_has_half_its_powers() -> None:
     core = CORE[wire.FlexOrder].to_core(m, Context()).value
     assert isinstance(core, Order)
     assert core.price == order.price
+
+
+@pytest.mark.parametrize("form", [f for f in shapes() if f.kind is not uftp.SignedMessage], ids=lambda form: form.name)
+@EACH
+@given(data=st.data())
+def test_every_message_of_uftp_is_mapped_or_refused(form: Shape, data: st.DataObject) -> None:
+    u = data.draw(elements(form, ENUMS, "3.1.0"))
+    with suppress(FlexhubError):  # and nothing else
+        bridge.to_usef(u, Context())

@@ -68,9 +68,11 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         if held is None:
             why = "which message that is, is not at hand"
             losses.append(Loss(path=path, kind=Kind.DEFAULTED, value=message_id, why=why))
-        return held or str(uuid.UUID(message_id).int >> 65)
+        return held or str(uuid.UUID(message_id).int % _MOST)
 
 
+_MOST: Final = 10**18
+"""Sequences that are made of an id have 18 digits at most, as all that the codec reads."""
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
 
 

@@ -228,7 +228,7 @@ def metering(m: wire.MeterDataQueryResponse, ctx: Context) -> Mapped[uftp.Meteri
     """As `meter_data_to_uftp`; EAN is the place: a connection, else the aggregator of several, else their parent.
 
     Raises:
-        InvalidError: several connections or days, or none.
+        InvalidError: several connections or days, or none; a PTU that the day does not have on the context's grid.
     """
     losses: list[Loss] = []
     period, data = _only(m, losses)
@@ -240,10 +240,15 @@ def metering(m: wire.MeterDataQueryResponse, ctx: Context) -> Mapped[uftp.Meteri
     for name in ("Revision", "TimeZone", "ISP-Duration"):
         why = "MeterDataQueryResponse has none"
         losses.append(Loss(path=f"Metering/@{name}", kind=Kind.DEFAULTED, value=None, why=why))
+    count = day(period, ctx.uftp.time_zone, f"PT{ctx.uftp.isp_minutes}M").count
+    for i, ptu in enumerate(data.ptu_meter_data):
+        if ptu.start < 1 or ptu.duration < 1 or ptu.start + ptu.duration - 1 > count:
+            told = f"{ptu.start} and {ptu.duration} in all is not within the {count} of {period}"
+            raise InvalidError(told, path=f"{path}/PTU-MeterData[{i}]", clause="USEF-17")
     isps = tuple(
         uftp.MeteringIsp(start=n, value=decimal(-ptu.power_w / 1000))
         for ptu in data.ptu_meter_data
-        for n in range(ptu.start, ptu.start + min(ptu.duration, MOST))
+        for n in range(ptu.start, ptu.start + ptu.duration)
     )
     if not isps:
         raise InvalidError("there is no reading", path=path)
