@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -139,6 +140,14 @@ REPLY = b'<SignedMessageReply MessageID="00000000-0000-4000-8000-000000000001" R
 def test_the_two_protocols_are_told_apart(data: bytes, known: tuple[str, str, int]) -> None:
     assert recognise(data) == known
     assert validate(data) == []
+
+
+def test_without_metadata_an_attribute_tells_what_a_message_was_to_be() -> None:
+    data = ACCEPTED["request.xml"]
+    without = re.sub(rb"<MessageMetadata[^>]*/>", b"", data)
+    assert [found.path for found in validate(without)] == ["FlexRequest/MessageMetadata"]
+    theirs = THEIRS["request.xml"].replace(b'Version="3.1.0"', b"")
+    assert [found.path for found in validate(theirs)] == ["FlexRequest/@Version"]
 
 
 def test_what_is_neither_or_signed_is_not_converted() -> None:
