@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from docs.words import first_paragraph
-from flexhub.mappings import registry
 from flexhub.mappings.registry import mappings
-from flexhub.protocols.rules import Judged
 from flexhub.protocols.uftp.messages import element
 from flexhub.protocols.uftp.protocol import UNMAPPED
 from flexhub.protocols.uftp.rules import RULES
@@ -17,30 +15,24 @@ from flexhub.protocols.uftp.simple import DIFFERENCES
 
 def page() -> str:
     """The page."""
+    told = "Messages that no mapping is about"
     return "\n".join(
-        [
-            "# UFTP: rules and mappings",
-            "",
-            "What it is about is said in [UFTP](../concepts/uftp.md).",
-            *rules(RULES),
-            *_states(),
-            *differences(DIFFERENCES),
-            "",
-            "## What becomes of each field",
-            "",
-            *fates(mappings("uftp")),
-            *unmapped("Messages that no mapping is about", UNMAPPED),
-            "",
-        ]
+        [*_rules(), *_states(), *differences(DIFFERENCES), *_HEAD, *fates("uftp"), *unmapped(told, UNMAPPED), ""]
     )
 
 
-def rules(table: Iterable[Judged[object]]) -> Iterator[str]:
-    """A rule table."""
-    yield from ("", "## Rules", "")
+def _rules() -> Iterator[str]:
+    yield from (
+        "# UFTP: rules and mappings",
+        "",
+        "What it is about is said in [UFTP](../concepts/uftp.md).",
+        "",
+        "## Rules",
+        "",
+    )
     yield "A rule that looks something up is judged in a conversation only, and lets pass what was not looked up."
     yield from ("", "| rule | clause | rejection | looks up |", "| --- | --- | --- | --- |")
-    for rule in table:
+    for rule in RULES:
         yield f"| {rule.id} | {rule.clause} | {rule.reject} | {', '.join(map(str, rule.needs)) or 'nothing'} |"
 
 
@@ -56,9 +48,12 @@ def differences(told: Mapping[str, str]) -> Iterator[str]:
     yield from (f"| {name} | {why} |" for name, why in told.items())
 
 
-def fates(rows: Iterable[registry.Mapping]) -> Iterator[str]:
+_HEAD = ("", "## What becomes of each field", "")
+
+
+def fates(protocol: str) -> Iterator[str]:
     """What becomes of each field, mapping by mapping."""
-    for mapping in rows:
+    for mapping in mappings(protocol):
         yield from (
             f"### {element(mapping.message)} and {element(mapping.core)}",
             "",

@@ -106,6 +106,7 @@ DIFFERENT = {
     "xsi": PLAIN.replace(b" Version", XSI + b'xsi:type="TestMessageType" Version'),
     "doctype": PLAIN.replace(b"<TestMessage", b"<!DOCTYPE TestMessage><TestMessage"),
     "encoding": PLAIN.replace(b"UTF-8", b"ISO-8859-1"),
+    "base64": b'<SignedMessage SenderDomain="a.be" SenderRole="AGR" Body="AA.AA"/>',
 }
 
 
