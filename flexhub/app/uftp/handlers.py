@@ -97,8 +97,10 @@ def conversation(own: str, message: wire.Payload) -> str:
 
 def outgoing(message: wire.Payload, *, peer: str, id: str, role: wire.Role | None = None) -> Message:  # noqa: A002 - as in Message
     """The hub's message that has a whole message of ours sent; (peer, id) as for any."""
-    told = Composed(message, _CODEC.encode(message), role)
-    body = encode(Outgoing(xml=told.xml.decode(), role=role))
+    xml = _CODEC.encode(message)
+    # As it is read again: a replay has nothing but the text, in which 1.0 is 1 and a default is not said.
+    told = Composed(_CODEC.decode(xml), xml, role)
+    body = encode(Outgoing(xml=xml.decode(), role=role))
     where = conversation(message.sender_domain, message)
     return Message(peer=peer, id=id, kind="uftp.send", conversation=where, body=body, role=Role.ADMIN, value=told)
 
