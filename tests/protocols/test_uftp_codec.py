@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,12 @@ CODEC = UftpCodec()
 Oracle = dict[str, etree.XMLSchema]
 
 
-@pytest.fixture(scope="module")
-def oracle(shared: Path) -> Oracle:
-    return {version: schemas.uftp(str(shared / f"schemas/uftp-{version}")) for version in wire.VERSIONS}
+@pytest.fixture(scope="module", params=[1, 1000], ids=["by columns", "one by one"])
+def oracle(shared: Path, request: pytest.FixtureRequest) -> Iterator[Oracle]:
+    """The schemas; our verdict is the same whichever way lists are read."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flexhub.protocols.uftp.codec.MANY", request.param)
+        yield {version: schemas.uftp(str(shared / f"schemas/uftp-{version}")) for version in wire.VERSIONS}
 
 
 ENUMS = (wire.Role, wire.RedispatchBy, wire.Result, wire.Disposition, wire.Verdict, wire.ProfileType, wire.Unit)

@@ -6,6 +6,7 @@ durations) stay as they were written; numbers, booleans and enumerations become 
 
 from __future__ import annotations
 
+import binascii
 import enum
 import re
 from collections.abc import Callable
@@ -38,6 +39,9 @@ _BLANK: Final = " \t\n\r"
 _LONGEST: Final = 64
 """Characters of a number that is read: leading zeros are legal, a megabyte of them is not meant well."""
 
+
+_KNOWN: Final = 1 << 14
+"""Texts of integers that are remembered: numbers of ISPs come again and again."""
 
 _HUGE: Final = 10**18 - 1
 """Integers of 18 digits at most."""
@@ -122,8 +126,12 @@ def _integer(name: str, low: int | None, high: int | None, says: str) -> Simple:
 
     least = -_HUGE if low is None else max(low, -_HUGE)
     most = _HUGE if high is None else min(high, _HUGE)
+    known: dict[str, int] = {}
 
     def read(text: str) -> int | None:
+        value = known.get(text)
+        if value is not None:
+            return value
         if not match(text):
             text = text.strip(_BLANK)
             if not match(text):
@@ -131,7 +139,11 @@ def _integer(name: str, low: int | None, high: int | None, says: str) -> Simple:
         if len(text) > _LONGEST:
             return None
         value = int(text)
-        return value if least <= value <= most else None
+        if not least <= value <= most:
+            return None
+        if len(known) < _KNOWN:
+            known[text] = value
+        return value
 
     def write(value: object) -> str | None:
         return str(value) if type(value) is int and least <= value <= most else None
@@ -199,14 +211,24 @@ def _is_date_time(text: str) -> bool:
 
 
 def _base64() -> Simple:
-    match = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)?").fullmatch
+    last = re.compile(r"(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)?").fullmatch
     blanks = str.maketrans("", "", _BLANK)
 
-    def read(text: str) -> str | None:
-        text = text.translate(blanks)
-        return text if match(text) else None
+    def fits(text: str) -> bool:
+        try:
+            binascii.a2b_base64(text, strict_mode=True)
+        except ValueError:
+            return False
+        # About these the strict mode is not strict: the padding's number, and bits that say nothing.
+        return len(text) % 4 == 0 and last(text[-4:]) is not None
 
-    return Simple("xs:base64Binary", read, lambda v: v if isinstance(v, str) and match(v) else None, "base64")
+    def read(text: str) -> str | None:
+        if not fits(text):
+            text = text.translate(blanks)
+            return text if fits(text) else None
+        return text
+
+    return Simple("xs:base64Binary", read, lambda v: v if isinstance(v, str) and fits(v) else None, "base64")
 
 
 def one_of(kind: type[enum.StrEnum]) -> Simple:
