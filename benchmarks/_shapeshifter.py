@@ -1,6 +1,6 @@
 """One side of `uftp_chain` by shapeshifter-uftp, run in its own environment: as its documentation uses it.
 
-    python _shapeshifter.py ROLE JSON
+python _shapeshifter.py ROLE JSON
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ OTHER = PARTIES["DSO" if ROLE == "AGR" else "AGR"]["domain"]
 
 
 def soon() -> str:
+    """Tomorrow."""
     return f"{datetime.now(UTC) + timedelta(hours=24):%FT%TZ}"
 
 
 def about() -> dict[str, Any]:
+    """What messages about a day say."""
     day: date = (datetime.now(UTC) + timedelta(days=3)).date()
     return {
         "isp_duration": "PT15M",
@@ -41,16 +43,20 @@ def about() -> dict[str, Any]:
     }
 
 
-def answered(kind: type[Any], message: Any, field: str) -> Any:
+def answered(kind: type[Any], message: uftp.PayloadMessage, field: str) -> uftp.PayloadMessage:
+    """The answer that a message is accepted."""
     return kind(conversation_id=message.conversation_id, **{field: message.message_id})
 
 
-def unused(self: Any, message: Any) -> None:
+def unused(self: uftp.ShapeshifterAgrService, message: uftp.PayloadMessage) -> None:
     """What this conversation has not."""
 
 
 class Aggregator(uftp.ShapeshifterAgrService):  # type: ignore[misc]  # of another environment
-    def process_flex_request(self, message: Any) -> None:
+    """The AGR."""
+
+    def process_flex_request(self, message: uftp.FlexRequest) -> None:
+        """Answer, and offer."""
         client = self.dso_client(OTHER)
         client.send_flex_request_response(answered(uftp.FlexRequestResponse, message, "flex_request_message_id"))
         isps = [uftp.FlexOfferOptionISP(power=-200_000 - isp.start, start=isp.start) for isp in message.isps]
@@ -65,17 +71,21 @@ class Aggregator(uftp.ShapeshifterAgrService):  # type: ignore[misc]  # of anoth
             )
         )
 
-    def process_flex_order(self, message: Any) -> None:
+    def process_flex_order(self, message: uftp.FlexOrder) -> None:
+        """Answer."""
         client = self.dso_client(OTHER)
         client.send_flex_order_response(answered(uftp.FlexOrderResponse, message, "flex_order_message_id"))
 
 
 class Operator(uftp.ShapeshifterDsoService):  # type: ignore[misc]  # of another environment
+    """The DSO."""
+
     begun: dict[str, float] = {}
     took: list[float] = []
     free = threading.Semaphore(TOLD["at_once"])
 
-    def process_flex_offer(self, message: Any) -> None:
+    def process_flex_offer(self, message: uftp.FlexOffer) -> None:
+        """Answer, and order."""
         client = self.agr_client(OTHER)
         client.send_flex_offer_response(answered(uftp.FlexOfferResponse, message, "flex_offer_message_id"))
         option = message.offer_options[0]
@@ -92,7 +102,8 @@ class Operator(uftp.ShapeshifterDsoService):  # type: ignore[misc]  # of another
             )
         )
 
-    def process_flex_order_response(self, message: Any) -> None:
+    def process_flex_order_response(self, message: uftp.FlexOrderResponse) -> None:
+        """A conversation is over."""
         self.took.append(time.perf_counter() - self.begun.pop(message.conversation_id))
         self.free.release()
 

@@ -1,4 +1,4 @@
-"""A conversation of UFTP between two processes: FlexRequest, FlexOffer and FlexOrder of 96 ISPs, each with its response.
+"""Conversations of UFTP between two processes: FlexRequest, FlexOffer, FlexOrder of 96 ISPs, each with its response.
 
 Both sides are the whole program, an AGR and a DSO on SQLite with synchronous=FULL: what comes is checked by the
 published XSD (where ``shared`` is at hand) beside the codec's own checks, judged by every rule, journalled before it is
@@ -35,7 +35,6 @@ from flexhub.adapters.store.interface import DocumentRow
 from flexhub.app.uftp.papers import UftpMessage, UftpRevision, paper, place
 from flexhub.app.uftp.participants import derived_id, metadata
 from flexhub.core.documents import VERSION, decode, encode
-from flexhub.core.registry import Role
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.envelope import PrivateKey, key_of_seed
 from flexhub.protocols.uftp.seen import revision_key

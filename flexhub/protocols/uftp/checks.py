@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -69,13 +69,17 @@ def dated(m: wire.Payload) -> Iterator[tuple[str, str, Dated]]:
 
 
 def spans(isps: Dated) -> list[tuple[int, int]]:
-    """(First ISP, number of ISPs) of each."""
-    return [(isp.start, 1 if isinstance(isp, wire.MeteringIsp) else isp.duration) for isp in isps]
+    """(First ISP, number of ISPs) of each; those of one list are of one type."""
+    if isps and isinstance(isps[0], wire.MeteringIsp):
+        return [(isp.start, 1) for isp in isps]
+    return [(isp.start, isp.duration) for isp in cast("tuple[wire.Isp, ...]", isps)]
 
 
 def powers(isps: Isps) -> dict[int, int]:
-    """ISP number -> watts, with durations written out; what no day can hold is left out."""
-    listed = [isp for isp in isps[:MOST_ISPS] if not isinstance(isp, wire.FlexRequestIsp)]
+    """ISP number -> watts, with durations written out; what no day can hold is left out. A request has no powers."""
+    if isps and isinstance(isps[0], wire.FlexRequestIsp):
+        return {}
+    listed = cast("tuple[wire.Isp, ...]", isps[:MOST_ISPS])
     found = {isp.start: isp.power_w for isp in listed if isp.duration == 1}
     if len(found) == len(listed):
         return found  # what most messages are
@@ -220,7 +224,8 @@ def isps_out_of_bounds(m: wire.Payload, seen: Seen) -> Iterator[Finding]:
         told = seen.market.time_zone, f"PT{seen.market.isp_minutes}M"
     for path, period, isps in dated(m):
         count = isps_in(period, *told)
-        for i, (start, duration) in enumerate(spans(isps)) if count is not None else ():
+        listed = spans(isps) if count is not None else []
+        for i, (start, duration) in enumerate(listed):
             if duration < 1:
                 yield Finding(f"{path}ISP[{i}]/@Duration", f"{duration} is less than 1")
             elif not 1 <= start <= (count or 0):

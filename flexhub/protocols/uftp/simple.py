@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import enum
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -56,11 +56,13 @@ class Simple:
         write: value -> canonical text; None where the value is not of the type.
         says: what is allowed, for errors.
         safe: whether the canonical text never needs escaping.
+        known: what `read` makes of texts that it has read, as far as it remembers them.
+        spelled: whether equal values may differ in how they are spelled, as 1 and 1.0 do.
     """
 
-    __slots__ = ("name", "read", "safe", "says", "write")
+    __slots__ = ("known", "name", "read", "safe", "says", "spelled", "write")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what tells one type from another
         self,
         name: str,
         read: Callable[[str], Any],
@@ -68,8 +70,12 @@ class Simple:
         says: str,
         *,
         safe: bool = True,
+        known: Mapping[str, Any] | None = None,
+        spelled: bool = False,
     ) -> None:
         self.name, self.read, self.write, self.says, self.safe = name, read, write, says, safe
+        self.known: Mapping[str, Any] = {} if known is None else known
+        self.spelled = spelled
 
     def __repr__(self) -> str:
         return f"Simple({self.name})"
@@ -129,9 +135,6 @@ def _integer(name: str, low: int | None, high: int | None, says: str) -> Simple:
     known: dict[str, int] = {}
 
     def read(text: str) -> int | None:
-        value = known.get(text)
-        if value is not None:
-            return value
         if not match(text):
             text = text.strip(_BLANK)
             if not match(text):
@@ -148,7 +151,7 @@ def _integer(name: str, low: int | None, high: int | None, says: str) -> Simple:
     def write(value: object) -> str | None:
         return str(value) if type(value) is int and least <= value <= most else None
 
-    return Simple(name, read, write, says)
+    return Simple(name, read, write, says, known=known)
 
 
 def _decimal(name: str, digits: int, low: str | None, high: str | None, says: str) -> Simple:
@@ -173,7 +176,7 @@ def _decimal(name: str, digits: int, low: str | None, high: str | None, says: st
             text = text.rstrip("0").rstrip(".")
         return ("0" if text == "-0" else text) if match(text) else None
 
-    return Simple(name, read, write, says)
+    return Simple(name, read, write, says, spelled=True)
 
 
 _TRUTH: Final = {"true": True, "1": True, "false": False, "0": False}
