@@ -237,10 +237,11 @@ def _base64() -> Simple:
 def one_of(kind: type[enum.StrEnum]) -> Simple:
     """The simple type of an enumeration; UFTP's are closed."""
     words = {member.value: member for member in kind}
+    texts = {word: word for word in words}  # a member is found as its text is
     return Simple(
         kind.__name__,
         words.get,
-        lambda value: words[value].value if value in words else None,
+        texts.get,
         f"one of {', '.join(words)}",
     )
 
