@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from operator import attrgetter
 from typing import Annotated, Any, Final, Union, cast, get_args, get_origin, get_type_hints
@@ -470,10 +470,6 @@ def _write(value: Wire, form: Shape, out: list[str], path: str, *, old: bool) ->
     for particle in form.children:
         below, children = particle.shape, getattr(value, particle.field)
         leaf = None if below.children or below.head or below.differs else _leaf(below.kind, below.name)
-        listed = None if leaf is None or len(children) < MANY else _written_columns(children, below)
-        if listed is not None:
-            out.append(listed)
-            continue
         for i, child in enumerate(children):
             text = None if leaf is None else leaf(child)
             if text is None:
@@ -498,25 +494,6 @@ def _write_attributes(value: Wire, form: Shape, out: list[str], path: str, *, ol
         if not attribute.simple.safe:
             text = text.translate(_ESCAPES)
         out.append(f' {attribute.name}="{text}"')
-
-
-def _written_columns(values: Sequence[Wire], form: Shape) -> str | None:
-    """A long list of elements of attributes only, attribute by attribute; None where they differ in which they have."""
-    begins = f"<{form.name}"
-    columns: list[list[str]] = []
-    for attribute in form.attributes.values():
-        held = list(map(attrgetter(attribute.field), values))
-        if not attribute.required and (None in held or attribute.default in held):
-            if any(one is not None and one != attribute.default for one in held):
-                return None
-            continue
-        texts = list(map(attribute.simple.write, held))
-        if None in texts:
-            return None
-        known = cast("list[str]", texts)
-        columns.append(known if attribute.simple.safe else [text.translate(_ESCAPES) for text in known])
-        begins += f' {attribute.name}="%s"'
-    return "".join([f"{begins}/>" % row for row in zip(*columns, strict=True)])
 
 
 @cache
