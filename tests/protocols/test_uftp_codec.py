@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from flexhub.adapters import schemas
 from flexhub.core.errors import FlexhubError, InvalidError, MalformedError
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp import simple
-from flexhub.protocols.uftp.codec import Shape, UftpCodec, parsed, shape, shapes, verdict
+from flexhub.protocols.uftp.codec import Shape, UftpCodec, canonical, parsed, shape, shapes, verdict
 from flexhub.protocols.uftp.rules import findings, reason
 from flexhub.protocols.uftp.seen import alone
 from flexhub.protocols.uftp.session import Book, receive
@@ -29,9 +30,12 @@ CODEC = UftpCodec()
 Oracle = dict[str, etree.XMLSchema]
 
 
-@pytest.fixture(scope="module")
-def oracle(shared: Path) -> Oracle:
-    return {version: schemas.uftp(str(shared / f"schemas/uftp-{version}")) for version in wire.VERSIONS}
+@pytest.fixture(scope="module", params=[1, 1000], ids=["by columns", "one by one"])
+def oracle(shared: Path, request: pytest.FixtureRequest) -> Iterator[Oracle]:
+    """The schemas; our verdict is the same whichever way lists are read."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flexhub.protocols.uftp.codec.MANY", request.param)
+        yield {version: schemas.uftp(str(shared / f"schemas/uftp-{version}")) for version in wire.VERSIONS}
 
 
 ENUMS = (wire.Role, wire.RedispatchBy, wire.Result, wire.Disposition, wire.Verdict, wire.ProfileType, wire.Unit)
@@ -56,6 +60,31 @@ def test_what_is_written_is_read_back_and_the_schema_accepts_it(
     assert CODEC.encode(CODEC.decode(written)) == written
     schema_ = oracle[message.version]
     assert schema_.validate(etree.fromstring(written)), schema_.error_log
+
+
+@FEW
+@given(MESSAGE)
+def test_what_is_canonical_is_what_is_read_again_to_the_last_zero(message: Any) -> None:
+    again = CODEC.decode(CODEC.encode(message))
+    assert msgspec.json.encode(canonical(message)) == msgspec.json.encode(again)
+
+
+def test_a_default_that_is_spelled_otherwise_is_the_default() -> None:
+    isps = (wire.Isp(power_w=1, start=1),)
+    option = wire.OfferOption(option_reference="a", price=Decimal("1.50"), isps=isps)
+    offered = wire.FlexOffer(
+        **META,
+        **DAY,
+        congestion_point="ean.123456789012",
+        expiration_date_time="2026-03-28T10:00:00Z",
+        currency="EUR",
+        offer_options=(option,),
+    )
+    told = msgspec.structs.replace(option, min_activation_factor=Decimal("1.00"))
+    again = canonical(msgspec.structs.replace(offered, offer_options=(told,)))
+    assert msgspec.json.encode(again) == msgspec.json.encode(canonical(offered))
+    assert b'"Price":"1.5"' in msgspec.json.encode(again)
+    assert b"MinActivationFactor" not in msgspec.json.encode(again)
 
 
 @st.composite

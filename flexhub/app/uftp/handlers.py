@@ -36,6 +36,7 @@ from flexhub.app.uftp.papers import (
     UftpNotice,
     UftpRevision,
     UftpTest,
+    advanced,
     market,
     paper,
     place,
@@ -50,7 +51,7 @@ from flexhub.protocols.rules import Broken
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp import session
 from flexhub.protocols.uftp.checks import roles
-from flexhub.protocols.uftp.codec import UftpCodec, parsed, read
+from flexhub.protocols.uftp.codec import UftpCodec, canonical, parsed, read
 from flexhub.protocols.uftp.envelope import Opened, open_envelope, seal, unsigned
 from flexhub.protocols.uftp.seen import Peer, answered, references, revision_key
 
@@ -97,8 +98,10 @@ def conversation(own: str, message: wire.Payload) -> str:
 
 def outgoing(message: wire.Payload, *, peer: str, id: str, role: wire.Role | None = None) -> Message:  # noqa: A002 - as in Message
     """The hub's message that has a whole message of ours sent; (peer, id) as for any."""
-    told = Composed(message, _CODEC.encode(message), role)
-    body = encode(Outgoing(xml=told.xml.decode(), role=role))
+    xml = _CODEC.encode(message)
+    # A replay has nothing but the text, in which 1.0 is 1.
+    told = Composed(canonical(message), xml, role)
+    body = encode(Outgoing(xml=xml.decode(), role=role))
     where = conversation(message.sender_domain, message)
     return Message(peer=peer, id=id, kind="uftp.send", conversation=where, body=body, role=Role.ADMIN, value=told)
 
@@ -219,7 +222,10 @@ class Desk:
             earlier = before.entries.get(name)
             if earlier is entry:
                 continue
-            puts.append(_put(Key(UftpMessage, place(own.domain, other, name)), paper(entry), other))
+            id_ = place(own.domain, other, name)
+            kept = None if earlier is None else view.get(UftpMessage, id_)
+            told = paper(entry) if kept is None or earlier is None else advanced(kept, earlier, entry)
+            puts.append(_put(Key(UftpMessage, id_), told, other))
             if isinstance(entry.message, wire.FlexOrder) and entry.stage is session.Stage.ACCEPTED:
                 puts += orders.filed(own.domain, other, entry.message, view)
         puts += [
@@ -252,7 +258,9 @@ class Desk:
                 found.append(SetTimer(subject=place(own.domain, other, effect.subject), event=REPLY, due=effect.due))
         return found
 
-    def moved(self, id_: str, before: session.Entry, moved: session.Moved, now: datetime) -> Decision:
+    def moved(
+        self, id_: str, kept: UftpMessage, before: session.Entry, moved: session.Moved, now: datetime
+    ) -> Decision:
         """The decision that a message of ours, kept by this id, is further on."""
         after, effects = moved
         domain, other, _ = id_.split("|", 2)
@@ -261,7 +269,7 @@ class Desk:
             return Decision(answer=Answer(status=204))
         step = session.Step(session.Book(entries={after.message.message_id: after}), effects)
         told = self.effects(mine[0], other, min(roles(type(after.message))[1]), step, now)
-        put = _put(Key(UftpMessage, id_), paper(after), other)
+        put = _put(Key(UftpMessage, id_), advanced(kept, before, after), other)
         return Decision(answer=Answer(status=204), puts=(put,), effects=tuple(told))
 
     def _send(  # noqa: PLR0913, PLR0917 - whose, to whom, and what
@@ -408,7 +416,7 @@ class SendOut(Further):
         if not isinstance(told, Composed):
             order = value_of(message, Outgoing)
             found = completed(order, self._desk.participants, f"{message.peer}/{message.id}", now)
-            told = Composed(found, _CODEC.encode(found), order.role)
+            told = Composed(found, b"" if now is None else _CODEC.encode(found), order.role)
         return self._desk.participants.sender(told.message), told
 
 
@@ -465,7 +473,7 @@ class Outcome:
         else:
             give_up = before.since + self._desk.participants.policy.give_up_after
             moved = session.elapsed(before, session.DELIVER, max(now, give_up), self._desk.participants.policy)
-        return self._desk.moved(id_, before, moved, now)
+        return self._desk.moved(id_, found, before, moved, now)
 
 
 class Overdue:
@@ -485,7 +493,7 @@ class Overdue:
             return Decision(answer=Answer(status=204))
         before = found.entry()
         moved = session.elapsed(before, session.REPLY, now, self._desk.participants.policy)
-        return self._desk.moved(message.conversation, before, moved, now)
+        return self._desk.moved(message.conversation, found, before, moved, now)
 
 
 class Agree:
