@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from docs.words import first_paragraph
+from flexhub.conformance.registry import suite
 from flexhub.mappings.registry import mappings
 from flexhub.protocols.uftp.messages import element
 from flexhub.protocols.uftp.protocol import UNMAPPED
@@ -31,9 +32,13 @@ def _rules() -> Iterator[str]:
         "",
     )
     yield "A rule that looks something up is judged in a conversation only, and lets pass what was not looked up."
-    yield from ("", "| rule | clause | rejection | looks up |", "| --- | --- | --- | --- |")
+    yield "[Suites](../uftp-conformance.md) judge it at endpoints of the roles that are sent such messages."
+    yield from ("", "| rule | clause | rejection | looks up | judged at |", "| --- | --- | --- | --- | --- |")
+    suites = {role: {case.requirement for case in suite(f"uftp-{role}").cases} for role in ("agr", "dso", "cro")}
     for rule in RULES:
-        yield f"| {rule.id} | {rule.clause} | {rule.reject} | {', '.join(map(str, rule.needs)) or 'nothing'} |"
+        needs = ", ".join(map(str, rule.needs)) or "nothing"
+        roles = ", ".join(role.upper() for role, judged in suites.items() if rule.id in judged)
+        yield f"| {rule.id} | {rule.clause} | {rule.reject} | {needs} | {roles} |"
 
 
 def _states() -> Iterator[str]:

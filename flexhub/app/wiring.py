@@ -9,7 +9,7 @@ import signal
 import ssl
 import threading
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from importlib.metadata import version
@@ -116,9 +116,14 @@ def manages(config: Config) -> bool:
     return Role.AGGREGATOR in config.hub.roles or Role.PROSUMER in config.hub.roles
 
 
-def deciders(config: Config, engine: ManagerEngine) -> tuple[dict[str, Handler], dict[str, Asker]]:
-    """Who decides what in a hub of this configuration, by the roles that it serves, and who answers its questions."""
-    decided: dict[str, Handler] = handlers.common() | retention.HANDLERS | uftp.handlers(config)
+def deciders(
+    config: Config, engine: ManagerEngine, off: Collection[str] = ()
+) -> tuple[dict[str, Handler], dict[str, Asker]]:
+    """Who decides what in a hub of this configuration, by the roles that it serves, and who answers its questions.
+
+    UFTP's rules that are `off` are not judged.
+    """
+    decided: dict[str, Handler] = handlers.common() | retention.HANDLERS | uftp.handlers(config, off)
     askers: dict[str, Asker] = {retention.QUESTION: retention.Trimmer(config.retention)}
     if manages(config):
         elsewhere = {p.id for p in config.peer if p.tokens is not None} if Role.PROSUMER in config.hub.roles else ()
@@ -138,11 +143,17 @@ def deciders(config: Config, engine: ManagerEngine) -> tuple[dict[str, Handler],
     return decided, askers
 
 
-def assemble(
-    config: Config, store: Store, clock: Callable[[], datetime], engine: ManagerEngine, sender: Sender | None = None
+def assemble(  # noqa: PLR0913 - the parts it is composed of
+    config: Config,
+    store: Store,
+    clock: Callable[[], datetime],
+    engine: ManagerEngine,
+    sender: Sender | None = None,
+    *,
+    off: Collection[str] = (),
 ) -> Hub:
-    """The hub loop with the exchange's handlers and askers."""
-    return Hub(store, *deciders(config, engine), clock, max_batch=config.store.max_batch, sender=sender)
+    """The hub loop with the exchange's handlers and askers; `off` as of `deciders`."""
+    return Hub(store, *deciders(config, engine, off), clock, max_batch=config.store.max_batch, sender=sender)
 
 
 class Post:
@@ -217,13 +228,14 @@ async def posting(config: Config) -> AsyncIterator[Post | None]:
 
 
 @asynccontextmanager
-async def running(
+async def running(  # noqa: PLR0913 - what may be given instead of what is configured
     config: Config,
     *,
     clock: Callable[[], datetime] = utc_now,
     engine: ManagerEngine | None = None,
     timers: bool = True,
     page: Settings | None = None,
+    off: Collection[str] = (),
 ) -> AsyncIterator[Running]:
     """A hub that serves for as long as the block lasts.
 
@@ -233,6 +245,7 @@ async def running(
         engine: the manager engine, instead of the one that the configuration names.
         timers: fire timers as the clock goes; without, only `Hub.tick` does.
         page: what the page is told, where the configuration has pages; by default the hub's name and zone.
+        off: UFTP's rules that are not judged, for the conformance suite's self-check; it may change meanwhile.
 
     Raises:
         ConfigError: an unknown engine or store, or files that cannot be read.
@@ -248,7 +261,7 @@ async def running(
             post = await outside.enter_async_context(posting(config))
             speaking = await outside.enter_async_context(uftp.speaking(config))
             sender = post if speaking is None else speaking.carrier(post)
-            hub = assemble(config, store, clock, engine or engine_of(config), sender)
+            hub = assemble(config, store, clock, engine or engine_of(config), sender, off=off)
             if post is not None:
                 post.hub = hub
             watch(hub, config)

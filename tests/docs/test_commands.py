@@ -26,10 +26,12 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.servers: list[subprocess.Popen[str]] = []
-        with socket.socket() as probe, socket.socket() as beside:
+        with socket.socket() as probe, socket.socket() as beside, socket.socket() as third:
             probe.bind(("127.0.0.1", 0))
             beside.bind(("127.0.0.1", 0))
-            self.ports = {"8080": str(probe.getsockname()[1]), "8081": str(beside.getsockname()[1])}
+            third.bind(("127.0.0.1", 0))
+            bound = {"8080": probe, "8081": beside, "8082": third}
+            self.ports = {port: str(taken.getsockname()[1]) for port, taken in bound.items()}
         program = folder / ".bin" / "flexhub"
         program.parent.mkdir()
         program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m flexhub.app.cli "$@"\n')
@@ -66,7 +68,7 @@ class Reader:
             assert says(printed, [self._here(line) for line in step.output]), f"line {step.line}:\n{printed}"
 
     def _here(self, text: str) -> str:
-        return re.sub("808[01]", lambda found: self.ports[found[0]], text)
+        return re.sub("808[012]", lambda found: self.ports[found[0]], text)
 
     def _start(self, step: Step) -> None:
         server = subprocess.Popen(

@@ -287,3 +287,25 @@ def test_a_partial_order_at_less_than_the_option_allows_is_not_sent() -> None:
     with pytest.raises(InvalidError, match="below"):
         dso.send(less)
     dso.send(msgspec.structs.replace(ORDER, activation_factor=Decimal("0.6"), price=Decimal("7.5")))
+
+
+@pytest.mark.parametrize(("zone", "rules"), [("Europe/Amsterdam", []), (None, ["UFTP-48"])])
+def test_whether_a_settlement_lies_ahead_is_told_by_the_agreed_clock(zone: str | None, rules: list[str]) -> None:
+    message = msgspec.structs.replace(
+        FILES["settlement.xml"], time_stamp="2026-03-31T22:30:00Z", period_end="2026-04-01"
+    )
+    market = Market(domain="agr.example.com", role=wire.Role.AGR, time_zone=zone)
+    now = datetime(2026, 3, 31, 22, 30, tzinfo=UTC)  # half past midnight in Amsterdam
+    step = session.receive(Book(market=market), message, now, new_id=fresh())
+    assert [broken.rule for broken in step.broken] == rules
+
+
+def test_a_copy_is_answered_as_before_and_anew_where_its_rule_is_off() -> None:
+    agr, dso = pair()
+    first = agr.take(dso.send(REQUEST))
+    again = session.receive(agr.book, REQUEST, NOW, new_id=fresh())
+    assert again.answer == first.answer
+    off = session.receive(agr.book, REQUEST, NOW, new_id=fresh(), off={"UFTP-14", "UFTP-31"})
+    assert off.answer is not None
+    assert off.answer.message_id != (first.answer or REQUEST).message_id
+    assert off.broken == ()

@@ -17,7 +17,7 @@ Notices to the participant's party, of topic ``uftp.<element>`` (a message came,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -313,11 +313,12 @@ def _put(key: Key, value: msgspec.Struct, owner: str) -> Put:
 
 
 class Receive(Further):
-    """``uftp.receive``."""
+    """``uftp.receive``; rules that are `off` are not judged, for the conformance suite's self-check."""
 
-    def __init__(self, desk: Desk, hooks: Mapping[type[wire.Payload], Hook]) -> None:
+    def __init__(self, desk: Desk, hooks: Mapping[type[wire.Payload], Hook], off: Collection[str] = ()) -> None:
         self._desk = desk
         self._hooks = hooks
+        self._off = off
 
     def _told(self, message: Message) -> tuple[Own, str, wire.Payload]:
         """For whom of us it is, whose it is (by its signature, whatever it says itself), and what it is."""
@@ -363,6 +364,7 @@ class Receive(Further):
             envelope=envelope,
             content=work.content | {"sender_domain": own.domain, "recipient_domain": other},
             refused=refused,
+            off=self._off,
         )
         puts = self._desk.changed(own, other, told, before, step, view)
         effects = self._desk.effects(own, other, envelope.sender_role, step, now)
@@ -522,12 +524,14 @@ class Nobody:
         raise NotFoundError("this hub takes no part in UFTP", path="Outgoing")
 
 
-def build(participants: Participants, hooks: Mapping[type[wire.Payload], Hook]) -> dict[str, Handler]:
-    """Kind -> handler."""
+def build(
+    participants: Participants, hooks: Mapping[type[wire.Payload], Hook], off: Collection[str] = ()
+) -> dict[str, Handler]:
+    """Kind -> handler; `off` as of `Receive`."""
     desk = Desk(participants)
     outcome = Outcome(desk)
     return {
-        "uftp.receive": Receive(desk, hooks),
+        "uftp.receive": Receive(desk, hooks, off),
         "uftp.send": SendOut(desk),
         "uftp.sent.done": outcome,
         "uftp.sent.failed": outcome,

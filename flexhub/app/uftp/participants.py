@@ -141,7 +141,7 @@ def participants_of(config: Config) -> Participants | None:
     """
     if config.uftp is None:
         return None
-    own = [Own(p.domain, p.role, p.party or config.hub.name, _key(p.key)) for p in config.uftp.participant]
+    own = [Own(p.domain, p.role, p.party or config.hub.name, key_of(p.key)) for p in config.uftp.participant]
     return Participants(own, policy_of(config.uftp))
 
 
@@ -154,15 +154,20 @@ def policy_of(section: UftpSection) -> Policy:
     )
 
 
-def _key(path: Path) -> PrivateKey:
+def key_of(path: Path, where: str = "uftp/participant/key") -> PrivateKey:
+    """The private key in a file that `where` names.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
         return private_key(path.read_text("ascii"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"no private key: {error}", path="uftp/participant/key", value=str(path)) from error
+        raise ConfigError(f"no private key: {error}", path=where, value=str(path)) from error
     except ConfigError:
         raise
     except FlexhubError as error:
-        raise ConfigError(error.message, path="uftp/participant/key", value=str(path)) from error
+        raise ConfigError(error.message, path=where, value=str(path)) from error
 
 
 def agreements(section: UftpSection) -> Mapping[str, UftpAgreed]:

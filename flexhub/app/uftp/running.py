@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 
 from flexhub.adapters import schemas
@@ -47,14 +47,14 @@ from flexhub.protocols.uftp.codec import UftpCodec
 log = logging.getLogger(__name__)
 
 
-def handlers(config: Config) -> dict[str, Handler]:
-    """Kind -> handler; where the hub is nobody in UFTP, one that says so.
+def handlers(config: Config, off: Collection[str] = ()) -> dict[str, Handler]:
+    """Kind -> handler; where the hub is nobody in UFTP, one that says so. Rules that are `off` are not judged.
 
     Raises:
         ConfigError: a key that cannot be read.
     """
     participants = participants_of(config)
-    return {"uftp.send": Nobody()} if participants is None else build(participants, roles.hooks())
+    return {"uftp.send": Nobody()} if participants is None else build(participants, roles.hooks(), off)
 
 
 def directory_of(section: UftpSection) -> Directory:

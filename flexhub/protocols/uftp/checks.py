@@ -6,7 +6,7 @@ A check sees the message and what was looked up. What was not looked up (None in
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from typing import Any, Final, cast
@@ -528,7 +528,11 @@ def activation_factor(m: wire.FlexOrder, seen: Seen) -> Iterator[Finding]:
 
 
 def option_reference(m: wire.FlexOrder, seen: Seen) -> Iterator[Finding]:
-    """The option is one of the offer; with one option only the reference may be absent."""
+    """The option is one of the offer.
+
+    Interpretation: the schema demands OptionReference of every option of an offer, the text where there are several;
+    the schema is followed, and an order may leave the reference out where the offer has one option.
+    """
     found = option_of(m, seen)
     if found is not None and found[1] is None:
         told = "is missing" if m.option_reference is None else f"{m.option_reference!r} is not an option of the offer"
@@ -543,13 +547,15 @@ def missing_items(m: wire.FlexSettlement, seen: Seen) -> Iterator[Finding]:
 
 
 def settlement_period(m: wire.FlexSettlement, seen: Seen) -> Iterator[Finding]:
-    """The settlement's period has begun before it ends, and is not ahead."""
+    """The settlement's period has begun before it ends, and is not ahead: by the clock of the agreed zone, or UTC's."""
     first, last = day_of(m.period_start), day_of(m.period_end)
+    zone = zone_of(seen.market.time_zone) if seen.market is not None and seen.market.time_zone else None
+    today = seen.now.astimezone(zone or UTC).date()
     if first > last:
         yield Finding("@PeriodEnd", f"{last} is before PeriodStart {first}")
-    elif first > seen.now.date():
+    elif first > today:
         yield Finding("@PeriodStart", f"{first} is ahead")
-    elif last > seen.now.date():
+    elif last > today:
         yield Finding("@PeriodEnd", f"{last} is ahead")
 
 

@@ -149,7 +149,7 @@ RULES: Final[tuple[Judged[Any], ...]] = (
     _row(45, "section 4.2.21", wire.FlexOrder, checks.activation_factor, "ActivationFactor rejected", Need.PAST),
     _row(46, "section 4.2.21", wire.FlexOrder, checks.option_reference, "Unknown reference {path}", Need.PAST),
     _row(47, "section 3.10.1", wire.FlexSettlement, checks.missing_items, "Missing Settlement Items", Need.ORDERS),
-    _row(48, "section 3.10.1", wire.FlexSettlement, checks.settlement_period, "{path} rejected"),
+    _row(48, "section 3.10.1", wire.FlexSettlement, checks.settlement_period, "{path} rejected", Need.MARKET),
     _row("49a", "sections 3.6 and 3.7", _TO_CRO, checks.unauthorized, "Unauthorized", Need.MARKET, Need.PEER),
     _row(
         "49b",
@@ -188,7 +188,11 @@ _REJECTS: Final = {rule.id: rule.reject for rule in RULES}
 
 
 def reason(broken: list[Broken]) -> str:
-    """The RejectionReason of some findings: the words of the standard, each once, then what and where, with ";"."""
+    """The RejectionReason of some findings: the words of the standard, each once, then what and where, with ";".
+
+    Interpretation: the standard prescribes words and lets others follow, and words some rules not at all; so those of
+    the standard come first, and a reason of somebody else's is looked through for them, in any case.
+    """
     words = (_REJECTS[found.rule].format(path=found.path.rpartition("@")[2], message=found.message) for found in broken)
     told = [f"{found.path}: {found.message}" for found in broken[:MOST_DETAILS]]
     if len(broken) > MOST_DETAILS:
