@@ -36,8 +36,8 @@ from flexhub.app.uftp.papers import (
     UftpNotice,
     UftpRevision,
     UftpTest,
+    file_message,
     market,
-    paper,
     place,
 )
 from flexhub.app.uftp.participants import Own, Participants, derived_id, metadata, takes
@@ -219,7 +219,7 @@ class Desk:
             earlier = before.entries.get(name)
             if earlier is entry:
                 continue
-            puts.append(_put(Key(UftpMessage, place(own.domain, other, name)), paper(entry), other))
+            puts.append(file_message(place(own.domain, other, name), entry, other))
             if isinstance(entry.message, wire.FlexOrder) and entry.stage is session.Stage.ACCEPTED:
                 puts += orders.filed(own.domain, other, entry.message, view)
         puts += [
@@ -261,8 +261,7 @@ class Desk:
             return Decision(answer=Answer(status=204))
         step = session.Step(session.Book(entries={after.message.message_id: after}), effects)
         told = self.effects(mine[0], other, min(roles(type(after.message))[1]), step, now)
-        put = _put(Key(UftpMessage, id_), paper(after), other)
-        return Decision(answer=Answer(status=204), puts=(put,), effects=tuple(told))
+        return Decision(answer=Answer(status=204), puts=(file_message(id_, after, other),), effects=tuple(told))
 
     def _send(  # noqa: PLR0913, PLR0917 - whose, to whom, and what
         self, own: Own, other: str, message: wire.Payload, role: wire.Role, now: datetime, xml: bytes | None
@@ -503,7 +502,7 @@ class Agree:
 
 
 class Nobody:
-    """``uftp.send`` of a hub that is nobody in UFTP."""
+    """``uftp.send`` and ``uftp.run`` of a hub that is nobody in UFTP."""
 
     def needs(self, message: Message) -> Iterable[Key]:  # noqa: ARG002 - the handler's signature
         """Nothing."""
@@ -511,7 +510,7 @@ class Nobody:
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:  # noqa: ARG002 - as above
         """Refused."""
-        raise NotFoundError("this hub takes no part in UFTP", path="Outgoing")
+        raise NotFoundError("this hub takes no part in UFTP", path="uftp")
 
 
 def build(participants: Participants, hooks: Mapping[type[wire.Payload], Hook]) -> dict[str, Handler]:

@@ -12,10 +12,12 @@ from typing import Final
 
 import msgspec
 
+from flexhub.app.hub.contract import Key, Put
 from flexhub.core.base import Id
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp import seen
 from flexhub.protocols.uftp.session import Delivery, Entry, Stage
+from flexhub.protocols.uftp.times import bounds
 
 TYPES: Final = {wire.element(kind): kind for kind in wire.MESSAGES}
 """Element -> type, of every inner message."""
@@ -77,6 +79,15 @@ def paper(entry: Entry) -> UftpMessage:
         since=entry.since,
         attempts=entry.attempts,
     )
+
+
+def file_message(id_: str, entry: Entry, other: str) -> Put:
+    """An entry, filed under the other domain; it is found by its type and, where it is about one, by its local day."""
+    message = entry.message
+    day = bounds(message.period, message.time_zone) if isinstance(message, wire.Flex | wire.Metering) else None
+    starts, ends = day or (None, None)
+    state = wire.element(type(message))
+    return Put(key=Key(UftpMessage, id_), value=paper(entry), owner=other, state=state, starts=starts, ends=ends)
 
 
 class UftpRevision(msgspec.Struct, frozen=True, kw_only=True):
