@@ -141,7 +141,9 @@ class Trade(NamedTuple):
         await self.quiet()
         return answer
 
-    async def say(self, name: str, kind: str, about: str, peer: str, value: object, role: Role) -> Answer:
+    async def say(  # noqa: PLR0917 - whose, to whom, and what
+        self, name: str, kind: str, about: str, peer: str, value: object, role: Role
+    ) -> Answer:
         """A message to a hub."""
         message = Message(peer=peer, id=f"{kind} {about}", kind=kind, conversation=about, body=encode(value), role=role)
         return await self.hub(name).handle(message)
