@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -30,6 +32,7 @@ from flexhub.protocols.uftp.session import Entry
 from tests.app.market import Clock
 from tests.app.uftp import stage as s
 
+_COUNT: Final = count()
 W = TypeVar("W", bound=wire.Payload)
 
 DAY: Final = "2026-03-30"
@@ -41,25 +44,20 @@ CARS: Final = ("ann", "bob", "cat", "dan")
 HOME: Final = "ean.8716859000126365"
 """What the EANs of the cars' connections begin with."""
 
-AGR: Final = """
-[[uftp.trade]]
-congestion_point = "{point}"
-partners = ["dso.example.com"]
-margin = 0.2
-penalty = "40 EUR"
-offer_for = "PT4H"
-{more}
-"""
-DSO: Final = """
-[[uftp.trade]]
-congestion_point = "{point}"
-partners = ["agr.example.com"]
-limit = "{limit}"
-highest_price = "0.50 EUR/kWh"
-penalty = "40 EUR"
-answer_within = "PT4H"
-{more}
-"""
+Keys = Mapping[str, str | float | list[str]]
+"""Keys of a section."""
+
+TRADES: Final[dict[str, Keys]] = {
+    "agr": {"partners": ["dso.example.com"], "margin": 0.2, "penalty": "40 EUR", "offer_for": "PT4H"},
+    "dso": {
+        "partners": ["agr.example.com"],
+        "limit": "9 kW",
+        "highest_price": "0.50 EUR/kWh",
+        "penalty": "40 EUR",
+        "answer_within": "PT4H",
+    },
+}
+"""What each trades at `stage.POINT`, unless told otherwise."""
 
 
 def car(i: int, name: str) -> str:
@@ -79,18 +77,19 @@ per_deviation = "{0.01 * (i + 1):.2f} EUR/kWh"
 """
 
 
-def text(folder: Path, name: str, port: int, *, limit: str = "9 kW", more: str = "") -> str:
-    """A hub's configuration; `more` are keys of what it trades."""
-    told = s.text(folder, name, port).replace('[plan]\nevery = "P1D"', "")
-    told = told.replace(f'name = "{name}"', f'name = "{name}"\nroles = {["aggregator"] if name == "agr" else []}')
-    trade = AGR if name == "agr" else DSO
-    told += trade.format(point=s.POINT, limit=limit, more=more)
+def text(folder: Path, name: str, port: int, keys: Keys | None = None) -> str:
+    """A hub's configuration; `keys` of what it trades go before `TRADES`."""
+    told = s.text(folder, name, port).replace(
+        f'name = "{name}"', f'name = "{name}"\nroles = {["aggregator"] if name == "agr" else []}'
+    )
+    lines = [f"{key} = {json.dumps(value)}" for key, value in ({**TRADES[name], **(keys or {})}).items()]
+    told += "\n".join(["[[uftp.trade]]", f'congestion_point = "{s.POINT}"', *lines, ""])
     return told + ("".join(car(i, one) for i, one in enumerate(CARS)) if name == "agr" else "")
 
 
-def config(folder: Path, name: str, port: int, **told: str) -> Config:
+def config(folder: Path, name: str, port: int, keys: Keys | None = None) -> Config:
     """The same, read."""
-    return parse(text(folder, name, port, **told))
+    return parse(text(folder, name, port, keys))
 
 
 def offer(i: int, name: str, kwh: float | None = None, at: datetime = SIX, created: datetime = MORNING) -> FlexOffer:
@@ -145,7 +144,9 @@ class Trade(NamedTuple):
         self, name: str, kind: str, about: str, peer: str, value: object, role: Role
     ) -> Answer:
         """A message to a hub."""
-        message = Message(peer=peer, id=f"{kind} {about}", kind=kind, conversation=about, body=encode(value), role=role)
+        message = Message(
+            peer=peer, id=f"{kind} {about} {next(_COUNT)}", kind=kind, conversation=about, body=encode(value), role=role
+        )
         return await self.hub(name).handle(message)
 
     async def post(self, made: FlexOffer) -> FlexOffer:
@@ -202,7 +203,7 @@ def reading(one: FlexOffer, schedule: Schedule, share: float) -> Measurement:
 
 
 @asynccontextmanager
-async def trade(folder: Path, *, now: datetime = MORNING, limit: str = "9 kW", **more: str) -> AsyncIterator[Trade]:
+async def trade(folder: Path, *, now: datetime = MORNING, **keys: Keys) -> AsyncIterator[Trade]:
     """Both hubs, without timers of their own; `agr` and `dso` are keys of what they trade."""
     ports = {name: s.free_port() for name in ("agr", "dso")}
     s.publish(folder, ports)
@@ -210,9 +211,7 @@ async def trade(folder: Path, *, now: datetime = MORNING, limit: str = "9 kW", *
     async with AsyncExitStack() as stack, asyncio.timeout(90):
         agr, dso = [
             await stack.enter_async_context(
-                running(
-                    config(folder, name, ports[name], limit=limit, more=more.get(name, "")), clock=clock, timers=False
-                )
+                running(config(folder, name, ports[name], keys.get(name)), clock=clock, timers=False)
             )
             for name in ("agr", "dso")
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 from flexhub.app.exchange.portfolio import every
@@ -43,7 +44,12 @@ async def said(reads: Reads, own: str, partner: str, whole: Day, kinds: Iterable
     entries = [message.entry() for message in found]
     mine = [e for e in entries if own in (e.message.sender_domain, e.message.recipient_domain)]
     about = [e for e in mine if getattr(e.message, "period", "")[:10] == whole.period]
-    return Said(tuple(sorted(about, key=lambda e: (e.since, e.message.message_id))))
+    return Said(tuple(sorted(about, key=_age)))
+
+
+def _age(entry: Entry) -> tuple[datetime, int, str]:
+    """Of two of one instant the later revision is the newer one."""
+    return entry.since, getattr(entry.message, "revision", 0), entry.message.message_id
 
 
 async def trade_of(reads: Reads, subject: Subject) -> UftpTrade:
