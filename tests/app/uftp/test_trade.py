@@ -17,7 +17,7 @@ from flexhub.app.exchange.papers import Held
 from flexhub.app.hub.loop import office
 from flexhub.app.hub.replay import replay
 from flexhub.app.uftp.handlers import outgoing
-from flexhub.app.uftp.outgoing import What
+from flexhub.app.uftp.outgoing import Run, What
 from flexhub.app.uftp.participants import metadata
 from flexhub.app.uftp.trading.papers import UftpTrade
 from flexhub.app.wiring import deciders, engine_of
@@ -406,7 +406,7 @@ def test_what_is_asked_for_by_hand_is_an_admins_and_of_a_point_that_is_traded(tm
                 await there.run("agr", What.SETTLEMENT)
             with pytest.raises(InvalidError, match="not a day"):
                 await there.run("agr", What.PROGNOSIS, "2026-02-30")
-            order = t.Run(what=What.PROGNOSIS, congestion_point=s.POINT, day=DAY)
+            order = Run(what=What.PROGNOSIS, congestion_point=s.POINT, day=DAY)
             with pytest.raises(ForbiddenError):
                 await there.say("agr", "uftp.run", "x", "ann", order, Role.PROSUMER)
             kept = await there.dso.hub.get(UftpTrade, f"DSO.dso.example.com|{s.POINT}")
