@@ -346,11 +346,13 @@ class Receive(Further):
                 work = hook.work(Case(own, told, before.entries, seed, view, now))
             except FlexhubError as error:
                 refused.append(Broken(rule="UFTP-10", clause=error.clause, path=error.path, message=error.message))
+        # Of what comes for the first time there is one answer; what is said again under its id has others.
+        about = seed if told.message_id in before.entries else f"{own.domain}/{other}/{told.message_id}"
         step = session.receive(
             before,
             told,
             now,
-            new_id=derived_id("answer", seed),
+            new_id=derived_id("answer", about),
             envelope=envelope,
             content=work.content | {"sender_domain": own.domain, "recipient_domain": other},
             refused=refused,

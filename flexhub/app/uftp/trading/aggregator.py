@@ -224,7 +224,7 @@ def prognosis(head: Head, trade: UftpTrade, day: str, values_kwh: tuple[float, .
     """A portfolio's baseline as a message."""
     whole = trade.day(day)
     series = TimeSeries(subject=trade.point, kind=SeriesKind.BASELINE, start=whole.first, values_kwh=values_kwh)
-    return plain(prognosis_to_wire(series, trade.context(kept=head.kept())))
+    return plain(prognosis_to_wire(series, trade.context(kept=head.kept("prognosis"))))
 
 
 class SendPrognosis(Sending):
@@ -234,7 +234,7 @@ class SendPrognosis(Sending):
         """None."""
         return ()
 
-    def outgoing(self, head: Head, message: Message) -> Iterable[wire.Payload]:
+    def outgoing(self, head: Head, message: Message, view: View | None) -> Iterable[wire.Payload]:  # noqa: ARG002 - as the base's
         """The prognosis."""
         told = value_of(message, Prognosed)
         return (prognosis(head, told.trade, self.subject(message).day, told.values_kwh),)
@@ -242,7 +242,7 @@ class SendPrognosis(Sending):
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """Sent."""
         head = self.head(message, now)
-        puts, effects = self.send(head, self.outgoing(head, message), view)
+        puts, effects = self.send(head, self.outgoing(head, message, view), view)
         return Decision(answer=Answer(status=202), puts=tuple(puts), effects=tuple(effects))
 
 
@@ -265,7 +265,7 @@ class SendOffer(Sending):
     def _courses(told: Optioned) -> tuple[Assignment, ...]:
         return () if told.offering is None or not told.offering.options.options else told.offering.courses
 
-    def outgoing(self, head: Head, message: Message) -> Iterable[wire.Payload]:
+    def outgoing(self, head: Head, message: Message, view: View | None) -> Iterable[wire.Payload]:  # noqa: ARG002 - as the base's
         """A prognosis, or an offer and revocations of earlier ones."""
         told = value_of(message, Optioned)
         if told.request is None:
@@ -279,6 +279,7 @@ class SendOffer(Sending):
     @staticmethod
     def _offer(head: Head, told: Optioned, offering: Offering) -> wire.FlexOffer:
         kept = head.kept(
+            f"offer for {told.request}",
             congestion_point=told.trade.point,
             flex_request_message_id=told.request,
             d_prognosis_message_id=told.prognosis,
@@ -288,7 +289,7 @@ class SendOffer(Sending):
 
     @staticmethod
     def _revocation(head: Head, offer: str) -> wire.FlexOfferRevocation:
-        return wire.FlexOfferRevocation(**head.kept(f"/{offer}"), flex_offer_message_id=offer)
+        return wire.FlexOfferRevocation(**head.kept(f"revocation of {offer}"), flex_offer_message_id=offer)
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """Sent, if the request still waits and all members are as they were when the engine was asked."""
@@ -297,7 +298,7 @@ class SendOffer(Sending):
         if day is None or day.request is None or day.request.message != told.request or day.request.expires < now:
             return NOTHING
         if told.offering is None:
-            puts, effects = self.send(head, self.outgoing(head, message), view)
+            puts, effects = self.send(head, self.outgoing(head, message, view), view)
             return Decision(answer=Answer(status=202), puts=tuple(puts), effects=tuple(effects))
         offering = told.offering
         answered = file_day(subject, moved(day, request=None))
@@ -425,7 +426,7 @@ class SendMetering(Sending):
         """None."""
         return ()
 
-    def outgoing(self, head: Head, message: Message) -> Iterable[wire.Payload]:
+    def outgoing(self, head: Head, message: Message, view: View | None) -> Iterable[wire.Payload]:  # noqa: ARG002 - as the base's
         """A message for each meter that tells anything."""
         told, day = value_of(message, Metered), self.subject(message).day
         for meter in told.meters:
@@ -435,12 +436,14 @@ class SendMetering(Sending):
             taken = Measurement(
                 subject=meter.ean, start=told.trade.day(day).first, values_kwh=meter.values_kwh, quality=flags
             )
-            yield plain(metering_to_wire(taken, told.trade.context(kept=head.kept(f"/{meter.ean}", revision=1))))
+            yield plain(
+                metering_to_wire(taken, told.trade.context(kept=head.kept(f"metering {meter.ean}", revision=1)))
+            )
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """Sent."""
         head = self.head(message, now)
-        puts, effects = self.send(head, self.outgoing(head, message), view)
+        puts, effects = self.send(head, self.outgoing(head, message, view), view)
         effects.append(ask("uftp.reckon", self.subject(message)._replace(point="").text))
         return Decision(answer=Answer(status=202), puts=tuple(puts), effects=tuple(effects))
 

@@ -25,7 +25,7 @@ from flexhub.app.uftp.roles import FileOffer, FilePrognosis
 from flexhub.app.uftp.trading.demand import Chosen, Requested
 from flexhub.app.uftp.trading.papers import Asked, Subject, UftpDay, UftpTrade, file_day, moved, traded
 from flexhub.app.uftp.trading.reckoning import KeepVerdicts
-from flexhub.app.uftp.trading.sending import NOTHING, Head, Sending, ask, asked_again, plain
+from flexhub.app.uftp.trading.sending import NOTHING, Head, Sending, ask, asked_again, plain, revised
 from flexhub.core.effects import Effect, SetTimer
 from flexhub.core.errors import FlexhubError
 from flexhub.mappings.uftp.requests import order_to_wire, request_to_wire
@@ -132,7 +132,7 @@ class SendRequest(Sending):
         """What goes on about the day."""
         return (self.subject(message).about,)
 
-    def outgoing(self, head: Head, message: Message) -> Iterable[wire.Payload]:
+    def outgoing(self, head: Head, message: Message, view: View | None) -> Iterable[wire.Payload]:  # noqa: ARG002 - as the base's
         """The request."""
         told = value_of(message, Requested)
         if told.request is not None:
@@ -141,7 +141,7 @@ class SendRequest(Sending):
     @staticmethod
     def _request(head: Head, told: Requested) -> wire.FlexRequest:
         assert told.request is not None  # noqa: S101 - looked at before
-        return plain(request_to_wire(told.request, told.trade.context(kept=head.kept())))
+        return plain(request_to_wire(told.request, told.trade.context(kept=head.kept("request"))))
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """Sent, unless there is a newer prognosis by now: that has its own."""
@@ -149,7 +149,7 @@ class SendRequest(Sending):
         day = view.get(UftpDay, subject.about.id) or UftpDay()
         if told.request is None or day.prognoses.get(head.partner) != told.prognosis or told.request.expires < now:
             return NOTHING
-        request = self._request(head, told)
+        request = revised(head, self._request(head, told), view)
         puts, effects = self.send(head, (request,), view)
         asked = Asked(
             message=request.message_id,
@@ -178,7 +178,7 @@ class SendOrder(Sending):
         """What goes on about the day."""
         return (self.subject(message).about,)
 
-    def outgoing(self, head: Head, message: Message) -> Iterable[wire.Payload]:
+    def outgoing(self, head: Head, message: Message, view: View | None) -> Iterable[wire.Payload]:  # noqa: ARG002 - as the base's
         """The order."""
         told = value_of(message, Chosen)
         if told.order is not None:
@@ -188,7 +188,7 @@ class SendOrder(Sending):
     def _order(head: Head, told: Chosen) -> wire.FlexOrder:
         """Interpretation: an OrderReference is the MessageID, so that none stands twice."""
         assert told.order is not None  # noqa: S101 - looked at before
-        kept = head.kept()
+        kept = head.kept(f"order of {told.order.offer}")
         kept |= {
             "congestion_point": told.trade.point,
             "order_reference": kept["message_id"],

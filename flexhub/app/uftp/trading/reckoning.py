@@ -142,15 +142,17 @@ class KeepReckoned(Sending):
         """What was reckoned before."""
         return (self.subject(message).reckoned,)
 
-    def outgoing(self, head: Head, message: Message) -> Iterable[wire.Payload]:
+    def outgoing(self, head: Head, message: Message, view: View | None) -> Iterable[wire.Payload]:
         """A DSO's settlement."""
-        told = value_of(message, Reckoned)
+        told, subject = value_of(message, Reckoned), self.subject(message)
         if told.items and head.own.role is wire.Role.DSO:
-            yield self._settlement(head, self.subject(message), told)
+            known = None if view is None else view.get(UftpReckoned, subject.reckoned.id)
+            yield self._settlement(head, subject, told, known)
 
     @staticmethod
-    def _settlement(head: Head, subject: Subject, told: Reckoned) -> wire.FlexSettlement:
-        context = told.trade.context(kept=head.kept(), items=told.items)
+    def _settlement(head: Head, subject: Subject, told: Reckoned, known: UftpReckoned | None) -> wire.FlexSettlement:
+        before = "" if known is None else known.settlement
+        context = told.trade.context(kept=head.kept(f"settlement {subject.day} after {before}"), items=told.items)
         return plain(settlement_to_wire(_bill(head, subject, told), context))
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
@@ -167,7 +169,7 @@ class KeepReckoned(Sending):
         reckoned = UftpReckoned(items=told.items, bill=_bill(head, subject, told))
         if not pays:
             return Decision(answer=Answer(status=200), puts=(file_reckoned(subject, reckoned),))
-        settlement = self._settlement(head, subject, told)
+        settlement = self._settlement(head, subject, told, known)
         puts, effects = self.send(head, (settlement,), view)
         puts.append(file_reckoned(subject, replace(reckoned, settlement=settlement.message_id)))
         return Decision(answer=Answer(status=202), puts=tuple(puts), effects=tuple(effects))

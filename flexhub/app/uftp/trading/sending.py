@@ -21,6 +21,7 @@ from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.seen import revision_key
 
 T = TypeVar("T")
+P = TypeVar("P", bound=wire.Payload)
 
 SLOT: Final = "trading"
 """Who is asked: the manager engine, or what chooses and reckons as a grid operator does."""
@@ -30,19 +31,19 @@ NOTHING: Final = Decision(answer=Answer(status=204))
 
 
 class Head(NamedTuple):
-    """Who sends, to whom, when, and in which conversation; what ids follow from."""
+    """Who sends, to whom, when, and in which conversation; None: a new one."""
 
     own: Own
     partner: str
     now: datetime
-    seed: str
     conversation: str | None = None
 
-    def kept(self, nth: str = "", **more: object) -> dict[str, Any]:
-        """Metadata of a message and other fields of it, as `mappings.uftp.context.Context.kept`."""
-        told = metadata(
-            self.own.domain, self.partner, self.now, seed=f"{self.seed}{nth}", conversation=self.conversation
-        )
+    def kept(self, about: str, **more: object) -> dict[str, Any]:
+        """Metadata of a message and other fields of it, as `mappings.uftp.context.Context.kept`.
+
+        Its ids follow from what it is `about`, of which there is one message only: so none is sent twice.
+        """
+        told = metadata(self.own.domain, self.partner, self.now, seed=about, conversation=self.conversation)
         return {**told, **more}
 
 
@@ -63,17 +64,13 @@ class Sending(Further):
         self._participants = participants
         self._desk = Desk(participants)
 
-    def outgoing(self, head: Head, message: Message) -> Iterable[wire.Payload]:
-        """Every message that may be sent; what revisions they have is seen to."""
+    def outgoing(self, head: Head, message: Message, view: View | None) -> Iterable[wire.Payload]:
+        """Every message that may be sent, but for its Revision; without a view as far as it is known."""
         raise NotImplementedError
 
     def papers(self, message: Message) -> Iterable[Key]:
         """Other documents."""
         raise NotImplementedError
-
-    def more(self, message: Message, view: View) -> Iterable[Key]:  # noqa: ARG002 - for those that need something
-        """Other documents that follow from those."""
-        return ()
 
     @staticmethod
     def subject(message: Message) -> Subject:
@@ -94,21 +91,22 @@ class Sending(Further):
         own = next((one for one in self._participants.own if one.name == about.own), None)
         if own is None:
             raise NotFoundError("not one of ours any more", path="Subject/own", value=about.own)
-        return Head(own, about.partner, now, f"{message.peer}/{message.id}", self.conversation(message))
+        return Head(own, about.partner, now, self.conversation(message))
 
     def needs(self, message: Message) -> Iterable[Key]:
-        """What judges what is sent, and other documents."""
-        head = self.head(message, EPOCH)
-        for sent in self.outgoing(head, message):
-            yield from self._desk.needed(head.own, head.partner, sent)
+        """Other documents, and what says which Revision is due."""
         yield from self.papers(message)
+        head = self.head(message, EPOCH)
+        for sent in self.outgoing(head, message, None):
+            yield from self._desk.needed(head.own, head.partner, sent)
 
     def further(self, message: Message, view: View) -> Iterable[Key]:
-        """What follows from that."""
+        """What judges what is sent, now that its id is known."""
         head = self.head(message, EPOCH)
-        for sent in self.outgoing(head, message):
-            yield from self._desk.further(head.own, head.partner, sent, view)
-        yield from self.more(message, view)
+        for sent in self.outgoing(head, message, view):
+            due = revised(head, sent, view)
+            yield from self._desk.needed(head.own, head.partner, due)
+            yield from self._desk.further(head.own, head.partner, due, view)
 
     def send(self, head: Head, sent: Iterable[wire.Payload], view: View) -> tuple[list[Put], list[Effect]]:
         """What sends these, each with the Revision that is due.
@@ -119,19 +117,22 @@ class Sending(Further):
         puts: list[Put] = []
         effects: list[Effect] = []
         for one in sent:
-            due = _revised(head, one, view)
-            more = self._desk.sending(head.own, due, view, head.now)
+            more = self._desk.sending(head.own, revised(head, one, view), view, head.now)
             puts += more[0]
             effects += more[1]
         return puts, effects
 
 
-def _revised(head: Head, message: wire.Payload, view: View) -> wire.Payload:
+def revised(head: Head, message: P, view: View) -> P:
+    """The message with the Revision that is due, and with ids of its own."""
     key = revision_key(message)
     if key is None:
         return message
     counted = view.get(UftpRevision, place(head.own.domain, head.partner, key))
-    return msgspec.structs.replace(message, revision=1 if counted is None else counted.revision + 1)
+    revision = 1 if counted is None else counted.revision + 1
+    kept = head.kept(f"{key} {revision}")
+    ids = {name: kept[name] for name in ("message_id", "conversation_id")}
+    return msgspec.structs.replace(message, revision=revision, **ids)
 
 
 def ask(question: str, subject: str) -> Ask:
