@@ -82,7 +82,7 @@ class FileRequest(_Filed):
         assert isinstance(case.message, wire.FlexRequest)  # noqa: S101 - hooks are by type
         _free(case, FlexRequest)
         request = request_to_core(case.message, Context()).value
-        request = msgspec.structs.replace(request, recipient=self.recipient(case))
+        request = self.as_filed(case, request)
         puts = [file_request(request)]
         key = self._before(case.own, case.message, case.view)
         before = None if key is None else case.view.get(FlexRequest, key.id)
@@ -91,9 +91,9 @@ class FileRequest(_Filed):
         told = Notify(party=case.own.party, topic="flexrequest", subject=request.id, body=request)
         return Work(puts=tuple(puts), effects=(told,))
 
-    def recipient(self, case: Case) -> str:
-        """Whose plans it binds."""
-        return case.own.party
+    def as_filed(self, case: Case, request: FlexRequest) -> FlexRequest:
+        """The request as it is kept: it binds plans of our party."""
+        return msgspec.structs.replace(request, recipient=case.own.party)
 
 
 class FileOffer(_Filed):

@@ -56,10 +56,12 @@ from flexhub.core.effects import Effect, SetTimer
 from flexhub.core.errors import FlexhubError, NotFoundError
 from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.timeseries import Measurement, Quality, SeriesKind, TimeSeries
+from flexhub.core.trading import FlexRequest, Reference
 from flexhub.engines.slots import Assignment, Offering
+from flexhub.mappings.uftp.context import Context
 from flexhub.mappings.uftp.offers import offer_to_wire
 from flexhub.mappings.uftp.options import offer_of
-from flexhub.mappings.uftp.requests import metering_to_wire, prognosis_to_wire
+from flexhub.mappings.uftp.requests import metering_to_wire, prognosis_to_core, prognosis_to_wire
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.times import instant
 
@@ -116,10 +118,41 @@ class AnswerRequest(FileRequest):
             puts=(*work.puts, file_day(subject, day)), effects=(*work.effects, ask("uftp.options", subject.text))
         )
 
-    def recipient(self, case: Case) -> str:
-        """As above."""
+    def as_filed(self, case: Case, request: FlexRequest) -> FlexRequest:
+        """Where we trade, under our domain; absolute, by our newest prognosis, so that it says what the load may be."""
         assert isinstance(case.message, wire.FlexRequest)  # noqa: S101 - hooks are by type
-        return super().recipient(case) if trading(case, case.message.congestion_point) is None else case.own.domain
+        if trading(case, case.message.congestion_point) is None:
+            return super().as_filed(case, request)
+        request = replace(request, recipient=case.own.domain)
+        key = self._prognosis(case.own, case.message, case.view)
+        kept = None if key is None else case.view.get(UftpMessage, key.id)
+        told = None if kept is None else kept.entry().message
+        if not isinstance(told, wire.DPrognosis):
+            return request
+        baseline = prognosis_to_core(told, Context()).value.values_kwh
+        intervals = tuple(
+            replace(
+                i,
+                lo_kwh=(i.lo_kwh or 0.0) + (baseline[i.slot] or 0.0),
+                hi_kwh=(i.hi_kwh or 0.0) + (baseline[i.slot] or 0.0),
+            )
+            for i in request.intervals
+        )
+        return replace(request, intervals=intervals, reference=Reference.ABSOLUTE)
+
+    def _prognosis(self, own: Own, message: wire.Payload, view: View) -> Key | None:
+        assert isinstance(message, wire.FlexRequest)  # noqa: S101 - hooks are by type
+        day = view.get(UftpDay, self._subject(own, message).about.id)
+        if day is None or day.prognosis is None:
+            return None
+        return Key(UftpMessage, place(own.domain, message.sender_domain, day.prognosis))
+
+    def further(self, own: Own, message: wire.Payload, view: View) -> Iterable[Key]:
+        """Our newest prognosis of the day."""
+        yield from super().further(own, message, view)
+        key = self._prognosis(own, message, view)
+        if key is not None:
+            yield key
 
 
 class GoOn(Hook):
@@ -135,20 +168,22 @@ class GoOn(Hook):
         return Subject(own.name, message.sender_domain, told.period[:10], told.congestion_point)
 
     def further(self, own: Own, message: wire.Payload, view: View) -> Iterable[Key]:
-        """What goes on about the day."""
+        """What is traded, and goes on about the day."""
         subject = self._subject(own, message, view)
-        return () if subject is None else (subject.about,)
+        return () if subject is None else (subject.trade, subject.about)
 
     def work(self, case: Case) -> Work:
-        """The engine is asked again."""
+        """It is our newest one, and the engine is asked again."""
         assert isinstance(case.message, wire.DPrognosisResponse)  # noqa: S101 - hooks are by type
         subject = self._subject(case.own, case.message, case.view)
         if subject is None or case.message.result is not wire.Result.ACCEPTED:
             return Work()
-        day = case.view.get(UftpDay, subject.about.id)
-        if day is None or day.request is None or day.request.expires < case.now:
+        if trading(case, subject.point) is None:
             return Work()
-        return Work(effects=(ask("uftp.options", subject.text),))
+        day = moved(case.view.get(UftpDay, subject.about.id), prognosis=case.message.d_prognosis_message_id)
+        waits = day.request is not None and day.request.expires >= case.now
+        effects = (ask("uftp.options", subject.text),) if waits else ()
+        return Work(puts=(file_day(subject, day),), effects=effects)
 
 
 class FreeMembers(Hook):

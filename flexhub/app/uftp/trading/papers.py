@@ -154,6 +154,7 @@ class UftpDay(Model, frozen=True, kw_only=True):
 
     Args:
         request: of an AGR: the newest FlexRequest that it has not answered yet.
+        prognosis: of an AGR: its newest D-Prognosis that was accepted.
         prognoses: of a DSO: by AGR the newest D-Prognosis.
         asked: of a DSO: by AGR its own newest FlexRequest.
         orders: of a DSO: MessageIDs of its FlexOrders, rejected ones as well.
@@ -161,6 +162,7 @@ class UftpDay(Model, frozen=True, kw_only=True):
     """
 
     request: Asked | None = None
+    prognosis: str | None = None
     prognoses: dict[str, str] = {}
     asked: dict[str, Asked] = {}
     orders: tuple[str, ...] = ()
