@@ -47,6 +47,8 @@ from flexhub.app.serving import (
 )
 from flexhub.app.uftp import running as uftp
 from flexhub.app.uftp.papers import UftpAgreed
+from flexhub.app.uftp.trading.papers import UftpTrade
+from flexhub.app.uftp.trading.running import trades
 from flexhub.core.documents import encode
 from flexhub.core.errors import ConfigError, FlexhubError, UnavailableError
 from flexhub.core.registry import Connection, Party, Resource, Role
@@ -124,7 +126,7 @@ def deciders(
     UFTP's rules that are `off` are not judged.
     """
     decided: dict[str, Handler] = handlers.common() | retention.HANDLERS | uftp.handlers(config, off)
-    askers: dict[str, Asker] = {retention.QUESTION: retention.Trimmer(config.retention)}
+    askers: dict[str, Asker] = {retention.QUESTION: retention.Trimmer(config.retention)} | uftp.askers(config, engine)
     if manages(config):
         elsewhere = {p.id for p in config.peer if p.tokens is not None} if Role.PROSUMER in config.hub.roles else ()
         decided |= handlers.build(
@@ -336,6 +338,9 @@ async def seed(hub: Hub, config: Config) -> None:
     for name, agreed in uftp.agreed(config).items():
         if await hub.get(UftpAgreed, name) != agreed:
             await _say(hub, "uftp.agreed", name, agreed)
+    for name, trade in trades(config).items():
+        if await hub.get(UftpTrade, name) != trade:
+            await _say(hub, "uftp.trade.put", name, trade)
     for section in config.party:
         entry, contract = registration(section), contract_of(section, config.hub.name)
         same = await hub.get(Party, entry.party.id) == entry.party

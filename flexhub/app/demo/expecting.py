@@ -49,7 +49,7 @@ class Expected:
 
 
 class ExpectingManager:
-    """A `ManagerEngine` that plans as another one does, with the expected load beside what is committed.
+    """A `ManagerEngine` that plans and offers as another one does, with the expected load beside what is committed.
 
     What is expected concerns the portfolio of `party` only; those who trade directly know nothing of it.
     """
@@ -64,6 +64,9 @@ class ExpectingManager:
         """The plan of the engine behind, which is told what is expected as if it were committed."""
         if any(offer.recipient != self._party for offer in portfolio.offers):
             return self._engine.plan(portfolio)
+        return self._engine.plan(self._expecting(portfolio))
+
+    def _expecting(self, portfolio: Portfolio) -> Portfolio:
         expected = self._expected.later_than(portfolio.now)
         committed = portfolio.committed
         load = dict(expected)
@@ -72,7 +75,7 @@ class ExpectingManager:
             for i, value in enumerate(committed.values_kwh):
                 load[first + i] = load.get(first + i, 0.0) + (value or 0.0)
         if not load:
-            return self._engine.plan(portfolio)
+            return portfolio
         first, last = min(load), max(load)
         series = TimeSeries(
             subject="expected" if committed is None else committed.subject,
@@ -80,7 +83,7 @@ class ExpectingManager:
             start=instant_of(first, QUARTER_HOUR_S),
             values_kwh=tuple(load.get(slot, 0.0) for slot in range(first, last + 1)),
         )
-        return self._engine.plan(msgspec.structs.replace(portfolio, committed=series))
+        return msgspec.structs.replace(portfolio, committed=series)
 
     def accept(self, offer: FlexOffer, contract: Contract, now: datetime) -> Acceptance:
         """As the engine behind."""
@@ -95,8 +98,8 @@ class ExpectingManager:
         return self._engine.disaggregate(aggregate, members, schedule)
 
     def options(self, portfolio: Portfolio, request: FlexRequest, terms: Terms) -> Offering:
-        """As the engine behind."""
-        return self._engine.options(portfolio, request, terms)
+        """Those of the engine behind, which is told what is expected, as for a plan."""
+        return self._engine.options(self._expecting(portfolio), request, terms)
 
     def activate(
         self, offering: Offering, offers: Sequence[FlexOffer], reference: str, factor: Decimal

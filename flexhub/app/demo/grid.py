@@ -1,4 +1,4 @@
-"""What the grid operator asks for: less in the site's own peak hours, and room for more in the others.
+"""What the grid operator wants: a limit to the load of the site, which matters in its own peak hours.
 
 It knows the site from earlier days that were like the day to come, not the day itself.
 """
@@ -6,21 +6,20 @@ It knows the site from earlier days that were like the day to come, not the day 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from flexhub.app.agent.session import Session
-from flexhub.core.timegrid import QUARTER_HOUR_S, TimeGrid
-from flexhub.core.trading import Disposition, FlexRequest, Reference, RequestInterval
+from flexhub.core.timegrid import QUARTER_HOUR_S, TimeGrid, slot_of
 
 PEAK_SHARE: Final = 0.5
 """A slot is one of the peak hours where the usual load is above this share of its highest."""
 
-CUT: Final = 0.4
-"""The grid operator asks for this share less than the usual peak."""
+CUT: Final = 0.6
+"""The grid operator wants this share less than the usual peak."""
 
 _HOUR_KWH: Final = 3600 / QUARTER_HOUR_S
 
@@ -60,37 +59,23 @@ def usual_day(like: Sequence[tuple[date, Sequence[Session]]], zone: ZoneInfo, sl
     )
 
 
-def request(  # noqa: PLR0913 - who asks whom, about what, from when on
-    usual: Usual, *, request_id: str, issuer: str, recipient: str, congestion_point: str, start: datetime
-) -> FlexRequest:
-    """Less than the usual peak in the usual peak hours; room up to the same limit in every other hour.
+def limit_kwh(usual: Usual) -> float:
+    """What the load of the site may be in a slot: less than the usual peak."""
+    return round((1 - CUT) * usual.peak_kwh, 3)
+
+
+def limit_kw(usual: Usual) -> float:
+    """The same, as power."""
+    return limit_kwh(usual) * _HOUR_KWH
+
+
+def peak_hours(usual: Usual, start: datetime) -> dict[int, float]:
+    """Slots of the usual peak hours (counted from the epoch) -> the limit, kWh.
 
     Args:
         usual: the site on a usual day.
-        request_id: the request's id.
-        issuer: the grid operator.
-        recipient: the aggregator.
-        congestion_point: where the site is connected.
-        start: the first slot of the local day; the request is made eight hours before.
+        start: the first slot of the local day.
     """
-    limit_kwh = round((1 - CUT) * usual.peak_kwh, 3)
     busy = PEAK_SHARE * max(usual.load_kwh)
-    return FlexRequest(
-        id=request_id,
-        issuer=issuer,
-        recipient=recipient,
-        congestion_point=congestion_point,
-        created=start - timedelta(hours=8),
-        # A plan may use the request for as long as some of its slots are to come.
-        expires=start + timedelta(seconds=len(usual.load_kwh) * QUARTER_HOUR_S),
-        start=start,
-        reference=Reference.ABSOLUTE,
-        intervals=tuple(
-            RequestInterval(
-                slot=i,
-                disposition=Disposition.REQUESTED if load >= busy else Disposition.AVAILABLE,
-                hi_kwh=limit_kwh,
-            )
-            for i, load in enumerate(usual.load_kwh)
-        ),
-    )
+    first = slot_of(start, QUARTER_HOUR_S)
+    return {first + i: limit_kwh(usual) for i, load in enumerate(usual.load_kwh) if load >= busy}

@@ -37,6 +37,7 @@ from flexhub.app.uftp.papers import (
     UftpRevision,
     UftpTest,
     advanced,
+    file_message,
     market,
     paper,
     place,
@@ -225,7 +226,7 @@ class Desk:
             id_ = place(own.domain, other, name)
             kept = None if earlier is None else view.get(UftpMessage, id_)
             told = paper(entry) if kept is None or earlier is None else advanced(kept, earlier, entry)
-            puts.append(_put(Key(UftpMessage, id_), told, other))
+            puts.append(file_message(id_, told, entry.message, other))
             if isinstance(entry.message, wire.FlexOrder) and entry.stage is session.Stage.ACCEPTED:
                 puts += orders.filed(own.domain, other, entry.message, view)
         puts += [
@@ -269,7 +270,7 @@ class Desk:
             return Decision(answer=Answer(status=204))
         step = session.Step(session.Book(entries={after.message.message_id: after}), effects)
         told = self.effects(mine[0], other, min(roles(type(after.message))[1]), step, now)
-        put = _put(Key(UftpMessage, id_), advanced(kept, before, after), other)
+        put = file_message(id_, advanced(kept, before, after), after.message, other)
         return Decision(answer=Answer(status=204), puts=(put,), effects=tuple(told))
 
     def _send(  # noqa: PLR0913, PLR0917 - whose, to whom, and what
@@ -356,11 +357,13 @@ class Receive(Further):
                 work = hook.work(Case(own, told, before.entries, seed, view, now))
             except FlexhubError as error:
                 refused.append(Broken(rule="UFTP-10", clause=error.clause, path=error.path, message=error.message))
+        # Of what comes for the first time there is one answer; what is said again under its id has others.
+        about = seed if told.message_id in before.entries else f"{own.domain}/{other}/{told.message_id}"
         step = session.receive(
             before,
             told,
             now,
-            new_id=derived_id("answer", seed),
+            new_id=derived_id("answer", about),
             envelope=envelope,
             content=work.content | {"sender_domain": own.domain, "recipient_domain": other},
             refused=refused,
@@ -513,7 +516,7 @@ class Agree:
 
 
 class Nobody:
-    """``uftp.send`` of a hub that is nobody in UFTP."""
+    """``uftp.send`` and ``uftp.run`` of a hub that is nobody in UFTP."""
 
     def needs(self, message: Message) -> Iterable[Key]:  # noqa: ARG002 - the handler's signature
         """Nothing."""
@@ -521,7 +524,7 @@ class Nobody:
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:  # noqa: ARG002 - as above
         """Refused."""
-        raise NotFoundError("this hub takes no part in UFTP", path="Outgoing")
+        raise NotFoundError("this hub takes no part in UFTP", path="uftp")
 
 
 def build(

@@ -12,10 +12,12 @@ from typing import Final
 
 import msgspec
 
+from flexhub.app.hub.contract import Key, Put
 from flexhub.core.base import Id
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp import seen
 from flexhub.protocols.uftp.session import Delivery, Entry, Stage
+from flexhub.protocols.uftp.times import bounds
 
 TYPES: Final = {wire.element(kind): kind for kind in wire.MESSAGES}
 """Element -> type, of every inner message."""
@@ -89,6 +91,14 @@ def advanced(kept: UftpMessage, before: Entry, after: Entry) -> UftpMessage:
         return changed
     told = None if after.answer is None else wire.element(type(after.answer))
     return msgspec.structs.replace(changed, answer_type=told, answer=msgspec.Raw(_ENCODER.encode(after.answer)))
+
+
+def file_message(id_: str, kept: UftpMessage, message: wire.Payload, other: str) -> Put:
+    """An entry as it is kept, filed under the other domain; found by its type and, if it is of one, its local day."""
+    day = bounds(message.period, message.time_zone) if isinstance(message, wire.Flex | wire.Metering) else None
+    starts, ends = day or (None, None)
+    state = wire.element(type(message))
+    return Put(key=Key(UftpMessage, id_), value=kept, owner=other, state=state, starts=starts, ends=ends)
 
 
 class UftpRevision(msgspec.Struct, frozen=True, kw_only=True):

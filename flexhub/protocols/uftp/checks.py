@@ -17,6 +17,8 @@ from flexhub.protocols.rules import Finding
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.currencies import CURRENCIES
 from flexhub.protocols.uftp.seen import ANSWERS, Seen, answered, references
+from flexhub.protocols.uftp.spans import MOST as MOST_ISPS
+from flexhub.protocols.uftp.spans import out_of_bounds, overlap
 from flexhub.protocols.uftp.times import (
     bounds,
     day_of,
@@ -39,8 +41,6 @@ Dated = tuple[
     ...,
 ]
 CENT: Final = Decimal("0.01")
-MOST_ISPS: Final = 1500
-"""A day of 25 hours has as many ISPs of a minute; beyond it nothing is written out, so that no list costs more."""
 
 
 def isp_lists(m: wire.Payload) -> Iterator[tuple[str, Isps]]:
@@ -223,39 +223,13 @@ def isps_out_of_bounds(m: wire.Payload, seen: Seen) -> Iterator[Finding]:
             return
         told = seen.market.time_zone, f"PT{seen.market.isp_minutes}M"
     for path, period, isps in dated(m):
-        count = isps_in(period, *told)
-        listed = spans(isps) if count is not None else []
-        if (
-            listed
-            and {duration for _, duration in listed} == {1}
-            and 1 <= min(listed)[0] <= max(listed)[0] <= (count or 0)
-        ):
-            continue  # what most messages are
-        for i, (start, duration) in enumerate(listed):
-            if duration < 1:
-                yield Finding(f"{path}ISP[{i}]/@Duration", f"{duration} is less than 1")
-            elif not 1 <= start <= (count or 0):
-                where = f"({period[:10]} has {count} ISPs in {told[0]})"
-                yield Finding(f"{path}ISP[{i}]/@Start", f"{start} is outside 1..{count} {where}")
-            elif start + duration - 1 > (count or 0):
-                beyond = f"{duration} from {start} on goes beyond the last ISP, {count}"
-                yield Finding(f"{path}ISP[{i}]/@Duration", beyond)
+        yield from out_of_bounds(f"{path}ISP", spans(isps), (period, *told), "ISP")
 
 
 def isp_conflict(m: wire.Payload, seen: Seen) -> Iterator[Finding]:  # noqa: ARG001 - as every check
     """No ISP stands twice in one list."""
     for path, _, isps in dated(m):
-        listed = spans(isps)
-        if {duration for _, duration in listed} <= {1} and len(set(listed)) == len(listed):
-            continue  # what most messages are
-        taken: dict[int, int] = {}
-        for i, (start, duration) in enumerate(listed):
-            span = range(start, start + max(1, min(duration, MOST_ISPS)))
-            before = next((taken[n] for n in span if n in taken), None)
-            if before is not None:
-                yield Finding(f"{path}ISP[{i}]/@Start", f"ISP {start} to {span[-1]} meets ISP[{before}]")
-                break  # one is enough, and bounds the work
-            taken.update(dict.fromkeys(span, i))
+        yield from overlap(f"{path}ISP", spans(isps), "ISP")
 
 
 def period_out_of_bounds(m: wire.Payload, seen: Seen) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Agent, manager and market as three processes: the same day as in one, though the agent's is killed in between."""
+"""Agent, manager, market and grid operator as four processes: the same day as in one, the agent killed in between."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Mortal(Apart):
         await self.start(self.agent_hub)
 
     async def look(self) -> None:
-        """Where the three listen, and whether somebody who trusts another authority gets in."""
+        """Where they listen, and whether somebody who trusts another authority gets in."""
         self.urls = tuple(hub.url for hub in self.hubs)
         pids = [hub.process.pid for hub in self.hubs if hub.process is not None]
         self.heard = set().union(*map(listening, pids))
@@ -83,7 +83,7 @@ class Mortal(Apart):
 
 
 class Played(NamedTuple):
-    """A day of three processes, and its stores."""
+    """A day of four processes, and its stores."""
 
     scene: Scene
     world: Mortal
@@ -136,7 +136,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], 
     return play("--dump", folder), folder
 
 
-def test_three_processes_come_to_what_one_comes_to(
+def test_four_processes_come_to_what_one_comes_to(
     apart: Played, together: tuple[dict[str, Any], Path], tmp_path: Path
 ) -> None:
     told, folder = together
@@ -164,11 +164,11 @@ def journal(store: Store) -> Any:
 
 def test_they_are_reached_over_tls_on_this_machine_alone(apart: Played) -> None:
     assert {url.partition(":")[0] for url in apart.world.urls} == {"https"}
-    assert len(set(apart.world.urls)) == 3
+    assert len(set(apart.world.urls)) == 4
     assert apart.world.heard == {LOOPBACK_HEX}
     assert apart.world.refused
     keys = [(hub.folder / "hub.key").read_bytes() for hub in apart.world.hubs]
-    assert len(set(keys)) == 3
+    assert len(set(keys)) == 4
 
 
 def test_both_ways_of_trading_sell_and_what_is_sold_is_left_out(apart: Played) -> None:
