@@ -17,7 +17,7 @@ from flexhub.protocols.uftp.messages import Role
 from tests.app.uftp.stage import free_port
 from tests.conformance.test_uftp_suite import KINDS
 from tests.conftest import ROOT
-from tests.interop.peer import PYTHON, peer
+from tests.interop.market import PYTHON, peer
 
 PAGE: Final = ROOT / "docs" / "uftp-conformance.md"
 ROW: Final = re.compile(r"\| `(UFTP-[^`]+)` \| [^|]+ \| [^|]+ \| ([a-z, ]+) \|")
