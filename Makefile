@@ -29,7 +29,7 @@ dev: $(VENV)/.dev  ## the program and all its tools, in .venv
 demo: $(VENV)/.run  ## everything running on http://127.0.0.1:8080
 	$(BIN)/flexhub demo $(ARGS)
 
-test: $(VENV)/.dev debian  ## every test, and the coverage
+test: $(VENV)/.dev debian peer  ## every test, and the coverage
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered --cov-report=xml:build/coverage.xml $(TESTS)
 
 soak: $(VENV)/.dev debian  ## kills, anything at all over HTTP, mutants of messages, and the property tests, at length
