@@ -118,14 +118,9 @@ def manages(config: Config) -> bool:
     return Role.AGGREGATOR in config.hub.roles or Role.PROSUMER in config.hub.roles
 
 
-def deciders(
-    config: Config, engine: ManagerEngine, off: Collection[str] = ()
-) -> tuple[dict[str, Handler], dict[str, Asker]]:
-    """Who decides what in a hub of this configuration, by the roles that it serves, and who answers its questions.
-
-    UFTP's rules that are `off` are not judged.
-    """
-    decided: dict[str, Handler] = handlers.common() | retention.HANDLERS | uftp.handlers(config, off)
+def deciders(config: Config, engine: ManagerEngine) -> tuple[dict[str, Handler], dict[str, Asker]]:
+    """Who decides what in a hub of this configuration, by the roles that it serves, and who answers its questions."""
+    decided: dict[str, Handler] = handlers.common() | retention.HANDLERS | uftp.handlers(config)
     askers: dict[str, Asker] = {retention.QUESTION: retention.Trimmer(config.retention)} | uftp.askers(config, engine)
     if manages(config):
         elsewhere = {p.id for p in config.peer if p.tokens is not None} if Role.PROSUMER in config.hub.roles else ()
@@ -152,10 +147,13 @@ def assemble(  # noqa: PLR0913 - the parts it is composed of
     engine: ManagerEngine,
     sender: Sender | None = None,
     *,
-    off: Collection[str] = (),
+    off: Collection[str] | None = None,
 ) -> Hub:
-    """The hub loop with the exchange's handlers and askers; `off` as of `deciders`."""
-    return Hub(store, *deciders(config, engine, off), clock, max_batch=config.store.max_batch, sender=sender)
+    """The hub loop with the exchange's handlers and askers; UFTP's rules that are `off` are not judged."""
+    decided, askers = deciders(config, engine)
+    if off is not None:
+        decided |= uftp.handlers(config, off)
+    return Hub(store, decided, askers, clock, max_batch=config.store.max_batch, sender=sender)
 
 
 class Post:
@@ -237,7 +235,7 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
     engine: ManagerEngine | None = None,
     timers: bool = True,
     page: Settings | None = None,
-    off: Collection[str] = (),
+    off: Collection[str] | None = None,
 ) -> AsyncIterator[Running]:
     """A hub that serves for as long as the block lasts.
 

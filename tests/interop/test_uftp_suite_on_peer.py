@@ -16,8 +16,8 @@ from flexhub.conformance.uftp.probe import VALID
 from flexhub.protocols.uftp.messages import Role
 from tests.app.uftp.stage import free_port
 from tests.conformance.test_uftp_suite import KINDS
-from tests.conftest import ROOT
-from tests.interop.target import PYTHON, peer
+from tests.conftest import ROOT, need
+from tests.interop.market import PYTHON, peer
 
 PAGE: Final = ROOT / "docs" / "uftp-conformance.md"
 ROW: Final = re.compile(r"\| `(UFTP-[^`]+)` \| [^|]+ \| [^|]+ \| ([a-z, ]+) \|")
@@ -60,8 +60,7 @@ def table(reports: dict[str, Report]) -> str:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("role", ROLES)
 def test_the_page_tells_what_the_peer_fails(role: str, tmp_path: Path) -> None:
-    if not PYTHON.exists():
-        pytest.skip("shapeshifter-uftp is not here; `make peer` gets it")
+    need(PYTHON.exists(), "shapeshifter-uftp is not here; `make peer` gets it")
     report = judged(role, tmp_path)
     failed = {line.id for line in report.cases if line.result is Result.FAILED}
     assert failed == documented()[role], table({role: report})
