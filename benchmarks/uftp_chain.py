@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -44,11 +45,11 @@ if TYPE_CHECKING:
     from flexhub.app.config import Config
     from flexhub.app.hub.loop import Hub
 
-CONVERSATIONS: Final = 600
-PEERS_CONVERSATIONS: Final = 120
-WARM_UP: Final = 60
+CONVERSATIONS: Final = 1000
+PEERS_CONVERSATIONS: Final = 240
+WARM_UP: Final = 150
 MESSAGES: Final = 6
-AT_ONCE: Final = 64
+AT_ONCE: Final = 128
 """Conversations that are under way at the same time."""
 PARTICIPANTS: Final = 10_000
 POINTS: Final = 1000
@@ -284,7 +285,7 @@ def fill(side: Side, count: int) -> None:
     """A request of each of many participants, at the agreed points, as if it had come and been accepted before."""
     store, now = open_store(side.store), datetime.now(UTC)
     asked = request(0, side.other, side.domain)
-    shape = UftpMessage.entry(paper(Entry(message=asked, ours=False, stage=Stage.ACCEPTED, since=now)))
+    entry = Entry(message=asked, ours=False, stage=Stage.ACCEPTED, since=now)
 
     def rows(first: int) -> Iterator[DocumentRow]:
         for n in range(first, min(first + 500, count)):
@@ -292,7 +293,7 @@ def fill(side: Side, count: int) -> None:
             message = msgspec.structs.replace(
                 asked, sender_domain=other, message_id=derived_id("filled", other), congestion_point=point(n)
             )
-            kept = paper(msgspec.structs.replace(shape, message=message))
+            kept = paper(msgspec.structs.replace(entry, message=message))
             counted = UftpRevision(revision=1, message=message.message_id)
             for kind, name, value in (
                 ("UftpMessage", message.message_id, kept),
@@ -369,7 +370,9 @@ def peer(count: int) -> Load | None:
         }
     ).decode()
     with ExitStack() as running:
-        agr, dso = (running.enter_context(_started([PEER, DRIVER, ROLES[domain], text])) for domain in ports)
+        agr, dso = (
+            running.enter_context(_started([PEER, DRIVER, ROLES[domain], text], subprocess.DEVNULL)) for domain in ports
+        )
         found = _told(dso)
         _end(dso)
         _end(agr)
@@ -377,22 +380,17 @@ def peer(count: int) -> Load | None:
 
 
 def _ports() -> dict[str, int]:
-    import socket  # noqa: PLC0415 - only here
-
     with ExitStack() as bound:
         free = [bound.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in ROLES]
         return {domain: one.getsockname()[1] for domain, one in zip(ROLES, free, strict=True)}
 
 
-def _started(command: list[Any]) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=_LOG)
+def _started(command: list[Any], log: int | None = None) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
     assert process.stdout is not None  # noqa: S101 - a pipe
     if process.stdout.readline() != b"ready\n":
         raise RuntimeError(f"{command} did not start")
     return process
-
-
-_LOG: Final = None if os.environ.get("FLEXHUB_BENCH_LOG") else subprocess.DEVNULL
 
 
 def _told(process: subprocess.Popen[bytes]) -> Load:

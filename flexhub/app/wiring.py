@@ -41,6 +41,7 @@ from flexhub.app.serving import (
     listening,
     service_of,
     serving_http,
+    share_interpreter,
     spare_collector,
     tls_context,
     utc_now,
@@ -277,6 +278,7 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
                     uftp_url = await serving.enter_async_context(uftp.listening_to(config, speaking, hub))
                     followers = await serving.enter_async_context(following(hub, config, peers_of(config)))
                     spare_collector()
+                    share_interpreter()
                     try:
                         yield Running(hub, *address(config, bound), _Reload(hub, config, apply), followers, uftp_url)
                     finally:
