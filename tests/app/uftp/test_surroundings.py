@@ -1,4 +1,4 @@
-"""What is around a UFTP participant: wrong clocks, published schemas, a gateway that wants tokens, and endless bodies."""
+"""What is around a UFTP participant: wrong clocks, published schemas, a gateway that wants tokens, endless bodies."""
 
 from __future__ import annotations
 
