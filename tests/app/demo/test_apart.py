@@ -1,4 +1,4 @@
-"""Agent, manager, market and grid operator as four processes: the same day as in one, though the agent's is killed in between."""
+"""Agent, manager, market and grid operator as four processes: the same day as in one, though one is killed."""
 
 from __future__ import annotations
 
