@@ -52,7 +52,7 @@ def at_once(sessions: Sequence[Session], start: datetime, slots: int, power_kw: 
 
 
 def evenly(sessions: Sequence[Session], power_kw: float) -> dict[int, float]:
-    """Energy per slot (counted from the epoch) if every session charges evenly over the whole slots of its stay, kWh."""
+    """Energy per slot (counted from the epoch) if every session charges evenly over its stay, kWh."""
     load: dict[int, float] = {}
     for session in sessions:
         span, each = even(session, power_kw)
