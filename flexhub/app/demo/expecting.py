@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
 import msgspec
 
+from flexhub.app.demo.grid import even
 from flexhub.app.demo.scene import Scene
 from flexhub.core.flexoffer import FlexOffer, Schedule
 from flexhub.core.timegrid import QUARTER_HOUR_S, TimeGrid, instant_of, slot_of
@@ -26,24 +26,20 @@ class Expected:
 
     def __init__(self, scene: Scene) -> None:
         grid = TimeGrid(zone=scene.zone)
-        self._parts: list[tuple[float, int, int, float]] = []
+        self._parts: list[tuple[float, range, float]] = []
         for day, sessions in scene.like:
             # A like day's clock is laid over the day shown, local hour over local hour.
             shift_s = (scene.start - grid.day(day)[0]).total_seconds()
             for session in sessions:
-                arrival = session.arrival.timestamp() + shift_s
-                departure = session.departure.timestamp() + shift_s
-                first = math.ceil(arrival / QUARTER_HOUR_S)
-                slots = max(1, math.floor(departure / QUARTER_HOUR_S) - first)
-                share = session.due_kwh(scene.power_kw) / slots / len(scene.like)
-                self._parts.append((arrival, first, slots, share))
+                span, each = even(session, scene.power_kw, shift_s)
+                self._parts.append((session.arrival.timestamp() + shift_s, span, each / len(scene.like)))
 
     def later_than(self, now: datetime) -> dict[int, float]:
         """Expected energy per slot (counted from the epoch) of cars that arrive after `now`, kWh."""
         load: dict[int, float] = {}
-        for arrival, first, slots, share in self._parts:
+        for arrival, span, share in self._parts:
             if arrival > now.timestamp():
-                for slot in range(first, first + slots):
+                for slot in span:
                     load[slot] = load.get(slot, 0.0) + share
         return load
 

@@ -5,6 +5,7 @@ It knows the site from earlier days that were like the day to come, not the day 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Final
@@ -18,8 +19,8 @@ from flexhub.core.timegrid import QUARTER_HOUR_S, TimeGrid, slot_of
 PEAK_SHARE: Final = 0.5
 """A slot is one of the peak hours where the usual load is above this share of its highest."""
 
-CUT: Final = 0.6
-"""The grid operator wants this share less than the usual peak."""
+CUT: Final = 0.1
+"""The grid operator wants this share less than the peak of a usual day whose cars charge evenly."""
 
 _HOUR_KWH: Final = 3600 / QUARTER_HOUR_S
 
@@ -28,11 +29,13 @@ class Usual(msgspec.Struct, frozen=True, kw_only=True):
     """The site on a usual day, when every car charges at once.
 
     `load_kwh` is the mean energy of each slot of the local day, `peak_kwh` the mean of the days' own highest slots
-    (the peak of the mean is lower, since days do not peak together), `days` what the figures come from.
+    (the peak of the mean is lower, since days do not peak together), `even_peak_kwh` the same if every car charges
+    evenly over its stay, `days` what the figures come from.
     """
 
     load_kwh: tuple[float, ...]
     peak_kwh: float
+    even_peak_kwh: float
     days: tuple[date, ...]
 
 
@@ -48,6 +51,24 @@ def at_once(sessions: Sequence[Session], start: datetime, slots: int, power_kw: 
     return load
 
 
+def evenly(sessions: Sequence[Session], power_kw: float) -> dict[int, float]:
+    """Energy per slot (counted from the epoch) if every session charges evenly over its stay, kWh."""
+    load: dict[int, float] = {}
+    for session in sessions:
+        span, each = even(session, power_kw)
+        for slot in span:
+            load[slot] = load.get(slot, 0.0) + each
+    return load
+
+
+def even(session: Session, power_kw: float, shift_s: float = 0.0) -> tuple[range, float]:
+    """The whole slots of a stay (counted from the epoch), so many seconds later, and what each takes, kWh."""
+    arrival, departure = (moment.timestamp() + shift_s for moment in (session.arrival, session.departure))
+    first = math.ceil(arrival / QUARTER_HOUR_S)
+    slots = max(1, math.floor(departure / QUARTER_HOUR_S) - first)
+    return range(first, first + slots), session.due_kwh(power_kw) / slots
+
+
 def usual_day(like: Sequence[tuple[date, Sequence[Session]]], zone: ZoneInfo, slots: int, power_kw: float) -> Usual:
     """What the given days have in common, for a day of `slots` slots."""
     grid = TimeGrid(zone=zone.key)
@@ -55,13 +76,14 @@ def usual_day(like: Sequence[tuple[date, Sequence[Session]]], zone: ZoneInfo, sl
     return Usual(
         load_kwh=tuple(sum(column) / len(loads) for column in zip(*loads, strict=True)),
         peak_kwh=sum(max(load) for load in loads) / len(loads),
+        even_peak_kwh=sum(max(evenly(sessions, power_kw).values()) for _, sessions in like) / len(like),
         days=tuple(day for day, _ in like),
     )
 
 
 def limit_kwh(usual: Usual) -> float:
-    """What the load of the site may be in a slot: less than the usual peak."""
-    return round((1 - CUT) * usual.peak_kwh, 3)
+    """What the load of the site may be in a slot: less than the peak of a usual day whose cars charge evenly."""
+    return round((1 - CUT) * usual.even_peak_kwh, 3)
 
 
 def limit_kw(usual: Usual) -> float:

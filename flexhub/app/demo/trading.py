@@ -43,6 +43,8 @@ PENALTY_EUR: Final = 1
 """For a MW that lacks over a quarter-hour."""
 HIGHEST_EUR_PER_KWH: Final = 0.50
 """What a kWh above the limit costs the grid operator."""
+SHARE: Final = 7 / 8
+"""The aggregator's share of the limit, as of the stations; the rest is for those who trade directly."""
 RESERVE: Final = 0.1
 """Share of the limit that the grid operator asks for beyond it; it orders what it needs."""
 
@@ -101,7 +103,7 @@ def told(scene: Scene, role: str, folder: Path, *, listen: str, ca: Path | None)
     key = folder / f"{role.lower()}.key"
     if not key.exists():
         make_key(key)
-    limit = limit_kw(scene.usual)
+    limit = SHARE * limit_kw(scene.usual)
     terms = TERMS[role].format(
         limit=limit, reserve=RESERVE * limit, highest=HIGHEST_EUR_PER_KWH, answer=ANSWER_WITHIN.total_seconds()
     )

@@ -145,10 +145,15 @@ def file_measurement(party: str, m: Measurement) -> Put:
     return Put(key=measurement_key(party, m), value=m, owner=party, starts=m.start, ends=ends)
 
 
-def file_request(request: FlexRequest) -> Put:
+BINDING, OFFERED = "", "offered"
+"""Of a flex-request: plans keep to it; what it asks for is offered, and waits to be ordered."""
+
+
+def file_request(request: FlexRequest, state: str = BINDING) -> Put:
     """A flex-request, filed under its issuer."""
     ends = request.start + timedelta(seconds=(request.intervals[-1].slot + 1) * request.resolution_s)
-    return Put(key=Key(FlexRequest, request.id), value=request, owner=request.issuer, starts=request.start, ends=ends)
+    key = Key(FlexRequest, request.id)
+    return Put(key=key, value=request, owner=request.issuer, state=state, starts=request.start, ends=ends)
 
 
 def file_contract(contract: Contract) -> tuple[Put, Put]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple, TypeVar
 
 from flexhub.app.exchange import figures
-from flexhub.app.exchange.papers import PLANNABLE, Fault, Held, span
+from flexhub.app.exchange.papers import BINDING, PLANNABLE, Fault, Held, span
 from flexhub.app.exchange.places import Places
 from flexhub.app.exchange.running import Settlement
 from flexhub.app.exchange.sold import NOWHERE, Obligation, sold_requests
@@ -91,7 +91,8 @@ async def portfolios(aggregator: str, reads: Reads, now: datetime) -> dict[str |
     open_ = [o for o in offers if o.state in PLANNABLE and movable(o, now) and not held.holds(o.id, now)]
     # What is asked for a time that no offer reaches can't be planned: it would only make the plan longer.
     until = max((span(o)[1] for o in open_), default=now)
-    requests = await every(reads, FlexRequest, overlapping=(now, until)) if until > now else []
+    binding = {"states": (BINDING,), "overlapping": (now, until)}
+    requests = await every(reads, FlexRequest, **binding) if until > now else []
     requests = [r for r in requests if r.recipient == aggregator and r.expires > now]
     places = Places(
         await every(reads, Connection), await every(reads, Resource), {r.congestion_point for r in requests}

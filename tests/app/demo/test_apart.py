@@ -1,4 +1,4 @@
-"""Agent, manager, market and grid operator as four processes: the same day as in one, the agent killed in between."""
+"""Agent, manager, market and grid operator as four processes: the same day as in one, though one is killed."""
 
 from __future__ import annotations
 
@@ -181,6 +181,17 @@ def test_both_ways_of_trading_sell_and_what_is_sold_is_left_out(apart: Played) -
     assert {s.portfolio for s in apart.manager.sold} == {"aggregator"}
 
 
+def test_aggregator_and_grid_operator_hold_the_same_messages_and_come_to_the_same_cent(apart: Played) -> None:
+    ours, theirs = apart.papers.traded, apart.papers.bought
+    assert ours.lines == theirs.lines
+    assert len(ours.lines) > 50
+    assert ours.ordered_kwh == theirs.ordered_kwh > 0
+    (reckoned,), (paid,) = ours.reckoned, theirs.reckoned
+    assert reckoned.items == paid.items
+    assert (paid.answered, paid.disputes) == (True, ())
+    assert apart.result.grid_pays_eur == apart.result.grid_paid_eur > 0
+
+
 def test_what_the_agent_says_of_offers_is_what_their_manager_says(apart: Played) -> None:
     direct = set(direct_stations(apart.scene))
     mirrored = [o for o in apart.agent.offers if o.issuer not in direct]
@@ -207,6 +218,8 @@ def test_each_has_what_is_its_own(apart: Played) -> None:
     # The manager: nothing of those who trade directly.
     assert set(STATION.findall(seen["aggregator"])) == stations - direct
     assert {offers[id_] for id_ in OFFER.findall(seen["aggregator"])} & direct == set()
+    # The grid operator: messages of the aggregator, and of nobody behind it.
+    assert set(STATION.findall(seen["grid-operator"])) == set(OFFER.findall(seen["grid-operator"])) == set()
     # The agent: its stations, and nothing of the grid operator's or of what others bid.
     assert set(STATION.findall(seen["agent"])) == stations
     kinds = {row.kind for row in apart.stores["agent"].all_documents(("", ""), 1_000_000)}

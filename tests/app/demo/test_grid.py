@@ -44,6 +44,8 @@ def test_usual_day_is_the_mean_of_like_days() -> None:
     assert usual.load_kwh[32:40] == pytest.approx([0.5] * 8)
     assert usual.load_kwh[40:44] == pytest.approx([0.5] * 4)
     assert usual.peak_kwh == pytest.approx(1.0)
+    # 8 kWh in two hours, 4 kWh in two hours: a kWh and half of one in a slot.
+    assert usual.even_peak_kwh == pytest.approx(0.75)
     assert sum(usual.load_kwh) == pytest.approx(6.0)
 
 
@@ -52,5 +54,7 @@ def test_the_limit_is_below_the_usual_peak_and_matters_in_its_hours() -> None:
     hours = peak_hours(usual, MIDNIGHT)
     first = slot_of(MIDNIGHT, QUARTER_HOUR_S)
     assert [slot - first for slot in hours] == [*range(32, 40), *range(48, 52)]
-    assert set(hours.values()) == {round(1 - CUT, 3)}
-    assert limit_kw(usual) == 4 * round(1 - CUT, 3)
+    # 8 kWh over nine hours, and from noon on 4 more.
+    peak_kwh = 8 / 36 + 4 / 36
+    assert set(hours.values()) == {round((1 - CUT) * peak_kwh, 3)}
+    assert limit_kw(usual) == 4 * round((1 - CUT) * peak_kwh, 3)

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from flexhub.adapters.store import open_store
-from flexhub.app.exchange.papers import Held
+from flexhub.app.exchange.papers import BINDING, OFFERED, Held
+from flexhub.app.exchange.portfolio import every
 from flexhub.app.hub.loop import office
 from flexhub.app.hub.replay import replay
 from flexhub.app.uftp.handlers import outgoing
@@ -24,7 +25,7 @@ from flexhub.app.wiring import deciders, engine_of
 from flexhub.core.errors import ForbiddenError, InvalidError, NotFoundError
 from flexhub.core.flexoffer import FlexOffer, State
 from flexhub.core.registry import Role
-from flexhub.core.trading import Basis, Bill, FlexRequest, Order
+from flexhub.core.trading import Basis, Bill, FlexRequest, Order, Reference
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.session import Stage
 from tests.app.uftp import stage as s
@@ -126,7 +127,10 @@ def test_within_the_limit_nothing_is_asked_and_a_request_binds_no_ordinary_plan(
             (request,) = await there.said("agr", wire.FlexRequest)
             filed = await there.agr.hub.get(FlexRequest, request.message_id)
             assert filed is not None
-            assert filed.recipient == "agr.example.com"
+            assert (filed.recipient, filed.reference) == ("agr", Reference.ABSOLUTE)
+            assert {round(4 * (i.hi_kwh or 0.0), 3) for i in filed.intervals} == {7.0}, "the limit without the reserve"
+            assert await every(there.agr.hub, FlexRequest, states=(BINDING,)) == []
+            assert await every(there.agr.hub, FlexRequest, states=(OFFERED,)) == [filed]
 
     play(story())
 

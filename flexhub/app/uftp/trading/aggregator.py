@@ -25,7 +25,7 @@ import msgspec
 from msgspec.structs import replace
 
 from flexhub.app.exchange.market import value_of
-from flexhub.app.exchange.papers import PLANNABLE, Fault, Held, file_held, file_offer
+from flexhub.app.exchange.papers import OFFERED, PLANNABLE, Fault, Held, file_held, file_offer
 from flexhub.app.exchange.portfolio import course
 from flexhub.app.exchange.running import assign, same_course
 from flexhub.app.hub.contract import Answer, Decision, Further, Handler, Key, Message, Put, View
@@ -102,12 +102,13 @@ class AnswerRequest(FileRequest):
         return Subject(own.name, message.sender_domain, message.period[:10], message.congestion_point)
 
     def work(self, case: Case) -> Work:
-        """Filed under our domain, which no plan looks at, and the engine asked."""
+        """Filed so that no plan keeps to it, and the engine asked."""
         assert isinstance(case.message, wire.FlexRequest)  # noqa: S101 - hooks are by type
         work = super().work(case)
         if trading(case, case.message.congestion_point) is None:
             return work
         message, subject = case.message, self._subject(case.own, case.message)
+        filed, *others = work.puts
         asked = Asked(
             message=message.message_id,
             conversation=message.conversation_id,
@@ -115,15 +116,16 @@ class AnswerRequest(FileRequest):
         )
         day = moved(case.view.get(UftpDay, subject.about.id), request=asked)
         return work._replace(
-            puts=(*work.puts, file_day(subject, day)), effects=(*work.effects, ask("uftp.options", subject.text))
+            puts=(replace(filed, state=OFFERED), *others, file_day(subject, day)),
+            effects=(*work.effects, ask("uftp.options", subject.text)),
         )
 
     def as_filed(self, case: Case, request: FlexRequest) -> FlexRequest:
-        """Where we trade, under our domain; absolute, by our newest prognosis, so that it says what the load may be."""
+        """Where we trade, absolute, by our newest prognosis, so that it says what the load may be."""
         assert isinstance(case.message, wire.FlexRequest)  # noqa: S101 - hooks are by type
+        request = super().as_filed(case, request)
         if trading(case, case.message.congestion_point) is None:
-            return super().as_filed(case, request)
-        request = replace(request, recipient=case.own.domain)
+            return request
         key = self._prognosis(case.own, case.message, case.view)
         kept = None if key is None else case.view.get(UftpMessage, key.id)
         told = None if kept is None else kept.entry().message
