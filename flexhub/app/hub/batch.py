@@ -181,6 +181,7 @@ class Batch:
         self._messages: Sequence[Message] = ()
         self._needed: list[frozenset[Key] | Exception] = []
         self._more: frozenset[Key] = frozenset()
+        self._written: set[Key] = set()
         self._known: Mapping[tuple[str, str], JournalRow] = {}
         self._due: Mapping[tuple[str, str], datetime] = {}
         self._view = BatchView(frozenset(), {}, office.recent)
@@ -234,6 +235,8 @@ class Batch:
         return True
 
     def _lacks(self, handler: Further, message: Message, needs: frozenset[Key]) -> bool:
+        if needs.isdisjoint(self._written):
+            return False  # it sees what it saw when it was looked up
         self._view.named = needs
         try:
             self._more = frozenset(handler.further(message, self._view)) - needs
@@ -321,6 +324,7 @@ class Batch:
         self._keep(message, decision, rows, kept)
         for put in decision.puts:
             self._view.put(put)
+            self._written.add(put.key)
         return decision.answer
 
     def _before(self, message: Message) -> Answer | Exception | None:
