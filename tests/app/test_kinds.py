@@ -40,9 +40,7 @@ def named() -> Iterator[tuple[str, str]]:
             first = node.args[0]
             if node.func.id not in ("Key", "file") or not isinstance(first, ast.Name) or first.id in NAMES:
                 continue
-            if (
-                first.id[0].isupper() and not first.id.isupper()
-            ):  # a variable's types are named where it gets them, a constant is none
+            if first.id[0].isupper():  # a variable's types are named where it gets them
                 yield first.id, f"{file.relative_to(ROOT)}:{node.lineno}"
 
 

@@ -171,7 +171,7 @@ async def _play(scene: Scene, wishes: Wishes, bar: Bar) -> Result:
             async with running(config, clock=clock, engine=engine, timers=False, page=page) as hub:
                 if (await hub.hub.documents(FlexOffer, limit=1)).items:
                     raise ConfigError("holds flex-offers already; the demo needs a store of its own", path="--store")
-                page.guest = await hub.hub.add_token("operator", Role.ADMIN)
+                page.guest = await hub.hub.add_token(AGGREGATOR, Role.AGGREGATOR)
                 if not wishes.leave:
                     typer.echo(f"The page is at {hub.url}", err=True)
                 day = Day(scene, Together(hub, clock), seed=wishes.seed, behaviour=Behaviour())

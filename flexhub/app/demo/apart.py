@@ -110,7 +110,7 @@ key = "{folder}/hub.key"
 """
 
 
-class Key(NamedTuple):
+class Holder(NamedTuple):
     """Whose token, and as what."""
 
     party: str
@@ -126,7 +126,7 @@ class Hub:
         self.listen = f"{LOOPBACK}:0"
         self.url = ""
         self.messages = 0
-        self.tokens: dict[Key, str] = {}
+        self.tokens: dict[Holder, str] = {}
         self.process: Process | None = None
         self._template = template
         self._site = site
@@ -136,7 +136,7 @@ class Hub:
         """Where everything of it is kept."""
         return f"sqlite:///{self.folder}/hub.db"
 
-    def prepare(self, keys: Iterable[Key], now: datetime) -> None:
+    def prepare(self, keys: Iterable[Holder], now: datetime) -> None:
         """Make tokens, before it runs."""
         self.folder.mkdir(parents=True, exist_ok=True)
         store = open_store(self.store)
@@ -146,7 +146,7 @@ class Hub:
         finally:
             store.close()
 
-    def hand(self, other: Hub, keys: Iterable[Key]) -> None:
+    def hand(self, other: Hub, keys: Iterable[Holder]) -> None:
         """Give the operator of another hub tokens for this one."""
         folder = other.folder / self.name
         folder.mkdir(parents=True, exist_ok=True)
@@ -166,7 +166,7 @@ class Hub:
 
     async def key(self, party: str, role: Role) -> str:
         """The token of a party."""
-        return self.tokens[Key(party, role)]
+        return self.tokens[Holder(party, role)]
 
     async def at(self, now: datetime, marks: dict[str, int]) -> Done:
         """Take it to this instant; it waits for the events that are marked."""
@@ -205,14 +205,14 @@ class Apart:
             hub.folder.mkdir(parents=True)
             made.cert.rename(hub.folder / "hub.pem")
             made.key.rename(hub.folder / "hub.key")
-        stations = [Key(name, Role.PROSUMER) for name in self._scene.stations]
+        stations = [Holder(name, Role.PROSUMER) for name in self._scene.stations]
         direct = set(direct_stations(self._scene))
         delegated = [key for key in stations if key.party not in direct]
-        admin, manager = Key("operator", Role.ADMIN), Key(AGGREGATOR, Role.AGGREGATOR)
-        trader = Key(DIRECT, Role.PROSUMER)
-        self.agent_hub.prepare([admin, Key(DIRECT, Role.AGGREGATOR), *stations], self.now)
-        self.manager_hub.prepare([admin, manager, Key(OPERATOR, Role.GRID_OPERATOR), *delegated], self.now)
-        self.market_hub.prepare([Key(MARKET, Role.MARKET_OPERATOR), manager, trader], self.now)
+        admin, manager = Holder("operator", Role.ADMIN), Holder(AGGREGATOR, Role.AGGREGATOR)
+        trader = Holder(DIRECT, Role.PROSUMER)
+        self.agent_hub.prepare([admin, Holder(DIRECT, Role.AGGREGATOR), *stations], self.now)
+        self.manager_hub.prepare([admin, manager, Holder(OPERATOR, Role.GRID_OPERATOR), *delegated], self.now)
+        self.market_hub.prepare([Holder(MARKET, Role.MARKET_OPERATOR), manager, trader], self.now)
         self.manager_hub.hand(self.agent_hub, delegated)
         self.market_hub.hand(self.agent_hub, [trader])
         self.market_hub.hand(self.manager_hub, [manager])

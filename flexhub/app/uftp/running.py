@@ -101,9 +101,7 @@ def codec_of(section: UftpSection) -> UftpCodec:
     Raises:
         InvalidError: the folder of schemas does not hold them.
     """
-    extra = {}
-    if section.schemas is not None:
-        extra = {v: schemas.uftp(str(section.schemas)) for v in ("3.1.0",)}
+    extra = {} if section.schemas is None else {"3.1.0": schemas.uftp(str(section.schemas))}
     return UftpCodec(section.max_bytes, extra)
 
 

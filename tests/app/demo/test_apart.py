@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sqlite3
 import ssl
 from collections.abc import Coroutine, Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
@@ -25,6 +27,7 @@ from flexhub.app.demo.hub import Site
 from flexhub.app.demo.processes import AgentProcess
 from flexhub.app.demo.results import Papers, Result, dump
 from flexhub.app.demo.scene import POWER_KW, Scene, set_scene
+from flexhub.app.erasure import erase
 from flexhub.app.hub.loop import office
 from flexhub.app.hub.replay import replay
 from flexhub.app.wiring import deciders, engine_of
@@ -225,3 +228,23 @@ def test_a_token_is_good_at_one_hub_only(apart: Played) -> None:
     tokens = [set(hub.tokens.values()) for hub in apart.world.hubs]
     assert not tokens[0] & tokens[1] | tokens[1] & tokens[2] | tokens[0] & tokens[2]
     assert all((hub.folder / "aggregator").is_dir() is (hub.name == "agent") for hub in apart.world.hubs)
+
+
+def test_an_agents_hub_forgets_a_prosumer_and_what_others_told_it(apart: Played, tmp_path: Path) -> None:
+    station = next(o.issuer for o in apart.agent.offers if o.issuer not in direct_stations(apart.scene))
+    offers = [o.id.encode() for o in apart.agent.offers if o.issuer == station]
+    file = tmp_path / "agent.db"
+    with closing(sqlite3.connect(apart.world.agent_hub.folder / "hub.db")) as connection:
+        connection.execute("VACUUM INTO ?", (str(file),))
+    before = file.read_bytes()
+    assert all(id_ in before for id_ in offers)
+    done = erase(f"sqlite:///{file}", station, "erased-1", apart.world.now + timedelta(days=1), years=10)
+    assert done.accounts > 0
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("DROP TABLE account")  # where it is kept, for the law of accounts
+        connection.execute("DROP TABLE audit")
+        connection.execute("VACUUM")
+    left = file.read_bytes()
+    assert [name for name in (station.encode(), *offers) if name in left] == []
+    others = {o.id.encode() for o in apart.agent.offers if o.issuer != station}
+    assert {name for name in others if name not in left} == set()
