@@ -181,6 +181,7 @@ class Batch:
         self._messages: Sequence[Message] = ()
         self._needed: list[frozenset[Key] | Exception] = []
         self._more: frozenset[Key] = frozenset()
+        self._settled: set[int] = set()  # messages that named no more once they saw what they need
         self._written: set[Key] = set()
         self._known: Mapping[tuple[str, str], JournalRow] = {}
         self._due: Mapping[tuple[str, str], datetime] = {}
@@ -214,6 +215,8 @@ class Batch:
             except Exception as error:
                 self._needed[i] = _ours(error, message)
             else:
+                if more <= needs:
+                    self._settled.add(i)
                 self._needed[i] = needs | more
                 found |= more
         return found
@@ -235,8 +238,8 @@ class Batch:
         return True
 
     def _lacks(self, handler: Further, message: Message, needs: frozenset[Key]) -> bool:
-        if needs.isdisjoint(self._written):
-            return False  # it sees what it saw when it was looked up
+        if len(self._answers) in self._settled and needs.isdisjoint(self._written):
+            return False  # it would see what it saw then
         self._view.named = needs
         try:
             self._more = frozenset(handler.further(message, self._view)) - needs
