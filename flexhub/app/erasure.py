@@ -55,6 +55,26 @@ class Fate(enum.StrEnum):
     STAYS = "say nothing about a prosumer"
 
 
+def _faults_kept(record: PlanRecord, names: Names) -> PlanRecord:
+    faults = tuple(f for f in record.faults if f.offer not in names.names and not names.within(f.message))
+    return msgspec.structs.replace(record, faults=faults)
+
+
+def _sold_kept(sold: Sold, names: Names) -> Sold:
+    return msgspec.structs.replace(sold, offers=tuple(o for o in sold.offers if o not in names.names))
+
+
+def _positions_kept(selling: Selling, names: Names) -> Selling:
+    return msgspec.structs.replace(selling, positions=tuple(_sold_kept(p, names) for p in selling.positions))
+
+
+EDITS: Final[dict[type[msgspec.Struct], Callable[[Any, Names], msgspec.Struct]]] = {
+    PlanRecord: _faults_kept,
+    Obligation: _sold_kept,
+    Selling: _positions_kept,
+}
+"""What is left of a document that says something about an erased party: runs of planning, and what was sold."""
+
 KINDS: Final[dict[type, Fate]] = {
     Party: Fate.NAMED,
     Connection: Fate.NAMED,
@@ -68,9 +88,7 @@ KINDS: Final[dict[type, Fate]] = {
     FlexRequest: Fate.OWNED,
     Entry: Fate.OWNED,
     Deal: Fate.OWNED,
-    PlanRecord: Fate.EDITED,
-    Obligation: Fate.EDITED,
-    Selling: Fate.EDITED,
+    **dict.fromkeys(EDITS, Fate.EDITED),
     Cursor: Fate.OWNED,
     Order: Fate.OWNED,
     TimeSeries: Fate.OWNED,
@@ -320,27 +338,6 @@ def _pseudonymous(bill: Bill) -> Bill:
         for line in bill.lines
     )
     return msgspec.structs.replace(bill, lines=lines)
-
-
-def _faults_kept(record: PlanRecord, names: Names) -> PlanRecord:
-    faults = tuple(f for f in record.faults if f.offer not in names.names and not names.within(f.message))
-    return msgspec.structs.replace(record, faults=faults)
-
-
-def _sold_kept(sold: Sold, names: Names) -> Sold:
-    return msgspec.structs.replace(sold, offers=tuple(o for o in sold.offers if o not in names.names))
-
-
-def _positions_kept(selling: Selling, names: Names) -> Selling:
-    return msgspec.structs.replace(selling, positions=tuple(_sold_kept(p, names) for p in selling.positions))
-
-
-EDITS: Final[dict[type[msgspec.Struct], Callable[[Any, Names], msgspec.Struct]]] = {
-    PlanRecord: _faults_kept,
-    Obligation: _sold_kept,
-    Selling: _positions_kept,
-}
-"""What is left of a document that says something about an erased party: runs of planning, and what was sold."""
 
 
 def _without(
