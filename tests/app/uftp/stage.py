@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import aiohttp
 import msgspec
+from aiohttp import web
 
 from flexhub.app.config import Config, StoreSection, parse
 from flexhub.app.hub.contract import Answer
@@ -107,6 +108,20 @@ class Stage(NamedTuple):
     def hub(self, name: str) -> Hub:
         """One of them."""
         return self.hubs[name].hub
+
+
+@asynccontextmanager
+async def serving(*routes: web.AbstractRouteDef, port: int = 0) -> AsyncIterator[int]:
+    """Somebody who is no hub, on 127.0.0.1: these routes, on this port or a free one, which is told."""
+    app = web.Application()
+    app.add_routes(routes)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
 
 
 @asynccontextmanager

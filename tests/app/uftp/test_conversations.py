@@ -109,15 +109,8 @@ async def mailbox(port: int) -> AsyncIterator[list[tuple[wire.SignedMessage, wir
         got.append((envelope, CODEC.decode(unsigned(envelope)), body))
         return web.Response()
 
-    app = web.Application()
-    app.router.add_post("/shapeshifter/api/v3/message", take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    try:
+    async with s.serving(web.post("/shapeshifter/api/v3/message", take), port=port):
         yield got
-    finally:
-        await runner.cleanup()
 
 
 Told = Callable[[wire.Payload, str, wire.Role | None], Awaitable[wire.Payload]]

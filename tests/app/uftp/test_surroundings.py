@@ -108,16 +108,9 @@ class Gateway:
 @asynccontextmanager
 async def guarded(port: int, posts: int) -> AsyncIterator[Gateway]:
     gateway = Gateway(posts)
-    app = web.Application()
-    app.router.add_post("/token", gateway.token)
-    app.router.add_post("/shapeshifter/api/v3/message", gateway.take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    try:
+    posted = web.post("/token", gateway.token), web.post("/shapeshifter/api/v3/message", gateway.take)
+    async with s.serving(*posted, port=port):
         yield gateway
-    finally:
-        await runner.cleanup()
 
 
 @pytest.mark.parametrize("secret", [SECRET, "another one"])
