@@ -109,7 +109,7 @@ class Reader:
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Iterator[Reader]:
-    """Somebody who follows the page, and whose servers can be interrupted even where these tests run in the background."""
+    """Somebody who follows the page; the servers can be interrupted even where these tests run in the background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     one = Reader(tmp_path)
     yield one
@@ -119,6 +119,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 PAGES = [page for page in pages(ROOT) if any(step.command for step in steps(page.read_text("utf-8")))]
 
 
+@pytest.mark.timeout(400)  # a page has several commands
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_page_can_be_followed(reader: Reader, page: Path) -> None:
     for step in steps(page.read_text("utf-8")):
