@@ -111,15 +111,15 @@ KINDS: Final[dict[type, Fate]] = {
     Cursor: Fate.OWNED,
     Order: Fate.OWNED,
     TimeSeries: Fate.OWNED,
-    UftpMessage: Fate.OWNED,
-    UftpRevision: Fate.OWNED,
-    UftpTest: Fate.OWNED,
-    UftpOrders: Fate.OWNED,
-    UftpOrderPlaces: Fate.OWNED,
-    UftpConnection: Fate.OWNED,
-    UftpPoint: Fate.OWNED,
-    UftpPortfolio: Fate.OWNED,
-    UftpReckoned: Fate.OWNED,
+    UftpMessage: Fate.STAYS,
+    UftpRevision: Fate.STAYS,
+    UftpTest: Fate.STAYS,
+    UftpOrders: Fate.STAYS,
+    UftpOrderPlaces: Fate.STAYS,
+    UftpConnection: Fate.STAYS,
+    UftpPoint: Fate.STAYS,
+    UftpPortfolio: Fate.STAYS,
+    UftpReckoned: Fate.STAYS,
     UftpAgreed: Fate.STAYS,
     UftpTrade: Fate.STAYS,
     UftpDay: Fate.STAYS,
@@ -128,6 +128,9 @@ KINDS: Final[dict[type, Fate]] = {
     Secret: Fate.STAYS,
 }
 """Every kind of document that the hub stores; a test sees to it that none is missing."""
+
+STAYING: Final = frozenset(kind.__name__ for kind, fate in KINDS.items() if fate is Fate.STAYS)
+"""Kinds of documents that no prosumer owns; who owns one, such as a domain of UFTP, takes part in business."""
 
 NAMED: Final = frozenset(kind.__name__ for kind, fate in KINDS.items() if fate is Fate.NAMED)
 """Kinds of documents whose ids mean their owner wherever they stand."""
@@ -292,18 +295,20 @@ def row_key(row: DocumentRow) -> tuple[str, str, int]:
 
 
 class _Own(NamedTuple):
-    """What has to be known of a party's documents: its roles, what still goes on, names, and what may be kept."""
+    """What is to be known of a party's documents: its roles, what still goes on, names, what may be kept, and kinds."""
 
     roles: set[str]
     going: list[str]
     names: set[str]
     papers: list[DocumentRow]
+    kinds: set[str]
 
 
 def _look(store: Erasing, party: str) -> _Own:
     """Look through a party's documents; ids that others' documents have, too, are no names of it."""
-    own = _Own(set(), [], set(), [])
+    own = _Own(set(), [], set(), [], set())
     for row in store.every_document(owner=party):
+        own.kinds.add(row.kind)
         if row.kind in NAMED:
             own.names.add(row.id)
         if row.kind in PAPERS:
@@ -321,7 +326,7 @@ def _look(store: Erasing, party: str) -> _Own:
 
 def _refuse(store: Erasing, own: _Own, party: str) -> None:
     roles, going = {row.role for row in store.every_token() if row.party == party} | own.roles, own.going
-    if party.startswith(OWN) or roles - {Role.PROSUMER}:
+    if party.startswith(OWN) or roles - {Role.PROSUMER} or own.kinds & STAYING:
         raise ForbiddenError("only prosumers are erased", path="party", value=party)
     if going:
         more = f" and {len(going) - 3} more" if len(going) > 3 else ""

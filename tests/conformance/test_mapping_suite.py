@@ -41,8 +41,24 @@ def test_every_rule_is_a_requirement_with_a_reject(name: str) -> None:
         assert rule.id in rejected or rule.id in judging.status
 
 
+def of_two_rules() -> Suite[Any]:
+    """The mapping suite as if it had two requirements, so that it is checked at once."""
+    two, mapping = ("FO-02", "FO-10"), suite("mapping")
+    return msgspec.structs.replace(
+        mapping,
+        requirements=tuple(r for r in mapping.requirements if r.id in two),
+        cases=tuple(c for c in mapping.cases if c.requirement in two),
+        mutants=tuple(m for m in mapping.mutants if m.requirement in two),
+        status={},
+    )
+
+
+def test_of_a_suite_of_two_rules_both_are_noticed() -> None:
+    assert asyncio.run(self_check(of_two_rules(), lambda: suite("mapping").connect(None, {}))) == []
+
+
 def test_a_requirement_that_no_case_notices_is_a_failure_of_the_suite() -> None:
-    mapping = suite("mapping")
+    mapping = of_two_rules()
     blind = msgspec.structs.replace(mapping, cases=tuple(c for c in mapping.cases if c.requirement != "FO-10"))
     problems = asyncio.run(self_check(blind, lambda: mapping.connect(None, {})))
     assert problems == ["FO-10 has no case", "FO-10 is broken, and no case notices"]
@@ -52,7 +68,7 @@ def test_a_case_that_cannot_fail_is_found() -> None:
     async def passes(_target: Any) -> None:
         return None
 
-    mapping = suite("mapping")
+    mapping = of_two_rules()
     asleep = tuple(
         msgspec.structs.replace(case, check=passes) if case.requirement == "FO-02" else case for case in mapping.cases
     )

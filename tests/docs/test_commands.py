@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.docs.pages import Step, pages, says, steps
+from tests.ports import free_port
 
 PATIENCE_S = 110.0
 """Seconds for a command, below those of a whole test: a day of the demo takes 24 s on an idle machine of two cores."""
@@ -27,12 +27,7 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.servers: list[subprocess.Popen[str]] = []
-        with socket.socket() as probe, socket.socket() as beside, socket.socket() as third:
-            probe.bind(("127.0.0.1", 0))
-            beside.bind(("127.0.0.1", 0))
-            third.bind(("127.0.0.1", 0))
-            bound = {"8080": probe, "8081": beside, "8082": third}
-            self.ports = {port: str(taken.getsockname()[1]) for port, taken in bound.items()}
+        self.ports = {port: str(free_port()) for port in ("8080", "8081", "8082")}
         program = folder / ".bin" / "flexhub"
         program.parent.mkdir()
         program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m flexhub.app.cli "$@"\n')

@@ -14,10 +14,10 @@ from flexhub.conformance.registry import suite
 from flexhub.conformance.suite import Report, Result, run
 from flexhub.conformance.uftp.probe import VALID
 from flexhub.protocols.uftp.messages import Role
-from tests.app.uftp.stage import free_port
 from tests.conformance.test_uftp_suite import KINDS
 from tests.conftest import ROOT, need
 from tests.interop.market import PYTHON, peer
+from tests.ports import free_port
 
 PAGE: Final = ROOT / "docs" / "uftp-conformance.md"
 ROW: Final = re.compile(r"\| `(UFTP-[^`]+)` \| [^|]+ \| [^|]+ \| ([a-z, ]+) \|")

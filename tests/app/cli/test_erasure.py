@@ -22,6 +22,7 @@ from flexhub.app import erasure, retention
 from flexhub.app.access import audit
 from flexhub.app.config import Duration, RetentionSection
 from flexhub.app.demo.day import AGGREGATOR
+from flexhub.app.demo.trading import DOMAINS
 from flexhub.app.exchange.papers import file_offer
 from flexhub.app.export import export
 from flexhub.app.hub.loop import office
@@ -120,30 +121,35 @@ def test_no_byte_in_the_file_gives_an_erased_party_away(hub: Path, tmp_path: Pat
 
 
 def left_of(row: DocumentRow, offers: set[str]) -> DocumentRow:
-    """A document without these offers among those that stand behind something that was sold."""
+    """A document without these offers among those behind something that was sold, on a market or over UFTP."""
     told = json.loads(row.body)
     for behind in (told, *told.get("positions", ())) if row.kind in ("Obligation", "Selling") else ():
         if "offers" in behind:
             behind["offers"] = [offer for offer in behind["offers"] if offer not in offers]
+    if row.kind == "UftpOffering":
+        offering = told["offering"]
+        for holder, name in ((offering, "courses"), *((offering["behind"], name) for name in offering["behind"])):
+            holder[name] = [part for part in holder[name] if part["offer"] not in offers]
     return row if told == json.loads(row.body) else row._replace(body=documents.encode(told))
 
 
-def test_nobody_else_notices(hub: Path) -> None:
+@pytest.mark.parametrize(("party", "where"), [(ANNA, {"UftpOffering"}), ("garage-09", {"Obligation", "Selling"})])
+def test_nobody_else_notices(hub: Path, party: str, where: set[str]) -> None:
     before, notices = filed(hub), told(hub)
-    done = erase(hub)
-    mine = {id_ for (kind, id_), row in before.items() if row.owner == ANNA and kind == FlexOffer.__name__}
-    expected = {key: left_of(row, mine) for key, row in before.items() if row.owner != ANNA}
+    done = erase(hub, party)
+    mine = {id_ for (kind, id_), row in before.items() if row.owner == party and kind == FlexOffer.__name__}
+    expected = {key: left_of(row, mine) for key, row in before.items() if row.owner != party}
     sold = [key for key, row in expected.items() if row != before[key]]
     left = filed(hub)
     for key in sold:  # what is edited is a new version of it, so that nobody writes over it what they read before
         assert left[key].version == before[key].version + 1
         expected[key] = expected[key]._replace(version=left[key].version)
     assert left == expected
-    assert {kind for kind, _ in sold} == {"Obligation", "Selling"}, "the market's day names her offers there"
+    assert {kind for kind, _ in sold} == where, "the day names the party's offers there"
     after = told(hub)
     assert after == [row for row in notices if row in set(after)]
-    assert [row for row in after if row.party not in (ANNA, AGGREGATOR)] == [
-        row for row in notices if row.party not in (ANNA, AGGREGATOR)
+    assert [row for row in after if row.party not in (party, AGGREGATOR)] == [
+        row for row in notices if row.party not in (party, AGGREGATOR)
     ]
     assert (len(notices) - len(after), len(before) - len(filed(hub))) == (done.notices, done.documents + done.accounts)
 
@@ -218,7 +224,7 @@ def test_what_is_over_is_erased(hub: Path, state: State) -> None:
     ("party", "error"),
     [
         (AGGREGATOR, ForbiddenError),
-        ("grid-operator", ForbiddenError),
+        (DOMAINS["DSO"], ForbiddenError),
         ("flexhub:config", ForbiddenError),
         ("nobody", NotFoundError),
     ],

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import sqlite3
 import ssl
+import subprocess
+import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -96,7 +99,7 @@ class Played(NamedTuple):
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     async def bounded() -> T:
-        async with asyncio.timeout(110):
+        async with asyncio.timeout(250):
             return await work
 
     return asyncio.run(bounded())
@@ -235,6 +238,16 @@ def test_each_journal_leads_to_what_is_stored(apart: Played, tmp_path: Path) -> 
         again.close()
         assert seen.messages > 0
         assert seen.differences == []
+
+
+def test_the_command_says_so_of_the_managers(apart: Played) -> None:
+    file = apart.world.manager_hub.folder / "hub.toml"
+    command = [sys.executable, "-m", "flexhub", "replay", "-c", str(file), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["same"], told["differences"]) == (0, True, []), done.stderr
+    assert told["messages"] > len(apart.manager.offers)
+    assert told["documents"] > len(apart.manager.offers)
 
 
 def test_a_token_is_good_at_one_hub_only(apart: Played) -> None:

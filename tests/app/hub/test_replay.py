@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import sqlite3
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,12 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flexhub.adapters.store import open_store
-from flexhub.app.demo.day import AGGREGATOR, DIRECT
 from flexhub.app.hub.contract import Decision, Handler, Message, View
 from flexhub.app.hub.loop import office
 from flexhub.app.hub.replay import Replayed, replay
 from flexhub.core.errors import FlexhubError
-from tests.app.demo.play import play
 from tests.app.hub.shop import HANDLERS, Clock, Fill, hub, message, url
 
 QUESTIONS = ("test.count",)
@@ -132,18 +127,3 @@ def test_a_store_that_was_tampered_with_is_found(tmp_path: Path, tamper: str, wh
         assert connection.execute(tamper).rowcount > 0
     connection.close()
     assert what in {d.what for d in again(tmp_path).differences}
-
-
-def test_the_demos_day_is_replayed_from_its_journal(tmp_path: Path) -> None:
-    result = play("--store", url(tmp_path))
-    file = tmp_path / "hub.toml"
-    roles = 'roles = ["prosumer", "aggregator", "market_operator"]'
-    trade = f'[trade]\nmarket = "{AGGREGATOR}"\nportfolios = ["{AGGREGATOR}", "{DIRECT}"]'
-    hub = f'[hub]\nname = "{AGGREGATOR}"\nzone = "{result["zone"]}"\n{roles}'
-    file.write_text(f'{hub}\n{trade}\n[store]\nurl = "{url(tmp_path)}"\n')
-    command = [sys.executable, "-m", "flexhub", "replay", "-c", str(file), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-    told = json.loads(done.stdout)
-    assert (done.returncode, told["same"], told["differences"]) == (0, True, []), done.stderr
-    assert told["messages"] >= result["messages"]
-    assert told["documents"] > result["offers"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -27,6 +26,7 @@ from flexhub.core.documents import decode
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.codec import UftpCodec
 from flexhub.protocols.uftp.envelope import PrivateKey, key_of_seed, seal
+from tests.ports import free_port
 
 ROLES: Final = {"agr": "AGR", "dso": "DSO", "cro": "CRO"}
 CODEC: Final = UftpCodec()
@@ -41,13 +41,6 @@ def key(name: str, generation: int = 0) -> PrivateKey:
 def domain(name: str) -> str:
     """A participant's domain."""
     return f"{name}.example.com"
-
-
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        port: int = bound.getsockname()[1]
-        return port
 
 
 def publish(folder: Path, ports: dict[str, int], keys: dict[str, list[PrivateKey]] | None = None) -> None:

@@ -25,6 +25,7 @@ from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.envelope import open_envelope, unsigned
 from tests.app.uftp import stage as s
 from tests.app.uftp.stage import CODEC, answered, domain, kept, offer, order, post, request, said, sealed, send, until
+from tests.ports import free_port
 from tests.postgres import Cluster
 
 R = TypeVar("R", bound=wire.Payload)
@@ -296,7 +297,7 @@ def test_the_journal_keeps_what_was_signed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("there", [False, True], ids=["undelivered", "unanswered"])
 def test_who_is_not_reached_and_who_does_not_answer_are_given_up(there: bool, tmp_path: Path) -> None:
-    ports = {name: s.free_port() for name in ("agr", "dso")}
+    ports = {name: free_port() for name in ("agr", "dso")}
     s.publish(tmp_path, ports)
     side = 'reply_within = "PT1S"' if there else 'give_up_after = "PT1S"'
     wanted = "unanswered" if there else "undelivered"
@@ -320,7 +321,7 @@ def test_who_is_not_reached_and_who_does_not_answer_are_given_up(there: bool, tm
 
 
 def test_who_is_barred_is_told_so_and_others_are_heard(tmp_path: Path) -> None:
-    ports = {name: s.free_port() for name in ("agr", "dso")}
+    ports = {name: free_port() for name in ("agr", "dso")}
     s.publish(tmp_path, ports)
 
     async def said_with(side: str, seed: str, revision: int) -> tuple[str, str]:

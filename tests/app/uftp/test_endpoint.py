@@ -17,6 +17,7 @@ from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.envelope import seal
 from tests.app.uftp import stage as s
 from tests.app.uftp.stage import CODEC, domain, key, post, request, sealed
+from tests.ports import free_port
 
 HEAD = "POST /shapeshifter/api/v3/message HTTP/1.1\r\nHost: h\r\nContent-Type: text/xml\r\n"
 
@@ -129,7 +130,7 @@ def test_who_sends_too_slowly_is_cut_off(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_sender_has_its_rate_and_holds_up_no_other(tmp_path: Path) -> None:
     async def main() -> None:
-        ports = {name: s.free_port() for name in ("agr", "dso", "other")}
+        ports = {name: free_port() for name in ("agr", "dso", "other")}
         s.publish(tmp_path, ports)
         told = s.config(tmp_path, "agr", ports["agr"])
         limits = msgspec.structs.replace(told.limits, requests=0.01, requests_at_once=2.0)

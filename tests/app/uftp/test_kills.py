@@ -28,6 +28,7 @@ from flexhub.protocols.uftp.envelope import open_envelope, unsigned
 from tests.app.uftp import stage as s
 from tests.app.uftp.test_conversations import same_again
 from tests.conftest import ROOT
+from tests.ports import free_port
 
 MESSAGES = 30
 KILLS = 8
@@ -58,7 +59,7 @@ class Program:
 
 @pytest.fixture
 def hubs(tmp_path: Path) -> Iterator[tuple[Program, Program, str]]:
-    ports = {name: s.free_port() for name in ("agr", "dso")}
+    ports = {name: free_port() for name in ("agr", "dso")}
     s.publish(tmp_path, ports)
     for name, port in ports.items():
         (tmp_path / f"{name}.toml").write_text(s.text(tmp_path, name, port))

@@ -17,6 +17,7 @@ from flexhub.protocols.uftp import messages as wire
 from tests.app.uftp import stage as s
 from tests.app.uftp.stage import answered, offer, order, request, said, send
 from tests.app.uftp.test_conversations import result, same_again
+from tests.ports import free_port
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 TODAY = {"period": "2026-03-02", "time_stamp": "2026-03-02T11:00:00Z"}
@@ -54,7 +55,7 @@ def settlement(seed: str, *references: str) -> wire.FlexSettlement:
 
 
 def test_a_settlement_without_an_order_is_not_sent_and_not_taken_and_a_whole_one_becomes_a_bill(tmp_path: Path) -> None:
-    ports = {name: s.free_port() for name in ("agr", "dso")}
+    ports = {name: free_port() for name in ("agr", "dso")}
     s.publish(tmp_path, ports)
 
     async def story() -> None:

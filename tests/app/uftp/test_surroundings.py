@@ -19,6 +19,7 @@ from flexhub.protocols.uftp import messages as wire
 from tests.app.uftp import stage as s
 from tests.app.uftp.stage import answered, post, request, sealed, send, until
 from tests.app.uftp.test_conversations import play, result
+from tests.ports import free_port
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ async def guarded(port: int, posts: int) -> AsyncIterator[Gateway]:
 @pytest.mark.parametrize("secret", [SECRET, "another one"])
 def test_what_is_sent_carries_a_token_that_is_renewed_when_it_is_not_taken(secret: str, tmp_path: Path) -> None:
     async def story() -> None:
-        gate = s.free_port()
+        gate = free_port()
         (tmp_path / "secret").write_text(secret + "\n")
         side = (
             f'oauth = {{url = "http://127.0.0.1:{gate}/token", client = "hub", '
@@ -135,6 +136,7 @@ def test_what_is_sent_carries_a_token_that_is_renewed_when_it_is_not_taken(secre
                     return
                 await until(lambda: all(row.state == "sent" for row in dso.store.sends(0, 100)))
                 assert len(set(gateway.bodies)) == len(gateway.bodies) == 5
-                assert (gateway.refused, gateway.scopes) == (2, ["uftp"] * 3)
+                assert gateway.scopes == ["uftp"] * 3
+                assert gateway.refused >= 2  # others may be on their way with a token that has just lapsed
 
     play(story())

@@ -31,6 +31,7 @@ from tests.app.uftp import stage as s
 from tests.app.uftp import trade as t
 from tests.app.uftp.test_kills import Program
 from tests.conftest import ROOT
+from tests.ports import free_port
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -66,7 +67,7 @@ class Scene:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        ports = {name: s.free_port() for name in ("agr", "dso")}
+        ports = {name: free_port() for name in ("agr", "dso")}
         s.publish(folder, ports)
         for name, port in ports.items():
             (folder / f"{name}.toml").write_text(t.text(folder, name, port, KEYS[name]))

@@ -31,6 +31,7 @@ from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.session import Entry
 from tests.app.market import Clock
 from tests.app.uftp import stage as s
+from tests.ports import free_port
 
 _COUNT: Final = count()
 W = TypeVar("W", bound=wire.Payload)
@@ -205,7 +206,7 @@ def reading(one: FlexOffer, schedule: Schedule, share: float) -> Measurement:
 @asynccontextmanager
 async def trade(folder: Path, *, now: datetime = MORNING, **keys: Keys) -> AsyncIterator[Trade]:
     """Both hubs, without timers of their own; `agr` and `dso` are keys of what they trade."""
-    ports = {name: s.free_port() for name in ("agr", "dso")}
+    ports = {name: free_port() for name in ("agr", "dso")}
     s.publish(folder, ports)
     clock = Clock(now)
     async with AsyncExitStack() as stack, asyncio.timeout(90):
