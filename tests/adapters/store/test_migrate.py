@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect
 
 from flexhub.adapters.store import without_password
-from flexhub.adapters.store.migrate import current, upgrade
+from flexhub.adapters.store.migrate import MIGRATIONS, NEWEST, current, upgrade
 from flexhub.adapters.store.schema import metadata
 from flexhub.adapters.store.sql import SqlStore
 from flexhub.core.errors import ConfigError
@@ -26,6 +28,12 @@ def test_the_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
         for table in metadata.sorted_tables:
             indexes = {index["name"]: index["column_names"] for index in inspect(connection).get_indexes(table.name)}
             assert indexes == {index.name: [column.name for column in index.columns] for index in table.indexes}
+
+
+def test_the_newest_revision_is_the_one_that_alembic_ends_at() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_current_head() == NEWEST
 
 
 def test_upgrading_again_changes_nothing(tmp_path: Path) -> None:
