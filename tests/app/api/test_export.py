@@ -19,7 +19,7 @@ from tests.app.api.live import Live
 from tests.app.api.test_attacks import resident_kib
 from tests.app.market import NOON, make_offer
 
-MOST_KIB = 32 * 1024
+MOST_KIB = 44 * 1024
 
 
 def fill(store: Store, party: str, count: int, size: int) -> None:

@@ -36,6 +36,8 @@ from flexhub.app.hub.replay import replay
 from flexhub.app.wiring import deciders, engine_of
 from tests.app.demo.play import LOOPBACK_HEX, listening, play
 
+pytestmark = pytest.mark.timeout(300)  # the first of them waits for the day of four processes
+
 T = TypeVar("T")
 
 ZONE: Final = "America/Los_Angeles"
