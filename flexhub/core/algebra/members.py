@@ -130,8 +130,9 @@ class Members:
         """
         batch, first = self.batch, self.batch.offsets[:-1]
         unit = batch.duration[first]
-        mixed = np.maximum.reduceat(batch.duration, first) != np.minimum.reduceat(batch.duration, first)
-        alone: Bools = mixed | (batch.first_start > batch.last_start)
+        alone: Bools = batch.first_start > batch.last_start
+        if len(unit) and (batch.duration != batch.duration[0]).any():
+            alone |= np.maximum.reduceat(batch.duration, first) != np.minimum.reduceat(batch.duration, first)
         alone |= np.isfinite(batch.subtotal_lo_kwh) | np.isfinite(batch.subtotal_hi_kwh)
         alone[np.searchsorted(batch.offsets, batch.row_slice, side="right") - 1] = True
         total = np.flatnonzero(np.isfinite(batch.total_lo_kwh) | np.isfinite(batch.total_hi_kwh))

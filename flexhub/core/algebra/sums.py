@@ -57,15 +57,18 @@ class Block(NamedTuple):
     counts: Ints
 
 
-def extents(group: Ints, size: int, reach: Reach) -> Extents:
-    """Extents of `size` groups, none of them empty; ``group: int64[m]``; O(m)."""
+def nothing(size: int) -> Extents:
+    """Extents of `size` groups without members."""
     most = np.iinfo(np.int64).max
-    found = Extents(*(np.full(size, value, dtype=np.int64) for value in (most, -most, -most, most)))
+    return Extents(*(np.full(size, value, dtype=np.int64) for value in (most, -most, -most, most)))
+
+
+def widen(found: Extents, group: Ints, reach: Reach) -> None:
+    """Let the extents of groups hold these members; ``group: int64[m]``; O(m)."""
     np.minimum.at(found.origin, group, reach.anchor)
     np.maximum.at(found.end, group, reach.end)
     np.maximum.at(found.earliest, group, reach.earliest)
     np.minimum.at(found.latest, group, reach.latest)
-    return found
 
 
 def blocks(offsets: Ints, rows: Ints | None) -> Iterator[Block]:

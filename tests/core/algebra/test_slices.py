@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flexhub.core.algebra import slices
+from flexhub.core.algebra import aggregator as aggregators
+from flexhub.core.algebra.aggregator import Aggregator, aggregate
 from flexhub.core.algebra.grid import Bins
 from flexhub.core.algebra.grouping import Dimension
 from flexhub.core.algebra.members import Members
-from flexhub.core.algebra.slices import Aggregates, Aggregator, Alignment, aggregate
+from flexhub.core.algebra.slices import Aggregates, Alignment
 from flexhub.core.batch import FlexOfferBatch, Floats
 from flexhub.core.errors import InvalidError, NotFoundError
 from flexhub.core.flexoffer import EnergyRange, FlexOffer, Profile, Schedule, Slice
@@ -183,7 +184,7 @@ def test_however_offers_came_and_went_the_aggregates_are_those_of_one_run(
 ) -> None:
     grid, alignment, cut = how
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(slices, "MOST_BLOCKS", most_blocks)
+        patch.setattr(aggregators, "MOST_BLOCKS", most_blocks)
         aggregator = Aggregator(grid, alignment=alignment, bins=cut)
         there: dict[str, FlexOffer] = {}
         for version, indices in steps:
