@@ -12,14 +12,16 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from statistics import median
 from typing import TypeVar
 
 import numpy as np
 
 from benchmarks.figure import Figure
-from flexhub.core.algebra.aggregator import aggregate
+from flexhub.core.algebra.aggregator import Aggregator, aggregate
 from flexhub.core.algebra.grouping import Dimension
 from flexhub.core.algebra.members import Members
+from flexhub.core.algebra.slices import Aggregates, Parts
 from flexhub.core.batch import FlexOfferBatch, Floats, Ints
 
 T = TypeVar("T")
@@ -75,14 +77,14 @@ def sketch(members: Members) -> tuple[Callable[[], int], Callable[[], Floats]]:
         tes, slack = batch.first_start, batch.last_start - batch.first_start
         _, group = np.unique((tes // 4 * 64 + slack // 4) * 8 + place, return_inverse=True)
         size = int(group.max()) + 1
-        first = np.full(size, 1 << 60)
+        first: Ints = np.full(size, 1 << 60)
         np.minimum.at(first, group, tes)
         least = np.full(size, 1 << 60)
         np.minimum.at(least, group, slack)
         width = 2 * DAY
         counts = batch.counts()
         start = group * width + tes - first[group]
-        at = np.repeat(start - batch.offsets[:-1], counts) + np.arange(len(batch.lo_kwh))
+        at: Ints = np.repeat(start - batch.offsets[:-1], counts) + np.arange(len(batch.lo_kwh))
         kept["lo"] = np.bincount(at, batch.lo_kwh, size * width)
         kept["hi"] = np.bincount(at, batch.hi_kwh, size * width)
         rows["at"] = at
@@ -105,22 +107,29 @@ def timed(what: Callable[[], T]) -> tuple[float, T]:
     return time.perf_counter() - began, result
 
 
+def _once(members: Members, merged: list[float], parted: list[float]) -> tuple[Aggregator, Aggregates, Parts]:
+    """Aggregate and disaggregate, and note the seconds of both."""
+    seconds, aggregator = timed(lambda: aggregate(members, TOLERANCES))
+    more, found = timed(aggregator.aggregates)
+    merged.append(seconds + more)
+    middle = (found.batch.lo_kwh + found.batch.hi_kwh) / 2
+    seconds, parts = timed(partial(aggregator.disaggregate, found, found.batch.last_start, middle))
+    parted.append(seconds)
+    return aggregator, found, parts
+
+
 def run() -> list[Figure]:
     """The best of some rounds each, ours and the peer's in turn, since the machine may be shared."""
     members = offers(OFFERS, 1)
     merge, split = sketch(members)
     merged, parted, sketched = [], [], []
-    for _ in range(3):
+    aggregator, found, parts = _once(members, merged, parted)
+    for _ in range(ROUNDS - 1):
         sketched.append((timed(merge)[0], timed(split)[0]))
-        seconds, aggregator = timed(lambda: aggregate(members, TOLERANCES))
-        more, found = timed(aggregator.aggregates)
-        merged.append(seconds + more)
-        middle = (found.batch.lo_kwh + found.batch.hi_kwh) / 2
-        seconds, parts = timed(partial(aggregator.disaggregate, found, found.batch.last_start, middle))
-        parted.append(seconds)
+        aggregator, found, parts = _once(members, merged, parted)
     broken = int(members.batch.violations_mask(parts.starts, parts.energies_kwh).sum())
     changes = []
-    for i in range(ROUNDS):
+    for i in range(ROUNDS + 1):
         fresh = offers(CHANGED, 2 + i)
         names = np.random.default_rng(i).choice(OFFERS, CHANGED, replace=False).tolist()
         changed = replace(fresh, batch=replace(fresh.batch, ids=tuple(f"o{k}" for k in names)))
@@ -134,8 +143,8 @@ def run() -> list[Figure]:
         Figure(name=f"disaggregate {name}", value=min(parted), unit="s", target=0.5, at_most=True,
                peer=min(b for _, b in sketched), peer_name="a plain numpy sketch",
                note=f"{broken} break a bound"),
-        Figure(name=f"change {CHANGED:,} of {name}", value=1000 * min(changes), unit="ms", target=50.0, at_most=True,
-               note=f"each time {', '.join(f'{1000 * c:.0f}' for c in changes)} ms"),
+        Figure(name=f"change {CHANGED:,} of {name}", value=1000 * median(changes[1:]), unit="ms", target=50.0, at_most=True,
+               note=f"the first took {1000 * changes[0]:.0f} ms, since it indexes all ids"),
         Figure(name=f"memory of that with {name}", value=peak_gib, unit="GiB", target=2.0, at_most=True,
                note="the peer's arrays included"),
     ]  # fmt: skip

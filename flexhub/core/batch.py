@@ -257,7 +257,8 @@ def spans(first: Ints, end: Ints) -> Ints:
     """All of ``first[i]..end[i] - 1``, range by range: int64[sum(end - first)]."""
     counts = end - first
     after = np.cumsum(counts)
-    return np.arange(after[-1] if len(after) else 0) + np.repeat(first - (after - counts), counts)
+    every: Ints = np.arange(after[-1] if len(after) else 0) + np.repeat(first - (after - counts), counts)
+    return every
 
 
 def _offsets(counts: Ints) -> Ints:

@@ -235,11 +235,11 @@ class Aggregator:
 
     def _block(self, members: Members) -> tuple[_Block, list[Key]]:
         batch, first = members.batch, members.batch.offsets[:-1]
-        anchor = batch.first_start if self.alignment is Alignment.START else members.anchor
+        anchor: Ints = batch.first_start if self.alignment is Alignment.START else members.anchor
         most = np.full(len(batch), max(-float(batch.lo_kwh.min()), float(batch.hi_kwh.max())))
         if most[0] * len(batch) > EASY_KWH:  # only then it matters whose it is
             most = np.maximum(-np.minimum.reduceat(batch.lo_kwh, first), np.maximum.reduceat(batch.hi_kwh, first))
-        unit = np.where(most <= GREATEST_KWH, members.unit_slots(), 0)
+        unit: Ints = np.where(most <= GREATEST_KWH, members.unit_slots(), 0)
         index, keys = cells(members, anchor, unit, self.tolerances)
         reach = Reach(anchor, anchor + unit * batch.counts(), batch.first_start - anchor, batch.last_start - anchor)
         nothing = np.zeros(len(batch), dtype=np.int64)

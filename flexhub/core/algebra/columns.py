@@ -2,8 +2,8 @@
 
 The sums of what m members may do are a polytope that nobody can list, but for any prices `oracle.respond` tells its
 best point. So it is met by columns: some of its points s_c, each the answer to prices p_c. The master takes the best
-point of their hull, ``s = sum w_c s_c`` with w >= 0 and sum w = 1; the gradient g of the objective there are new prices;
-their answer is a new column. For every feasible s', convexity gives f(s') >= f(s) + g (s' - s), so
+point of their hull, ``s = sum w_c s_c`` with w >= 0 and sum w = 1; the gradient g of the objective there is a new set
+of prices, whose answer is a new column. For every feasible s', convexity gives f(s') >= f(s) + g (s' - s), so
 
     gap = g s - min over s' of g s' = g (s - respond(g))
 
@@ -11,9 +11,9 @@ bounds how far s is from the optimum, and at gap 0 s is it. Each round that goes
 which there are finitely many, and the master finds the best of the hull exactly, so it ends (fully corrective
 Frank-Wolfe; Dantzig-Wolfe where the objective is piecewise linear).
 
-**Disaggregation** takes the same weights: ``e_k = sum w_c e_k(p_c)``, with e_k(p) the answer of member k alone. It keeps
-all bounds of the member, as each answer does and they are convex; and sums to s, as the answers do. Answers are found
-again from their prices, so that no column is ever stored member by member.
+**Disaggregation** takes the same weights: ``e_k = sum w_c e_k(p_c)``, with e_k(p) the answer of member k alone. It
+keeps all bounds of the member, as each answer does and they are convex; and sums to s, as the answers do. Answers are
+found again from their prices, so that no column is ever stored member by member.
 
 **Law.** For every s that the members can make in sum, `Squares` with that target finds weights whose sum is s, up to
 `tolerance_kwh`, and so schedules of the members. For every feasible prefix of such an s, the same with weight on the
@@ -59,6 +59,9 @@ class Objective(Protocol):
     def met(self, total: Floats) -> bool:
         """Whether no other sum can be better, seen from the sum alone."""
 
+    def within_reach(self, bound: float) -> bool:
+        """Whether a sum may still be found of which that is so, where no value is below this bound."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Squares:
@@ -80,7 +83,7 @@ class Squares:
 
     @classmethod
     def follow(cls, target_kwh: Floats, *, tolerance_kwh: float = 1e-7) -> Squares:
-        """As near to the target as can be; where it is shorter than the plan, it is a prefix that is to be completed."""
+        """As near to the target as can be; where it is shorter than the plan, it is a prefix to be completed."""
         return cls(target_kwh, np.ones(len(target_kwh)), tolerance_kwh)
 
     @classmethod
@@ -114,6 +117,10 @@ class Squares:
     def met(self, total: Floats) -> bool:
         """As of `Objective`."""
         return bool((np.abs(total - self.target_kwh)[self.weight > 0] <= self.tolerance_kwh).all())
+
+    def within_reach(self, bound: float) -> bool:
+        """As of `Objective`: the target itself, unless every sum is proven to miss it."""
+        return bound <= 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,6 +160,10 @@ class Peak:
         """As of `Objective`."""
         return False
 
+    def within_reach(self, bound: float) -> bool:  # noqa: ARG002 - as above
+        """As of `Objective`."""
+        return False
+
 
 class Plan(NamedTuple):
     """A sum of members (float64[t] kWh) as a mean of their answers to prices.
@@ -173,7 +184,7 @@ def optimise(
     objective: Objective,
     *,
     sizes: Floats | None = None,
-    tolerance: float = 0.0,
+    tolerance: float = 1e-6,
     compiled: bool | None = None,
 ) -> Plan:
     """The sum of all members that the objective likes best.
@@ -182,7 +193,8 @@ def optimise(
         storage: t slots, m members.
         objective: what is minimised; `Squares` may be shorter than t.
         sizes: float64[m]; how often each member counts; by default once.
-        tolerance: a gap that is small enough; by default only rounding is.
+        tolerance: a gap that is small enough, as a share of what the first answer was improved by; that of rounding
+            always is.
         compiled: as in `oracle.blend`.
 
     Raises:
@@ -193,6 +205,7 @@ def optimise(
     prices = objective.first()[None]
     columns = respond(storage, prices[0], sizes, compiled=compiled)[None]
     weights = np.ones(1)
+    gap, begun = np.inf, objective.best(columns, weights).value
     for _ in range(MOST_ROUNDS):
         best = objective.best(columns, weights)
         total: Floats = best.weights @ columns
@@ -201,7 +214,8 @@ def optimise(
         answer = respond(storage, best.prices, sizes, compiled=compiled)
         gap = float(best.prices @ (total - answer))
         rounding = ROUNDING * float(np.abs(best.prices) @ (np.abs(total) + np.abs(answer)))
-        if gap <= max(tolerance, rounding):
+        near = gap <= tolerance * (begun - best.value) and not objective.within_reach(best.value - gap)
+        if near or gap <= rounding:
             return _plan(total, prices, best, max(gap, 0.0))
         kept = best.weights > 0
         columns, prices = np.vstack((columns[kept], answer)), np.vstack((prices[kept], best.prices))
@@ -223,8 +237,8 @@ def nearest(columns: Floats, target: Floats, weights: Floats) -> Floats:
     """Weights (float64[c], not negative, of sum 1) of the point of the columns' hull that is nearest to the target.
 
     An active set: of the columns with weight, the nearest point of their affine hull, by least squares; where that lies
-    outside of their hull, as far towards it as weights stay above 0, and one column less; where it lies inside, one more
-    column that leads nearer. Each time the distance falls, and of every set it is the least, so it ends.
+    outside of their hull, as far towards it as weights stay above 0, and one column less; where it lies inside, one
+    more column that leads nearer. Each time the distance falls, and of every set it is the least, so it ends.
 
     Args:
         columns: float64[c, t].

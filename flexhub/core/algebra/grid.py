@@ -142,7 +142,8 @@ def greatest_energy(batch: FlexOfferBatch) -> Ints:
     """
     most = np.maximum(np.abs(batch.lo_kwh), np.abs(batch.hi_kwh))
     sums = np.add.reduceat(most, batch.offsets[:-1]) * PACKED_PER_KWH
-    return np.ceil(np.minimum(sums, GREATEST)).astype(np.int64)
+    rounded: Ints = np.ceil(np.minimum(sums, GREATEST)).astype(np.int64)
+    return rounded
 
 
 def pack(cell: Ints, earliest: Ints, latest: Ints, energy: Ints, bins: Bins) -> Ints:

@@ -36,7 +36,7 @@ def linear_master(columns: Floats, costs: Floats, limit_kwh: Floats, penalty: fl
     program.a_matrix_.start_ = np.append(np.arange(count) * (slots + 1), count * (slots + 1) + np.arange(slots + 1))
     program.a_matrix_.index_ = np.append(rows, np.arange(slots))
     program.a_matrix_.value_ = np.append(np.hstack((columns, np.ones((count, 1)))).ravel(), -np.ones(slots))
-    solver = highspy.Highs()
+    solver = highspy.Highs()  # type: ignore[no-untyped-call]  # its constructor has no annotations
     solver.setOptionValue("output_flag", False)
     solver.setOptionValue("primal_feasibility_tolerance", 1e-9)
     solver.setOptionValue("dual_feasibility_tolerance", 1e-9)

@@ -113,8 +113,11 @@ class Members:
         for name in set.intersection(*(set(part.given) for part in parts)):
             columns = [part.given[name] for part in parts]
             words = [column for column in columns if isinstance(column, tuple)]
-            numbers = [column for column in columns if not isinstance(column, tuple)]
-            given[name] = tuple(word for column in words for word in column) if words else np.concatenate(numbers)
+            if words:
+                given[name] = tuple(word for column in words for word in column)
+            else:
+                numbers: Floats | Ints = np.concatenate([column for column in columns if not isinstance(column, tuple)])
+                given[name] = numbers
         return cls(
             batch=FlexOfferBatch.join([part.batch for part in parts]),
             anchor=np.concatenate([part.anchor for part in parts]),

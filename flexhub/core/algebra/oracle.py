@@ -1,14 +1,14 @@
 """What storage-like members do at prices: the optimum of each, exactly, without a solver.
 
-Given prices p_t, a member minimises ``sum p_t e_t``. Let V_t(x) be what slots t to the last cost at least from a running
-total of x, and V = 0 after the last. V_t is convex and piecewise linear: with ``W(y) = p_t y + V_{t+1}(y)``,
+Given prices p_t, a member minimises ``sum p_t e_t``. Let V_t(x) be what slots t to the last cost at least from a
+running total of x, and V = 0 after the last. V_t is convex and piecewise linear: with ``W(y) = p_t y + V_{t+1}(y)``,
 
     V_t(x) = min W(y) - p_t x   over y in [x + lo_t, x + hi_t], y in [a_t, b_t].
 
 W falls up to a point y*_t and rises from there, so the best is y*_t, or the nearest to it that can be reached: a
-base-stock rule, ``e_t = min(max(y*_t - x, lo_t), hi_t)``. As a function of x the minimum has the falling part of W moved
-left by hi_t, its rising part moved left by lo_t, and between them a flat piece of length hi_t - lo_t. Minus p_t x, so
-V_t has the slopes of V_{t+1} and one more, -p_t, where y*_t was. Hence
+base-stock rule, ``e_t = min(max(y*_t - x, lo_t), hi_t)``. As a function of x the minimum has the falling part of W
+moved left by hi_t, its rising part moved left by lo_t, and between them a flat piece of length hi_t - lo_t. Minus
+p_t x, so V_t has the slopes of V_{t+1} and one more, -p_t, where y*_t was. Hence
 
 - the slopes, {0, -p_s for s >= t}, are the same for all members; only the points between them differ, and
 - with these points E_0 = a_t <= E_1 <= ... <= E_n = b_t and k the number of slopes below -p_t, y*_t = E_k, and the step
@@ -107,7 +107,7 @@ def _check(storage: Storage, prices: Floats) -> None:
         raise InvalidError(f"{prices.shape} prices for {storage.slots} slots, all finite", path="prices")
 
 
-def _compiled(wanted: bool | None) -> bool:  # noqa: FBT001 - passed on as it is
+def _compiled(wanted: bool | None) -> bool:
     return has_compiler() if wanted is None else wanted
 
 

@@ -43,7 +43,7 @@ class Storage:
 
     def __len__(self) -> int:
         """Number of members."""
-        return self.lo_kwh.shape[1]
+        return int(self.lo_kwh.shape[1])
 
     @property
     def slots(self) -> int:
@@ -125,8 +125,9 @@ class Storage:
         return Storage(*(side[:, rows] for side in (self.lo_kwh, self.hi_kwh, self.floor_kwh, self.ceiling_kwh)))
 
     def excess_kwh(self, energies_kwh: Floats) -> Floats:
-        """How far energies (float64[t, m]) lie outside the bounds of each member at most: float64[m]; 0 where inside."""
+        """How far energies (float64[t, m]) lie outside of each member's bounds at most: float64[m]; 0 where inside."""
         running = np.cumsum(energies_kwh, axis=0)
         worst = np.maximum(self.lo_kwh - energies_kwh, energies_kwh - self.hi_kwh)
         worst = np.maximum(worst, np.maximum(self.floor_kwh - running, running - self.ceiling_kwh))
-        return np.maximum(worst.max(axis=0, initial=0.0), 0.0)
+        excess: Floats = worst.max(axis=0, initial=0.0)
+        return excess
