@@ -85,8 +85,8 @@ def sketch(members: Members) -> tuple[Callable[[], int], Callable[[], Floats]]:
         counts = batch.counts()
         start = group * width + tes - first[group]
         at: Ints = np.repeat(start - batch.offsets[:-1], counts) + np.arange(len(batch.lo_kwh))
-        kept["lo"] = np.bincount(at, batch.lo_kwh, size * width)
-        kept["hi"] = np.bincount(at, batch.hi_kwh, size * width)
+        kept["lo"] = np.bincount(at, batch.lo_kwh, size * width).astype(np.float64)
+        kept["hi"] = np.bincount(at, batch.hi_kwh, size * width).astype(np.float64)
         rows["at"] = at
         return size
 
@@ -122,7 +122,9 @@ def run() -> list[Figure]:
     """The best of some rounds each, ours and the peer's in turn, since the machine may be shared."""
     members = offers(OFFERS, 1)
     merge, split = sketch(members)
-    merged, parted, sketched = [], [], []
+    merged: list[float] = []
+    parted: list[float] = []
+    sketched = []
     aggregator, found, parts = _once(members, merged, parted)
     for _ in range(ROUNDS - 1):
         sketched.append((timed(merge)[0], timed(split)[0]))
@@ -143,8 +145,8 @@ def run() -> list[Figure]:
         Figure(name=f"disaggregate {name}", value=min(parted), unit="s", target=0.5, at_most=True,
                peer=min(b for _, b in sketched), peer_name="a plain numpy sketch",
                note=f"{broken} break a bound"),
-        Figure(name=f"change {CHANGED:,} of {name}", value=1000 * median(changes[1:]), unit="ms", target=50.0, at_most=True,
-               note=f"the first took {1000 * changes[0]:.0f} ms, since it indexes all ids"),
+        Figure(name=f"change {CHANGED:,} of {name}", value=1000 * median(changes[1:]), unit="ms", target=50.0,
+               at_most=True, note=f"the first took {1000 * changes[0]:.0f} ms, since it indexes all ids"),
         Figure(name=f"memory of that with {name}", value=peak_gib, unit="GiB", target=2.0, at_most=True,
                note="the peer's arrays included"),
     ]  # fmt: skip
