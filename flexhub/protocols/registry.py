@@ -31,6 +31,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
 PROTOCOLS: Final[dict[str, str]] = {
     "flexoffer": "flexhub.protocols.flexoffer.protocol",
     "uftp": "flexhub.protocols.uftp.protocol",
+    "usef2015": "flexhub.protocols.usef2015.protocol",
 }
 """Name -> module with its ``PROTOCOL``; imported only when it is asked for."""
 
