@@ -17,12 +17,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from flexhub.core.batch import FlexOfferBatch, Floats, Ints
 from flexhub.core.errors import InvalidError
 from flexhub.core.units import TOLERANCE_KWH
+
+
+class Bounds(NamedTuple):
+    """Of m members over t slots, kWh: float64[t, m] each, or [1, m] where all slots have the same; not tightened.
+
+    Least and greatest energy of each slot, least and greatest running total; totals may be infinite.
+    """
+
+    lo_kwh: Floats
+    hi_kwh: Floats
+    floor_kwh: Floats
+    ceiling_kwh: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
