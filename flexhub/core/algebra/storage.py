@@ -15,15 +15,23 @@ is, and consecutive ones fit: ``a_{t-1} + lo_t <= a_t <= a_{t-1} + hi_t``, and b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
+from flexhub.core.algebra.envelope import Lines
+from flexhub.core.algebra.laying import lay
 from flexhub.core.batch import FlexOfferBatch, Floats, Ints
 from flexhub.core.errors import InvalidError
 from flexhub.core.units import TOLERANCE_KWH
+
+SLACK_KWH: Final = 1e-9
+"""What rounding may take from a bound; added, so that a width of nearly nothing is no wall."""
+
+BLOCK: Final = 16_384
+"""Members whose lines are looked at together: they stay in the cache of a core."""
 
 
 class Bounds(NamedTuple):
@@ -110,32 +118,44 @@ class Storage:
                 starts are given, or one of which nothing is feasible.
         """
         if len(batch.row_slice):
-            raise InvalidError("dependency polygons are not of the kind of a storage", path="FlexOfferBatch/row_slice")
-        if (batch.duration != 1).any():
-            raise InvalidError("slices longer than a slot", path="FlexOfferBatch/duration")
-        if starts is None:
-            starts = batch.first_start
-            if (batch.last_start != starts).any():
-                raise InvalidError("offers may start in several slots; choose one", path="FlexOfferBatch/last_start")
-        if not len(batch):
-            return cls(*(np.zeros((0, 0)) for _ in range(4))), 0
-        first = int(starts.min())
-        ends = starts + batch.counts()
-        shape = int(ends.max()) - first, len(batch)
-        owners = batch.owners()
-        at = np.arange(len(owners)) - batch.offsets[owners] + starts[owners] - first
-        lo, hi = np.zeros(shape), np.zeros(shape)
-        lo[at, owners], hi[at, owners] = batch.lo_kwh, batch.hi_kwh
-        floor, ceiling = np.full(shape, -np.inf), np.full(shape, np.inf)
-        floor[at, owners], ceiling[at, owners] = batch.subtotal_lo_kwh[owners], batch.subtotal_hi_kwh[owners]
-        last, everyone = ends - 1 - first, np.arange(len(batch))
-        floor[last, everyone] = np.maximum(floor[last, everyone], batch.total_lo_kwh)
-        ceiling[last, everyone] = np.minimum(ceiling[last, everyone], batch.total_hi_kwh)
-        return cls.tightened(lo, hi, floor, ceiling, batch.ids), first
+            name = batch.ids[int(batch.owners()[batch.row_slice[0]])]
+            raise InvalidError(
+                "dependency polygons are not of the kind of a storage", path="FlexOfferBatch/row_slice", value=name
+            )
+        laid = lay(batch, starts)
+        lo, hi = np.zeros(laid.floor_kwh.shape), np.zeros(laid.floor_kwh.shape)
+        lo[laid.at, laid.owners], hi[laid.at, laid.owners] = batch.lo_kwh, batch.hi_kwh
+        return cls.tightened(lo, hi, laid.floor_kwh, laid.ceiling_kwh, batch.ids), laid.first
 
     def take(self, rows: Ints | slice) -> Storage:
         """These members."""
         return Storage(*(side[:, rows] for side in (self.lo_kwh, self.hi_kwh, self.floor_kwh, self.ceiling_kwh)))
+
+    def reach(self, t: int) -> tuple[Floats, Floats]:
+        """Least and greatest running total before slot t, from 0 to the number of slots: float64[m] each."""
+        if not t:
+            return np.zeros(len(self)), np.zeros(len(self))
+        return self.floor_kwh[t - 1], self.ceiling_kwh[t - 1]
+
+    def lines(self, t: int) -> Iterator[tuple[Lines, Lines]]:
+        """As of `coupling.Members`: ``x + lo <= y <= x + hi``."""
+        least, most = self.reach(t)
+        for i in range(0, len(self), BLOCK):
+            part = slice(i, i + BLOCK)
+            a, lo, hi = self.floor_kwh[t, part], self.lo_kwh[t, part], self.hi_kwh[t, part]
+            with np.errstate(divide="ignore", over="ignore"):  # by a width of 0: no bound, as slack has its sign
+                per_width = 1.0 / (self.ceiling_kwh[t, part] - a)
+                from_0 = least[part] - a
+                from_1 = most[part] - a
+                down, up = lo - SLACK_KWH, hi + SLACK_KWH
+                below = Lines((from_0 + down) * per_width, (from_1 + down) * per_width)
+                above = Lines((from_0 + up) * per_width, (from_1 + up) * per_width)
+            yield below, above
+
+    def last(self, used_kwh: Floats) -> tuple[Floats, Floats]:
+        """Least and greatest energy of the last slot after running totals (float64[m]): float64[m] each."""
+        least = np.maximum(self.lo_kwh[-1], self.floor_kwh[-1] - used_kwh)
+        return least, np.maximum(np.minimum(self.hi_kwh[-1], self.ceiling_kwh[-1] - used_kwh), least)
 
     def excess_kwh(self, energies_kwh: Floats) -> Floats:
         """How far energies (float64[t, m]) lie outside of each member's bounds at most: float64[m]; 0 where inside."""
