@@ -111,20 +111,26 @@ class Storage:
     def from_batch(cls, batch: FlexOfferBatch, starts: Ints | None = None) -> tuple[Storage, int]:
         """Offers that start in these slots (int64[m]; by default their only ones), and the first slot of all.
 
-        Before its start and after its end an offer takes nothing.
+        Before its start and after its end an offer takes nothing. Polygons may bound an energy (``b e <= c``) or a
+        running total (``a x + a e <= c``) and nothing else.
 
         Raises:
-            InvalidError: a polygon, a slice that is longer than a slot, an offer that can start elsewhere while no
-                starts are given, or one of which nothing is feasible.
+            InvalidError: another polygon, a slice that is longer than a slot, an offer that can start elsewhere while
+                no starts are given, or one of which nothing is feasible.
         """
-        if len(batch.row_slice):
-            name = batch.ids[int(batch.owners()[batch.row_slice[0]])]
-            raise InvalidError(
-                "dependency polygons are not of the kind of a storage", path="FlexOfferBatch/row_slice", value=name
-            )
+        a, b, c = batch.row_a, batch.row_b, batch.row_c_kwh
+        other = np.flatnonzero((a != 0) & (a != b))
+        if len(other):
+            name = batch.ids[int(batch.owners()[batch.row_slice[other[0]]])]
+            raise InvalidError("polygons that bound no running total", path="FlexOfferBatch/row_slice", value=name)
         laid = lay(batch, starts)
         lo, hi = np.zeros(laid.floor_kwh.shape), np.zeros(laid.floor_kwh.shape)
         lo[laid.at, laid.owners], hi[laid.at, laid.owners] = batch.lo_kwh, batch.hi_kwh
+        for total, least, most in ((False, lo, hi), (True, laid.floor_kwh, laid.ceiling_kwh)):
+            for side, rows in ((most, (b > 0) & ((a != 0) == total)), (least, (b < 0) & ((a != 0) == total))):
+                cut = np.minimum if side is most else np.maximum
+                at = batch.row_slice[rows]
+                cut.at(side, (laid.at[at], laid.owners[at]), c[rows] / b[rows])
         return cls.tightened(lo, hi, laid.floor_kwh, laid.ceiling_kwh, batch.ids), laid.first
 
     def take(self, rows: Ints | slice) -> Storage:

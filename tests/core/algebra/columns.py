@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
+import numpy as np
 from hypothesis import strategies as st
 
+from flexhub.core.algebra.dfo import Dfo
+from flexhub.core.batch import Floats
 from flexhub.core.flexoffer import EnergyRange, FlexOffer, HalfPlane, Profile, Schedule, ScheduleSlice, Slice
 
 T0 = datetime(2026, 1, 10, tzinfo=UTC)
@@ -24,10 +27,10 @@ def broken(offer: FlexOffer, schedule: Schedule, tolerance_kwh: float = 1e-6) ->
 
     Written from the standard's words, not from `core.judge`: fractions instead of floats, sums from the start.
     """
-    return [*_broken_times(offer, schedule), *_broken_energies(offer.profiles[0], schedule, Fraction(tolerance_kwh))]
+    return [*broken_times(offer, schedule), *_broken_energies(offer.profiles[0], schedule, Fraction(tolerance_kwh))]
 
 
-def _broken_times(offer: FlexOffer, schedule: Schedule) -> list[str]:
+def broken_times(offer: FlexOffer, schedule: Schedule) -> list[str]:
     found = []
     end = schedule.start + QUARTER * sum(piece.duration for piece in schedule.slices)
     if offer.start_after is None or offer.start_before is None:
@@ -177,3 +180,16 @@ def dependent_offers(draw: st.DrawFn, name: str, slots: int = 5) -> FlexOffer:
 def dependent_groups(draw: st.DrawFn) -> list[FlexOffer]:
     """Offers of distinct ids."""
     return [draw(dependent_offers(f"o{i}")) for i in range(draw(st.integers(1, 4)))]
+
+
+def walk(dfo: Dfo, random: np.random.Generator) -> Floats:
+    """A schedule that takes any energy that its slot's polygon leaves; that there is one each time is the law."""
+    used, energies = 0.0, []
+    for polygon in dfo.polygons:
+        for side in polygon:
+            assert side.x[0] - 1e-7 <= used <= side.x[-1] + 1e-7
+        least, most = (float(side(np.array([used]))[0]) for side in polygon)
+        assert least <= most + 1e-9
+        energies.append(least + float(random.choice([0.0, 1.0, random.random()])) * max(most - least, 0.0))
+        used += energies[-1]
+    return np.array(energies)

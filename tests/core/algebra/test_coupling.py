@@ -24,21 +24,8 @@ from flexhub.core.feasibility import infeasible
 from flexhub.core.flexoffer import FlexOffer, Schedule, ScheduleSlice
 from flexhub.core.judge import violations
 from flexhub.core.timegrid import instant_of
-from tests.core.algebra.columns import T0, broken, dependent_groups, dependent_offers, groups
+from tests.core.algebra.columns import T0, broken, dependent_groups, dependent_offers, groups, walk
 from tests.core.algebra.highs import fleet
-
-
-def walk(dfo: Dfo, random: np.random.Generator) -> Floats:
-    """A schedule that takes any energy that its slot's polygon leaves; that there is one each time is the law."""
-    used, energies = 0.0, []
-    for polygon in dfo.polygons:
-        for side in polygon:
-            assert side.x[0] - 1e-7 <= used <= side.x[-1] + 1e-7
-        least, most = (float(side(np.array([used]))[0]) for side in polygon)
-        assert least <= most + 1e-9
-        energies.append(least + float(random.choice([0.0, 1.0, random.random()])) * max(most - least, 0.0))
-        used += energies[-1]
-    return np.array(energies)
 
 
 def schedule(energies: Floats, first: int) -> Schedule:
