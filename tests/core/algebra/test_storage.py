@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from datetime import timedelta
 
 import numpy as np
@@ -150,6 +151,16 @@ def test_compiled_and_plain_answers_are_the_same() -> None:
         sizes = np.arange(float(members))
         one, other = (respond(storage, prices[0], sizes, compiled=way) for way in (True, False))
         assert one == pytest.approx(other, rel=1e-12, abs=1e-9)
+
+
+def test_without_the_compiler_members_answer_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, storage = fleet(20, 6, 1)
+    price = np.random.default_rng(2).normal(size=6)
+    expected = respond(storage, price, compiled=False)
+    monkeypatch.setitem(sys.modules, "numba", None)  # as where it is not installed
+    monkeypatch.delitem(sys.modules, "flexhub.core.algebra.kernels", raising=False)
+    assert not has_compiler()
+    assert respond(storage, price).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("compiled", WAYS)
