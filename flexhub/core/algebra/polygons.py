@@ -79,8 +79,11 @@ class Polygons:
             InvalidError: a member of which nothing is feasible, or that has no bound, by its name or number; or bounds
                 that are no numbers.
         """
-        if not all(np.isfinite(column).all() for column in rows[2:]) or np.isnan((floor_kwh, ceiling_kwh)).any():
-            raise InvalidError("bounds of polygons are finite numbers", path="Polygons")
+        astray = np.isnan(floor_kwh).any(axis=0) | np.isnan(ceiling_kwh).any(axis=0)
+        astray[rows.member[~np.isfinite(rows.a + rows.b + rows.c_kwh)]] = True
+        if astray.any():
+            k = int(np.argmax(astray))
+            raise InvalidError("bounds are finite numbers", path=f"Polygons[{k}]", value=_name(names, k))
         slots, members = floor_kwh.shape
         padded = _padded(rows, slots, members)
         viable = np.empty((2, slots + 1, members))

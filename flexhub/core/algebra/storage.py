@@ -88,7 +88,10 @@ class Storage:
         lo, hi = (np.ascontiguousarray(np.broadcast_to(side, shape)) for side in (lo_kwh, hi_kwh))
         a, b = (np.array(np.broadcast_to(side, shape)) for side in (floor_kwh, ceiling_kwh))
         if not (np.isfinite(lo).all() and np.isfinite(hi).all()) or np.isnan(a).any() or np.isnan(b).any():
-            raise InvalidError("energies of a slot are finite, and running totals are numbers", path="Storage")
+            sound = np.isfinite(lo) & np.isfinite(hi) & ~np.isnan(a) & ~np.isnan(b)
+            k = int(np.argmin(sound.all(axis=0)))
+            message = "energies of a slot are finite, and running totals are numbers"
+            raise InvalidError(message, path=f"Storage[{k}]", value=names[k] if names else str(k))
         least = most = np.zeros(shape[1])
         for t in range(shape[0]):
             lowest, highest = least + lo[t], most + hi[t]
