@@ -120,7 +120,7 @@ class Polygons:
         at, owners = laid.at, laid.owners
         away = np.ones(laid.floor_kwh.shape, dtype=np.bool_)
         away[at, owners] = False
-        row, low, high = batch.row_slice, np.isfinite(batch.lo_kwh), np.isfinite(batch.hi_kwh)
+        row, low, high = batch.row_slice, ~np.isinf(batch.lo_kwh), ~np.isinf(batch.hi_kwh)
         rows = Rows.join(
             Rows(at[row], owners[row], batch.row_a, batch.row_b, batch.row_c_kwh),
             Rows.bound(at[low], owners[low], -1.0, -batch.lo_kwh[low]),

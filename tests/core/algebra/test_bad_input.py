@@ -72,6 +72,9 @@ CASES: dict[str, tuple[Callable[[], object], Callable[[], object], str]] = {
     "no numbers in totals of a polygon": (
         lambda: Polygons.from_batch(spoiled("total_hi_kwh")), lambda: Polygons.from_batch(batch(car("one"))), "two"
     ),
+    "no numbers in slots of a polygon": (
+        lambda: Polygons.from_batch(spoiled("lo_kwh")), lambda: Polygons.from_batch(batch(car("one"))), "two"
+    ),
     "an empty slice of a DFO": (
         lambda: Polygons.from_batch(batch(dependent(-0.1))), lambda: Polygons.from_batch(batch(dependent(0.0))), "dfo"
     ),

@@ -285,7 +285,10 @@ def test_refuses_offers_of_another_kind() -> None:
 
     one = Slice(energy_kwh=(EnergyRange(0, 2),))
     Storage.from_batch(batch(profiles=(Profile(slices=(one,)),)))
-    polygon = Slice(energy_kwh=(EnergyRange(0, 2),), polygon=(HalfPlane(1, 1, 3),))
+    running = Slice(energy_kwh=(EnergyRange(0, 2),), polygon=(HalfPlane(1, 1, 3), HalfPlane(0, -2, -1)))
+    found, _ = Storage.from_batch(batch(profiles=(Profile(slices=(one, running)),)))
+    assert (found.ceiling_kwh.T.tolist(), found.lo_kwh.T.tolist()) == ([[2, 3]], [[0, 0.5]])
+    polygon = Slice(energy_kwh=(EnergyRange(0, 2),), polygon=(HalfPlane(1, -1, 3),))
     long = Slice(energy_kwh=(EnergyRange(0, 2),), min_duration=2, max_duration=2)
     for other in (
         batch(profiles=(Profile(slices=(polygon,)),)),
