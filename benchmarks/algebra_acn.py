@@ -163,8 +163,8 @@ def run() -> list[Figure]:
                 unit="%",
                 peer=100 * (total.at_once - total.solved) / total.at_once,
                 peer_name="HiGHS, all members of a day in one program",
-                note=f"{total.exact:,.2f} of {total.at_once:,.2f} EUR, the program differs by a share of "
-                f"{abs(total.exact - total.solved) / total.exact:.0e}; {total.exact_s:.2f} s beside {total.solved_s:.2f}; "
+                note=f"{total.exact:,.2f} of {total.at_once:,.2f} EUR in {total.exact_s:.2f} s, the program's in "
+                f"{total.solved_s:.2f} s, different by a share of {abs(total.exact - total.solved) / total.exact:.0e}; "
                 f"{month.left_out} sessions without energy or a whole slot are left out",
             ),
             Figure(

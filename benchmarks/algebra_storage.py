@@ -108,12 +108,8 @@ def _classes() -> Figure:
     seconds, plan = timed(lambda: optimise(storage, Squares.follow(target), sizes=sizes, compiled=False))
     after, energies = timed(lambda: hand_down(classes, plan, compiled=False))
     running = np.cumsum(energies, axis=0)
-    sides = (
-        bounds.lo_kwh - energies,
-        energies - bounds.hi_kwh,
-        bounds.floor_kwh - running,
-        running - bounds.ceiling_kwh,
-    )
+    lo, hi, floor, ceiling = bounds
+    broken = max(float(side.max()) for side in (lo - energies, energies - hi, floor - running, running - ceiling))
     return Figure(
         name="a target followed by 200,000 batteries as classes, and handed down, numpy",
         value=built + seconds + after,

@@ -62,7 +62,7 @@ class Members(Protocol):
         """Least and greatest running total before slot t, from 0 to the number of slots: float64[m] each."""
 
     def lines(self, t: int) -> Iterator[tuple[Lines, Lines]]:
-        """Bounds of q over r in slot t: the lines that it is above, and those that it is below."""
+        """Lines over r in slot t that q is above, and lines that 1 - q is above; in blocks of members."""
 
     def last(self, used_kwh: Floats) -> tuple[Floats, Floats]:
         """Least and greatest energy of the last slot after running totals (float64[m]): float64[m] each."""
@@ -141,7 +141,7 @@ def _step(members: Members, t: int) -> Polygon:
     below, above = [], []
     for low, high in members.lines(t):
         below.append(low)
-        above.append(Lines(1.0 - high.at_0, 1.0 - high.at_1))
+        above.append(high)
     least, most = highest(below, 0.0), highest(above, 0.0)
     return Polygon(least, Chain(most.x, 1.0 - most.y))
 

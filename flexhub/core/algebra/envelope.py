@@ -39,11 +39,7 @@ class Chain(NamedTuple):
 
 def highest(blocks: Iterable[Lines], least: float) -> Chain:
     """``max(least, lines)`` over [0, 1], which is convex; O(lines), and for each corner once more those near it."""
-    corners = [np.array([[least, least]])]
-    for at_0, at_1 in blocks:
-        beyond = np.flatnonzero((at_0 > least) | (at_1 > least))
-        if len(beyond):
-            corners.append(_hull(at_0[beyond], at_1[beyond]))
+    corners = [np.array([[least, least]]), *(_hull(*lines) for lines in blocks if len(lines.at_0))]
     points = np.concatenate(corners)
     u, v = _hull(points[:, 0], points[:, 1]).T
     fall, rise = u[:-1] - u[1:], v[1:] - v[:-1]
@@ -53,31 +49,21 @@ def highest(blocks: Iterable[Lines], least: float) -> Chain:
 
 
 def _hull(u: Floats, v: Floats) -> Floats:
-    """Corners to the upper right, from greatest u to greatest v: float64[c, 2]; u falls and v rises strictly."""
-    first, last = _farthest(u, v), _farthest(v, u)
-    if first == last:
-        return np.array([[u[first], v[first]]])
-    found = [(u[first], v[first])]
-    todo = [(u, v, float(u[first]), float(v[first]), float(u[last]), float(v[last]))]
+    """Corners to the upper right, from greatest u to greatest v: float64[c, 2]; no two are the same."""
+    first, last = int(np.argmax(u)), int(np.argmax(v))
+    found = [(float(u[first]), float(v[first]))]
+    todo = [(u, v, *found[0], float(u[last]), float(v[last]))] if first != last else []
     while todo:
         u, v, from_u, from_v, to_u, to_v = todo.pop()
-        beyond = (u - from_u) * (to_v - from_v) + (v - from_v) * (from_u - to_u)
-        keep = np.flatnonzero(beyond > NEAR * (from_u - to_u + to_v - from_v))
-        if not len(keep):
-            found.append((to_u, to_v))
-            continue
-        top = keep[int(np.argmax(beyond[keep]))]
+        fall, rise = from_u - to_u, to_v - from_v
+        beyond = u * rise
+        beyond += v * fall
+        keep = np.flatnonzero(beyond > from_u * rise + from_v * fall + NEAR * (fall + rise))
+        top = keep[int(np.argmax(beyond[keep]))] if len(keep) else 0
         at_u, at_v = float(u[top]), float(v[top])
-        if not (from_u > at_u > to_u and from_v < at_v < to_v):
+        if not len(keep) or (at_u, at_v) in {(from_u, from_v), (to_u, to_v)}:
             found.append((to_u, to_v))
             continue
         u, v = u[keep], v[keep]
         todo += [(u, v, at_u, at_v, to_u, to_v), (u, v, from_u, from_v, at_u, at_v)]
     return np.array(found)
-
-
-def _farthest(one: Floats, other: Floats) -> int:
-    """The greatest by one, and of those by the other."""
-    top = int(np.argmax(one))
-    ties = np.flatnonzero(one == one[top])
-    return int(ties[int(np.argmax(other[ties]))])

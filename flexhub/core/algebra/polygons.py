@@ -20,7 +20,7 @@ import numpy as np
 from flexhub.core.algebra.dfo import Dfo
 from flexhub.core.algebra.envelope import Lines
 from flexhub.core.algebra.laying import lay
-from flexhub.core.algebra.storage import SLACK_KWH
+from flexhub.core.algebra.storage import LEAST_KWH, SLACK_KWH
 from flexhub.core.batch import Bools, FlexOfferBatch, Floats, Ints, spans
 from flexhub.core.errors import InvalidError
 
@@ -162,12 +162,9 @@ class Polygons:
         width_before, width = self.most_kwh[t] - before, self.most_kwh[t + 1] - after
         room = c - (a - b) * before - b * after + SLACK_KWH
         less = (a - b) * width_before
-        per_q = b * width
-        with np.errstate(divide="ignore", over="ignore"):  # by a width of 0: no bound, as slack has its sign
-            below, above = (
-                Lines(room[rows] / per_q[rows], (room - less)[rows] / per_q[rows]) for rows in (b < 0, b > 0)
-            )
-        yield below, above
+        per_q = b * np.maximum(width, LEAST_KWH)
+        below, above = (Lines(room[rows] / per_q[rows], (room - less)[rows] / per_q[rows]) for rows in (b < 0, b > 0))
+        yield below, Lines(1.0 - above.at_0, 1.0 - above.at_1)
 
     def last(self, used_kwh: Floats) -> tuple[Floats, Floats]:
         """As of `coupling.Members`."""

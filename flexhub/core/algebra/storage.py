@@ -30,6 +30,9 @@ from flexhub.core.units import TOLERANCE_KWH
 SLACK_KWH: Final = 1e-9
 """What rounding may take from a bound; added, so that a width of nearly nothing is no wall."""
 
+LEAST_KWH: Final = 1e-12
+"""A width that is smaller counts as this: bounds, which slack has moved by more, come to nothing all the same."""
+
 BLOCK: Final = 16_384
 """Members whose lines are looked at together: they stay in the cache of a core."""
 
@@ -151,15 +154,18 @@ class Storage:
         least, most = self.reach(t)
         for i in range(0, len(self), BLOCK):
             part = slice(i, i + BLOCK)
-            a, lo, hi = self.floor_kwh[t, part], self.lo_kwh[t, part], self.hi_kwh[t, part]
-            with np.errstate(divide="ignore", over="ignore"):  # by a width of 0: no bound, as slack has its sign
-                per_width = 1.0 / (self.ceiling_kwh[t, part] - a)
-                from_0 = least[part] - a
-                from_1 = most[part] - a
-                down, up = lo - SLACK_KWH, hi + SLACK_KWH
-                below = Lines((from_0 + down) * per_width, (from_1 + down) * per_width)
-                above = Lines((from_0 + up) * per_width, (from_1 + up) * per_width)
-            yield below, above
+            a, b = self.floor_kwh[t, part], self.ceiling_kwh[t, part]
+            per_width = 1.0 / np.maximum(b - a, LEAST_KWH)
+            rise = (most[part] - least[part]) * per_width
+            below = least[part] - a
+            below += self.lo_kwh[t, part]
+            below -= SLACK_KWH
+            below *= per_width
+            above = b - least[part]
+            above -= self.hi_kwh[t, part]
+            above -= SLACK_KWH
+            above *= per_width
+            yield Lines(below, below + rise), Lines(above, above - rise)
 
     def last(self, used_kwh: Floats) -> tuple[Floats, Floats]:
         """Least and greatest energy of the last slot after running totals (float64[m]): float64[m] each."""
