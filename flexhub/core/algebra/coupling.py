@@ -165,6 +165,8 @@ def _cut(side: Chain, limit: float, sign: float) -> Chain:
 
 def _from(step: Polygon) -> tuple[float, float]:
     """The range of r from which there is a step; the middle always is in it."""
+    if all(step.least.y[end] <= step.most.y[end] for end in (0, -1)):  # and between them, as room is concave
+        return 0.0, 1.0
     x = np.union1d(np.union1d(step.least.x, step.most.x), 0.5)
     room = np.maximum(step.most(x) - step.least(x), np.where(x == 0.5, 0.0, -np.inf))
     there = np.flatnonzero(room >= 0)
@@ -179,6 +181,8 @@ def _from(step: Polygon) -> tuple[float, float]:
 
 def _between(step: Polygon, lo: float, hi: float) -> Polygon:
     """The steps from r between lo and hi."""
+    if lo <= 0 and hi >= 1:
+        return Polygon(thinned(step.least), thinned(step.most))
     sides = []
     for side in step:
         inside = side.x[(side.x > lo) & (side.x < hi)]
