@@ -107,11 +107,13 @@ def gather(
         if kind is not Kind.SLICES:
             try:
                 member = _started(member, now)
-                _laid(kind, [member], now)
             except FlexhubError as error:
                 alone[offer.id] = str(error)
                 continue
         found.setdefault((kind, offer.resolution_s), []).append(member)
+    for key in [key for key in found if key[0] is not Kind.SLICES]:
+        found[key] = _feasible(key[0], found[key], now, alone)
+    found = {key: members for key, members in found.items() if members}
     parted = []
     for place, what in ((0, "kinds"), (1, "resolutions")):
         several = sorted({str(key[place]) for key in found})
@@ -119,6 +121,19 @@ def gather(
             parted.append(f"{what} {', '.join(several)} are not summed")
     groups = tuple(Group(kind, step, tuple(members)) for (kind, step), members in found.items())
     return Gathered(groups, alone, tuple(parted))
+
+
+def _feasible(kind: Kind, members: list[Member], now: datetime, alone: dict[str, str]) -> list[Member]:
+    """Those of which anything is feasible; usually all, so they are asked together first."""
+    try:
+        _laid(kind, members, now)
+    except FlexhubError as error:
+        if len(members) == 1:
+            alone[members[0].original.id] = str(error)
+            return []
+        half = len(members) // 2
+        return [*_feasible(kind, members[:half], now, alone), *_feasible(kind, members[half:], now, alone)]
+    return members
 
 
 def _stand_in(offer: FlexOffer, now: datetime, threshold: float | None, prices: Prices | None) -> Reduced:
