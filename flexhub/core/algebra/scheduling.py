@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import highspy
 import numpy as np
 
 from flexhub.core.algebra.dfo import Dfo
+from flexhub.core.algebra.program import Limits, solve
 from flexhub.core.batch import Floats
 from flexhub.core.errors import EngineError, InvalidError
 
@@ -42,27 +42,17 @@ def cheapest(
         below = np.hstack((-away, -np.eye(slots)))
         rows = np.vstack((np.hstack((rows, np.zeros((len(rows), slots)))), above, below))
         lower, upper = np.append(lower, np.full(2 * slots, -np.inf)), np.concatenate((upper, target, -target))
-    happened = np.cumsum(begun)
-    program = highspy.HighsLp()
-    program.num_row_, program.num_col_ = rows.shape
-    cost = price - np.append(price[1:], 0.0)
-    program.col_cost_ = np.append(cost, np.full(rows.shape[1] - slots, penalty))
+    happened, cost = np.cumsum(begun), price - np.append(price[1:], 0.0)
     free = np.full(rows.shape[1] - len(happened), np.inf)
-    program.col_lower_, program.col_upper_ = np.append(happened, -free), np.append(happened, free)
-    program.row_lower_, program.row_upper_ = lower, upper
-    at, column = np.nonzero(rows)
-    program.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    program.a_matrix_.start_ = np.append(0, np.cumsum(np.bincount(at, minlength=len(rows))))
-    program.a_matrix_.index_ = column
-    program.a_matrix_.value_ = rows[at, column]
-    solver = highspy.Highs()  # type: ignore[no-untyped-call]  # its constructor has no annotations
-    solver.setOptionValue("output_flag", False)
-    solver.setOptionValue("primal_feasibility_tolerance", 1e-9)
-    solver.passModel(program)
-    solver.run()
-    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+    found = solve(
+        np.append(cost, np.full(rows.shape[1] - slots, penalty)),
+        rows,
+        Limits(lower, upper),
+        Limits(np.append(happened, -free), np.append(happened, free)),
+    )
+    if found is None:
         raise EngineError("the solver found no schedule of the DFO", path="cheapest")
-    energies: Floats = np.diff(np.array(solver.getSolution().col_value[:slots]), prepend=0.0)
+    energies: Floats = np.diff(found.values[:slots], prepend=0.0)
     return energies
 
 

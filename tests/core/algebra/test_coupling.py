@@ -146,9 +146,9 @@ def test_refuses_groups_of_nothing_and_schedules_that_break_polygons() -> None:
         couple(storage.take(slice(0, 0)))
     with pytest.raises(EngineError):
         cheapest(coupled.dfo, np.ones(4), begun_kwh=np.array([1e3]))
-    for price, more in ((np.ones(3), {}), (np.full(4, np.inf), {}), (np.ones(4), {"penalty": -1.0})):
+    for price, penalty in ((np.ones(3), 0.0), (np.full(4, np.inf), 0.0), (np.ones(4), -1.0)):
         with pytest.raises(InvalidError):
-            cheapest(coupled.dfo, price, **more)
+            cheapest(coupled.dfo, price, penalty=penalty)
 
 
 def test_two_cars_that_literal_ranges_would_leave_without_a_step() -> None:

@@ -152,7 +152,13 @@ def test_what_is_handed_down_both_judges_accept(offers: tuple[FlexOffer, ...], s
 
 
 def offer(*of: Profile, **more: Any) -> FlexOffer:
-    fields = {"id": "o", "issuer": "p", "created": T0, "start_after": at(0), "start_before": at(0)} | more
+    fields: dict[str, Any] = {
+        "id": "o",
+        "issuer": "p",
+        "created": T0,
+        "start_after": at(0),
+        "start_before": at(0),
+    } | more
     return FlexOffer(profiles=of, **fields)
 
 
