@@ -221,6 +221,9 @@ def test_thins_sides_inwards() -> None:
     gap = side(x) - x**2
     assert gap.min() >= 0
     assert gap.max() < 1e-3
+    steep = thinned(Chain(np.array([0.0, 1e-12, 0.4, 0.4 + 1e-9, 1 - 1e-9, 1.0]), np.array([1.0, 0, 0, 0, 0, 0.5])))
+    assert steep.x.tolist() == pytest.approx([0, 1e-3, 0.4, 0.401, 1])
+    assert steep.y.tolist() == pytest.approx([1, 0, 0, 0, 0.5])
 
 
 def test_refuses_polygons_without_bound_or_sense() -> None:
