@@ -87,8 +87,10 @@ class Coupled:
         """Schedules of the members that add up to one of the DFO (float64[t]): float64[t, m] kWh; O(t m).
 
         Raises:
-            InvalidError: the schedule breaks a polygon.
+            InvalidError: the schedule breaks a polygon, or has another number of slots.
         """
+        if len(energies_kwh) != self.dfo.slots:
+            raise InvalidError(f"{len(energies_kwh)} energies for {self.dfo.slots} slots", path="Dfo")
         missed = self.dfo.excess_kwh(energies_kwh)
         if not missed <= TOLERANCE_KWH:
             raise InvalidError(f"the schedule breaks the polygons by {missed:.6g} kWh", path="Dfo")

@@ -66,17 +66,19 @@ class Dfo:
         return Profile(slices=tuple(slices))
 
     def excess_kwh(self, energies_kwh: Floats) -> float:
-        """How far energies (float64[t]) lie outside at most, of rows scaled as the judge scales them; inf if no number.
+        """How far a schedule or a prefix (float64[t]) lies outside at most, of rows scaled as the judge does.
+
+        Infinite where an energy is no number.
 
         Raises:
-            InvalidError: another number of slots.
+            InvalidError: more slots.
         """
-        if energies_kwh.shape != (self.slots,):
+        if energies_kwh.ndim != 1 or len(energies_kwh) > self.slots:
             raise InvalidError(f"{energies_kwh.shape} energies for {self.slots} slots", path="Dfo")
         if not np.isfinite(energies_kwh).all():
             return float("inf")
         worst, used = 0.0, 0.0
-        for polygon, energy in zip(self.polygons, energies_kwh.tolist(), strict=True):
+        for polygon, energy in zip(self.polygons, energies_kwh.tolist(), strict=False):
             a, b, c = polygon.rows().T
             worst = max(worst, float(((a * used + b * energy - c) / np.maximum(np.abs(a), np.abs(b))).max()))
             used += energy

@@ -43,8 +43,12 @@ def solve(cost: Floats, rows: Floats, within: Limits, columns: Limits) -> Solved
     solver.setOptionValue("primal_feasibility_tolerance", 1e-9)
     solver.setOptionValue("dual_feasibility_tolerance", 1e-9)
     solver.passModel(program)
-    solver.run()
-    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+    for presolve in ("choose", "off"):  # which has called programs infeasible whose room is as narrow as the tolerance
+        solver.setOptionValue("presolve", presolve)
+        solver.run()
+        if solver.getModelStatus() == highspy.HighsModelStatus.kOptimal:
+            break
+    else:
         return None
     solution = solver.getSolution()
     return Solved(np.array(solution.col_value), np.array(solution.row_dual))

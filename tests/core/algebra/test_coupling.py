@@ -19,7 +19,7 @@ from flexhub.core.algebra.polygons import Polygons, Rows
 from flexhub.core.algebra.scheduling import cheapest
 from flexhub.core.algebra.storage import Storage
 from flexhub.core.batch import FlexOfferBatch, Floats, Ints
-from flexhub.core.errors import EngineError, InvalidError
+from flexhub.core.errors import InvalidError
 from flexhub.core.feasibility import infeasible
 from flexhub.core.flexoffer import FlexOffer, Schedule, ScheduleSlice
 from flexhub.core.judge import violations
@@ -144,8 +144,10 @@ def test_refuses_groups_of_nothing_and_schedules_that_break_polygons() -> None:
         coupled.disaggregate(good[:3])
     with pytest.raises(InvalidError, match="without members"):
         couple(storage.take(slice(0, 0)))
-    with pytest.raises(EngineError):
-        cheapest(coupled.dfo, np.ones(4), begun_kwh=np.array([1e3]))
+    cheapest(coupled.dfo, np.ones(4), begun_kwh=good[:1])
+    for begun in (good[:1] + 1e3, np.append(good, 0.0)):
+        with pytest.raises(InvalidError):
+            cheapest(coupled.dfo, np.ones(4), begun_kwh=begun)
     for price, penalty in ((np.ones(3), 0.0), (np.full(4, np.inf), 0.0), (np.ones(4), -1.0)):
         with pytest.raises(InvalidError):
             cheapest(coupled.dfo, price, penalty=penalty)
