@@ -120,12 +120,13 @@ class Polygons:
         at, owners = laid.at, laid.owners
         away = np.ones(laid.floor_kwh.shape, dtype=np.bool_)
         away[at, owners] = False
+        idle_slot, idle_member = np.nonzero(away)
         row, low, high = batch.row_slice, ~np.isinf(batch.lo_kwh), ~np.isinf(batch.hi_kwh)
         rows = Rows.join(
             Rows(at[row], owners[row], batch.row_a, batch.row_b, batch.row_c_kwh),
             Rows.bound(at[low], owners[low], -1.0, -batch.lo_kwh[low]),
             Rows.bound(at[high], owners[high], 1.0, batch.hi_kwh[high]),
-            *(Rows.bound(*np.nonzero(away), sign, np.zeros(int(away.sum()))) for sign in (-1.0, 1.0)),
+            *(Rows.bound(idle_slot, idle_member, sign, np.zeros(len(idle_slot))) for sign in (-1.0, 1.0)),
         )
         return cls.swept(rows, laid.floor_kwh, laid.ceiling_kwh, batch.ids), laid.first
 
