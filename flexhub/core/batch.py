@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +87,7 @@ class FlexOfferBatch:
             resolution_s=resolution_s,
             first_start=_ints(first for first, _ in windows),
             last_start=_ints(last for _, last in windows),
-            offsets=np.concatenate((np.zeros(1, np.int64), np.cumsum(_ints(counts)))),
+            offsets=_offsets(_ints(counts)),
             duration=_ints(piece.min_duration for piece in slices),
             lo_kwh=_floats(lo for lo, _ in spans),
             hi_kwh=_floats(hi for _, hi in spans),
@@ -107,6 +108,50 @@ class FlexOfferBatch:
     def owners(self) -> Ints:
         """int64[n]; the offer that each slice belongs to."""
         return np.repeat(np.arange(len(self), dtype=np.int64), self.counts())
+
+    def slices_of(self, rows: Ints) -> Ints:
+        """Indices of the slices of these offers, offer by offer: int64[slices of the rows]."""
+        return spans(self.offsets[rows], self.offsets[rows + 1])
+
+    def take(self, rows: Ints) -> FlexOfferBatch:
+        """These offers, in this order; O(rows and their slices)."""
+        at = self.slices_of(rows)
+        offsets = _offsets(self.offsets[rows + 1] - self.offsets[rows])
+        first, end = (np.searchsorted(self.row_slice, self.offsets[rows + side]) for side in (0, 1))
+        polygon = spans(first, end)
+        # A polygon row keeps its place within its offer; where the offer's slices begin has changed.
+        moved = np.repeat(offsets[:-1] - self.offsets[rows], end - first)
+        return FlexOfferBatch(
+            ids=tuple(self.ids[i] for i in rows.tolist()),
+            resolution_s=self.resolution_s,
+            offsets=offsets,
+            row_slice=self.row_slice[polygon] + moved,
+            **{name: getattr(self, name)[rows] for name in _BY_OFFER},
+            **{name: getattr(self, name)[at] for name in _BY_SLICE},
+            **{name: getattr(self, name)[polygon] for name in _BY_ROW},
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence[FlexOfferBatch]) -> FlexOfferBatch:
+        """The offers of all parts, in order; at least one part.
+
+        Raises:
+            InvalidError: parts on different grids.
+        """
+        grids = {part.resolution_s for part in parts}
+        if len(grids) != 1:
+            raise InvalidError(f"slots of {' and '.join(map(str, sorted(grids)))} s in one batch", path="resolution_s")
+        before = np.cumsum([0, *(len(part.lo_kwh) for part in parts)])
+        return cls(
+            ids=tuple(name for part in parts for name in part.ids),
+            resolution_s=grids.pop(),
+            offsets=_offsets(np.concatenate([part.counts() for part in parts])),
+            row_slice=np.concatenate([part.row_slice + n for part, n in zip(parts, before.tolist(), strict=False)]),
+            **{
+                name: np.concatenate([getattr(part, name) for part in parts])
+                for name in (*_BY_OFFER, *_BY_SLICE, *_BY_ROW)
+            },
+        )
 
     def used_kwh(self, energies_kwh: Floats) -> tuple[Floats, Floats]:
         """(float64[n]: energy used before each slice; float64[m]: energy of each offer).
@@ -198,6 +243,26 @@ class FlexOfferBatch:
             )
             for i, start in enumerate(starts.tolist())
         ]
+
+
+_BY_OFFER: Final = (
+    "first_start", "last_start", "total_lo_kwh", "total_hi_kwh", "subtotal_lo_kwh", "subtotal_hi_kwh"
+)  # fmt: skip
+_BY_SLICE: Final = ("duration", "lo_kwh", "hi_kwh")
+_BY_ROW: Final = ("row_a", "row_b", "row_c_kwh")
+"""Columns with a value for each offer, slice and polygon row; beside them ids, offsets and row_slice."""
+
+
+def spans(first: Ints, end: Ints) -> Ints:
+    """All of ``first[i]..end[i] - 1``, range by range: int64[sum(end - first)]."""
+    counts = end - first
+    after = np.cumsum(counts)
+    every: Ints = np.arange(after[-1] if len(after) else 0) + np.repeat(first - (after - counts), counts)
+    return every
+
+
+def _offsets(counts: Ints) -> Ints:
+    return np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
 
 
 def _columnar(offer: FlexOffer, i: int, resolution_s: int) -> Profile:

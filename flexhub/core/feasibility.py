@@ -43,12 +43,12 @@ def infeasible(offer: FlexOffer, now: datetime) -> bool:
     one range in each slice, R_t is the interval ``[max(lo_t-1 + lo, floor), min(hi_t-1 + hi, ceiling)]``, and a
     `Profile` with a sub-total or total that leaves one of them empty cannot be made. Nothing else couples times with
     energies but total costs and two-mode operation. Validation has left a start in an explicit window; implicit ones
-    and end constraints are exact in `_timing`.
+    and end constraints are exact in `timing_of`.
     """
     if offer.total_cost_eur is None:
         any_time = offer.start_before_duration_s is None and offer.end_after is None and offer.end_before is None
         for profile in offer.profiles:
-            if _plain(profile) and (any_time or _timing(offer, profile, now) is not None):
+            if _plain(profile) and (any_time or timing_of(offer, profile, now) is not None):
                 return False
     return feasible_schedule(offer, now) is None and decides(offer)
 
@@ -60,7 +60,7 @@ def feasible_schedule(offer: FlexOffer, now: datetime) -> Schedule | None:
     that carry the intervention out are looked for. `decides` tells whether None is a proof.
     """
     for index, profile in enumerate(offer.profiles):
-        timing = _timing(offer, profile, now)
+        timing = timing_of(offer, profile, now)
         if timing is None:
             continue
         start, durations = timing
@@ -92,7 +92,7 @@ def _few(profile: Profile) -> bool:
     """Whether the intervals can never be so many that they are thinned out."""
     pieces = 1
     for piece in profile.slices:
-        options = len(_options(piece))
+        options = len(alternatives(piece))
         if pieces > 1 and pieces > _most(piece, options):
             return False
         pieces *= options or 1
@@ -104,7 +104,7 @@ def _most(piece: Slice, options: int) -> int:
     return max(1, MOST_CASES // (max(1, options) * max(1, len(piece.polygon)) ** 2))
 
 
-def _timing(offer: FlexOffer, profile: Profile, now: datetime) -> tuple[datetime, list[int]] | None:
+def timing_of(offer: FlexOffer, profile: Profile, now: datetime) -> tuple[datetime, list[int]] | None:
     """The earliest start, and durations of the slices, that keep start window and end constraints. Exact.
 
     Starts s and total lengths n are integer ranges, so the ends s + n are all of a range, too: the earliest end that is
@@ -146,14 +146,14 @@ def _energies(profile: Profile) -> list[float] | None:
     if profile.polytope is not None:
         from flexhub.core import linear  # noqa: PLC0415 - the solver is loaded only for polytopes
 
-        return linear.energies(profile, [_options(piece) for piece in profile.slices], BIG_KWH)
+        return linear.energies(profile, [alternatives(piece) for piece in profile.slices], BIG_KWH)
     if _plain(profile):
         lo, hi = bounds(profile)
         energies: list[float] = settle_into((lo + hi) / 2, lo, hi, tighten(lo, hi, cumulative(profile))).tolist()
         return energies
     reached: list[list[Interval]] = [[(0.0, 0.0)]]
     for piece in profile.slices:
-        options = _options(piece)
+        options = alternatives(piece)
         reached[-1] = _thin(reached[-1], _most(piece, len(options)))
         images = (
             image
@@ -185,7 +185,7 @@ def _path(profile: Profile, reached: Sequence[list[Interval]], ends: list[Interv
     for piece, before in zip(reversed(profile.slices), reversed(reached[:-1]), strict=True):
         sources = [
             source
-            for option in _options(piece)
+            for option in alternatives(piece)
             for interval in before
             if (source := _source(interval, option, piece.polygon, y)) is not None
         ]
@@ -197,7 +197,7 @@ def _path(profile: Profile, reached: Sequence[list[Interval]], ends: list[Interv
     return energies[::-1]
 
 
-def _options(piece: Slice) -> list[Interval]:
+def alternatives(piece: Slice) -> list[Interval]:
     """The intervals of energy that ranges, amounts and uncertainty leave, each an alternative."""
     options: list[Interval]
     if piece.amounts_kwh:

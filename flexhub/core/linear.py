@@ -15,8 +15,15 @@ from flexhub.core.flexoffer import Profile
 TIME_LIMIT_S: Final = 10.0
 
 
-def energies(profile: Profile, options: Sequence[Sequence[tuple[float, float]]], big_kwh: float) -> list[float] | None:
+def energies(
+    profile: Profile,
+    options: Sequence[Sequence[tuple[float, float]]],
+    big_kwh: float,
+    price: Sequence[float] = (),
+) -> list[float] | None:
     """Energies that keep the profile, one of the options [lo, hi] of each slice; None where there are none.
+
+    With a `price` of each slice (EUR/kWh) those that cost least; without, such as lie in the widest options.
 
     Variables are the energies, and for each slice with alternatives a binary choice z of each, with
     ``sum lo z <= e <= sum hi z, sum z = 1``. Every bound over several slices is one of `joint_rows`.
@@ -30,9 +37,11 @@ def energies(profile: Profile, options: Sequence[Sequence[tuple[float, float]]],
     solver.setOptionValue("mip_feasibility_tolerance", 1e-9)
     for choices in options:
         solver.addVar(max(min(lo for lo, _ in choices), -big_kwh), min(max(hi for _, hi in choices), big_kwh))
+    for i, cost in enumerate(price):
+        solver.changeColCost(i, cost)
     for i, choices in enumerate(options):
         if len(choices) > 1:
-            _one_of(solver, i, choices)
+            _one_of(solver, i, choices, 0.0 if price else 1.0)
     matrix, lower, upper = joint_rows(profile)
     for row, least, most in zip(matrix, lower.tolist(), upper.tolist(), strict=True):
         columns = np.flatnonzero(row)
@@ -43,11 +52,12 @@ def energies(profile: Profile, options: Sequence[Sequence[tuple[float, float]]],
     return [float(value) for value in solver.getSolution().col_value[: len(options)]]
 
 
-def _one_of(solver: highspy.Highs, i: int, choices: Sequence[tuple[float, float]]) -> None:
+def _one_of(solver: highspy.Highs, i: int, choices: Sequence[tuple[float, float]], for_width: float) -> None:
     """Variable i lies in one of these intervals: lo_k z_k summed <= e_i <= hi_k z_k summed, with one z of value 1."""
     first = solver.getNumCol()
-    for k in range(len(choices)):
+    for k, (lo, hi) in enumerate(choices):
         solver.addVar(0.0, 1.0)
+        solver.changeColCost(first + k, for_width * (lo - hi))
         solver.changeColIntegrality(first + k, highspy.HighsVarType.kInteger)
     picks = np.arange(first, first + len(choices), dtype=np.int32)
     columns = np.concatenate((np.array([i], dtype=np.int32), picks))

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Dimension(enum.StrEnum):
-    """What offers can be told apart by. Times in seconds, energies in kWh; words have no tolerance."""
+    """What offers can be told apart by. Times in s, energies in kWh, tariffs in EUR/kWh; words have no tolerance."""
 
     START_AFTER = "start_after"
     START_BEFORE = "start_before"
@@ -23,6 +23,7 @@ class Dimension(enum.StrEnum):
     DURATION = "duration"
     SLICES = "slices"
     TOTAL_ENERGY = "total_energy"
+    TARIFF = "tariff"
     LOCATION = "location"
     CONTRACT = "contract"
     SIGN = "sign"
@@ -38,6 +39,15 @@ def _seconds_of(offer: FlexOffer, end: int) -> float:
     return starts(offer, offer.profiles[0].duration_slots()[1])[end] * float(offer.resolution_s)
 
 
+def _tariff(offer: FlexOffer) -> float:
+    """The most that a kWh above the default costs anywhere in the offer, EUR/kWh; 0 where nothing is priced.
+
+    Interpretation: V1's maxTariff, of the offer's own price and those of its slices, stands for the tariff.
+    """
+    prices = [p for p in (offer.price, *(s.price for s in offer.profiles[0].slices)) if p is not None]
+    return max((p.slopes_eur_per_kwh[-1] for p in prices), default=0.0)
+
+
 VALUES: Final[Mapping[Dimension, Callable[[FlexOffer], float | str]]] = {
     Dimension.START_AFTER: lambda o: _seconds_of(o, 0),
     Dimension.START_BEFORE: lambda o: _seconds_of(o, 1),
@@ -46,6 +56,7 @@ VALUES: Final[Mapping[Dimension, Callable[[FlexOffer], float | str]]] = {
     Dimension.DURATION: lambda o: float(o.profiles[0].duration_slots()[1] * o.resolution_s),
     Dimension.SLICES: lambda o: float(len(o.profiles[0].slices)),
     Dimension.TOTAL_ENERGY: lambda o: float(bounds(o.profiles[0])[1].sum()),
+    Dimension.TARIFF: _tariff,
     Dimension.LOCATION: lambda o: o.location or "",
     Dimension.CONTRACT: lambda o: o.contract or "",
     Dimension.SIGN: _sign,

@@ -58,6 +58,7 @@ def test_every_dimension_has_a_value() -> None:
         Dimension.DURATION: 1800,
         Dimension.SLICES: 2,
         Dimension.TOTAL_ENERGY: 4,
+        Dimension.TARIFF: 0,
         Dimension.LOCATION: "",
         Dimension.CONTRACT: "",
         Dimension.SIGN: "consumption",
