@@ -92,7 +92,7 @@ def _few(profile: Profile) -> bool:
     """Whether the intervals can never be so many that they are thinned out."""
     pieces = 1
     for piece in profile.slices:
-        options = len(_options(piece))
+        options = len(alternatives(piece))
         if pieces > 1 and pieces > _most(piece, options):
             return False
         pieces *= options or 1
@@ -146,14 +146,14 @@ def _energies(profile: Profile) -> list[float] | None:
     if profile.polytope is not None:
         from flexhub.core import linear  # noqa: PLC0415 - the solver is loaded only for polytopes
 
-        return linear.energies(profile, [_options(piece) for piece in profile.slices], BIG_KWH)
+        return linear.energies(profile, [alternatives(piece) for piece in profile.slices], BIG_KWH)
     if _plain(profile):
         lo, hi = bounds(profile)
         energies: list[float] = settle_into((lo + hi) / 2, lo, hi, tighten(lo, hi, cumulative(profile))).tolist()
         return energies
     reached: list[list[Interval]] = [[(0.0, 0.0)]]
     for piece in profile.slices:
-        options = _options(piece)
+        options = alternatives(piece)
         reached[-1] = _thin(reached[-1], _most(piece, len(options)))
         images = (
             image
@@ -185,7 +185,7 @@ def _path(profile: Profile, reached: Sequence[list[Interval]], ends: list[Interv
     for piece, before in zip(reversed(profile.slices), reversed(reached[:-1]), strict=True):
         sources = [
             source
-            for option in _options(piece)
+            for option in alternatives(piece)
             for interval in before
             if (source := _source(interval, option, piece.polygon, y)) is not None
         ]
@@ -197,7 +197,7 @@ def _path(profile: Profile, reached: Sequence[list[Interval]], ends: list[Interv
     return energies[::-1]
 
 
-def _options(piece: Slice) -> list[Interval]:
+def alternatives(piece: Slice) -> list[Interval]:
     """The intervals of energy that ranges, amounts and uncertainty leave, each an alternative."""
     options: list[Interval]
     if piece.amounts_kwh:

@@ -9,25 +9,65 @@ from typing import Final
 import highspy
 import numpy as np
 
-from flexhub.core.algebra.shape import joint_rows
+from flexhub.core.algebra.shape import Floats, joint_rows
 from flexhub.core.flexoffer import Profile
 
 TIME_LIMIT_S: Final = 10.0
 
 
-def energies(profile: Profile, options: Sequence[Sequence[tuple[float, float]]], big_kwh: float) -> list[float] | None:
+def energies(
+    profile: Profile,
+    options: Sequence[Sequence[tuple[float, float]]],
+    big_kwh: float,
+    prices: Floats | None = None,
+) -> list[float] | None:
     """Energies that keep the profile, one of the options [lo, hi] of each slice; None where there are none.
+
+    With prices (float64[n], EUR/kWh) they are the cheapest.
 
     Variables are the energies, and for each slice with alternatives a binary choice z of each, with
     ``sum lo z <= e <= sum hi z, sum z = 1``. Every bound over several slices is one of `joint_rows`.
     """
     if not all(options):
         return None
+    solver = _program(profile, options, big_kwh)
+    if prices is not None:
+        for i, price in enumerate(prices.tolist()):
+            solver.changeColCost(i, price)
+    return _solved(solver, len(options))
+
+
+def spans_kwh(
+    profile: Profile, options: Sequence[Sequence[tuple[float, float]]], big_kwh: float
+) -> list[tuple[float, float]] | None:
+    """Least and greatest energy that each slice takes in any energies that keep the profile; None where there are none.
+
+    Two programs for each slice, each begun where the last one ended.
+    """
+    if not all(options):
+        return None
+    solver = _program(profile, options, big_kwh)
+    found: list[tuple[float, float]] = []
+    for i in range(len(options)):
+        ends = []
+        for sign in (1.0, -1.0):
+            solver.changeColCost(i, sign)
+            energies_kwh = _solved(solver, len(options))
+            if energies_kwh is None:
+                return None
+            ends.append(energies_kwh[i])
+        solver.changeColCost(i, 0.0)
+        found.append((min(ends), max(ends)))
+    return found
+
+
+def _program(profile: Profile, options: Sequence[Sequence[tuple[float, float]]], big_kwh: float) -> highspy.Highs:
     solver = highspy.Highs()  # type: ignore[no-untyped-call]  # its constructor has no annotations
     solver.setOptionValue("output_flag", False)
     solver.setOptionValue("time_limit", TIME_LIMIT_S)
     solver.setOptionValue("primal_feasibility_tolerance", 1e-9)
     solver.setOptionValue("mip_feasibility_tolerance", 1e-9)
+    solver.setOptionValue("mip_rel_gap", 0.0)
     for choices in options:
         solver.addVar(max(min(lo for lo, _ in choices), -big_kwh), min(max(hi for _, hi in choices), big_kwh))
     for i, choices in enumerate(options):
@@ -37,10 +77,14 @@ def energies(profile: Profile, options: Sequence[Sequence[tuple[float, float]]],
     for row, least, most in zip(matrix, lower.tolist(), upper.tolist(), strict=True):
         columns = np.flatnonzero(row)
         solver.addRow(least, most, len(columns), columns.astype(np.int32), row[columns])
+    return solver
+
+
+def _solved(solver: highspy.Highs, count: int) -> list[float] | None:
     solver.run()
     if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
         return None
-    return [float(value) for value in solver.getSolution().col_value[: len(options)]]
+    return [float(value) for value in solver.getSolution().col_value[: count]]
 
 
 def _one_of(solver: highspy.Highs, i: int, choices: Sequence[tuple[float, float]]) -> None:
