@@ -38,25 +38,28 @@ def energies(
 
 
 def spans_kwh(
-    profile: Profile, options: Sequence[Sequence[tuple[float, float]]], big_kwh: float
+    profile: Profile, options: Sequence[Sequence[tuple[float, float]]], big_kwh: float, *, running: bool = False
 ) -> list[tuple[float, float]] | None:
     """Least and greatest energy that each slice takes in any energies that keep the profile; None where there are none.
 
-    Two programs for each slice, each begun where the last one ended.
+    With `running` those of the running totals instead. Two programs for each slice, each begun where the last ended.
     """
     if not all(options):
         return None
     solver = _program(profile, options, big_kwh)
     found: list[tuple[float, float]] = []
     for i in range(len(options)):
+        counted = range(i + 1) if running else (i,)
         ends = []
         for sign in (1.0, -1.0):
-            solver.changeColCost(i, sign)
+            for k in counted:
+                solver.changeColCost(k, sign)
             energies_kwh = _solved(solver, len(options))
             if energies_kwh is None:
                 return None
-            ends.append(energies_kwh[i])
-        solver.changeColCost(i, 0.0)
+            ends.append(sum(energies_kwh[k] for k in counted))
+        for k in counted:
+            solver.changeColCost(k, 0.0)
         found.append((min(ends), max(ends)))
     return found
 
@@ -84,7 +87,7 @@ def _solved(solver: highspy.Highs, count: int) -> list[float] | None:
     solver.run()
     if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
         return None
-    return [float(value) for value in solver.getSolution().col_value[: count]]
+    return [float(value) for value in solver.getSolution().col_value[:count]]
 
 
 def _one_of(solver: highspy.Highs, i: int, choices: Sequence[tuple[float, float]]) -> None:

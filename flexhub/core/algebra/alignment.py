@@ -173,9 +173,7 @@ def merge(
         lo[at] += box.lo
         hi[at] += box.hi
         default[at] += box.lo if box.default is None else box.default
-    shifts = {
-        None if b.shift is None else b.window.first + b.shift - r for b, r in zip(boxes, anchors, strict=True)
-    }
+    shifts = {None if b.shift is None else b.window.first + b.shift - r for b, r in zip(boxes, anchors, strict=True)}
     shift = shifts.pop() if len(shifts) == 1 else None
     if shift is None and head.price is not None:
         raise InvalidError("prices of offers whose default schedules do not move alike", path="members", value=head.id)

@@ -13,6 +13,7 @@ import numpy as np
 from flexhub.core.algebra.shape import Floats, Trait, bounds, cumulative, starts, tighten, traits
 from flexhub.core.base import Model
 from flexhub.core.errors import InfeasibleError, InvalidError
+from flexhub.core.feasibility import BIG_KWH, alternatives
 from flexhub.core.flexoffer import FlexOffer
 
 
@@ -72,13 +73,7 @@ def reachable_kwh(offer: FlexOffer) -> tuple[Floats, Floats]:
         return np.zeros(0), np.zeros(0)
     profile, found = offer.profiles[0], traits(offer)
     if found & {Trait.POLYGON, Trait.POLYTOPE, Trait.GAPS, Trait.UNCERTAIN}:
-        from flexhub.core import linear  # noqa: PLC0415 - the solver is slow to import
-        from flexhub.core.feasibility import BIG_KWH, alternatives  # noqa: PLC0415 - it imports this package's shapes
-
-        spans = linear.spans_kwh(profile, [alternatives(piece) for piece in profile.slices], BIG_KWH)
-        if spans is None:
-            raise InfeasibleError("nothing keeps all bounds", path="FlexOffer", value=offer.id)
-        return np.array([lo for lo, _ in spans]), np.array([hi for _, hi in spans])
+        return _spans_kwh(offer, running=False)
     lo, hi = bounds(profile)
     if not found & {Trait.TOTAL, Trait.SUBTOTAL}:
         return lo, hi
@@ -89,6 +84,25 @@ def reachable_kwh(offer: FlexOffer) -> tuple[Floats, Floats]:
     before_lo, before_hi = (np.concatenate((np.zeros(1), side[:-1])) for side in tight)
     lo, hi = np.maximum(lo, tight.lo - before_hi), np.minimum(hi, tight.hi - before_lo)
     return np.minimum(lo, hi), hi
+
+
+def running_reach_kwh(offer: FlexOffer) -> tuple[Floats, Floats]:
+    """Least and greatest running total after each slice in any feasible schedule: float64[n] each.
+
+    Raises:
+        InfeasibleError: nothing is feasible.
+    """
+    return _spans_kwh(offer, running=True)
+
+
+def _spans_kwh(offer: FlexOffer, *, running: bool) -> tuple[Floats, Floats]:
+    from flexhub.core import linear  # noqa: PLC0415 - the solver is slow to import
+
+    profile = offer.profiles[0]
+    spans = linear.spans_kwh(profile, [alternatives(piece) for piece in profile.slices], BIG_KWH, running=running)
+    if spans is None:
+        raise InfeasibleError("nothing keeps all bounds", path="FlexOffer", value=offer.id)
+    return np.array([lo for lo, _ in spans]), np.array([hi for _, hi in spans])
 
 
 def reachable_energy_kwh(offer: FlexOffer) -> float:

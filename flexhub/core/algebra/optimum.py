@@ -17,17 +17,19 @@ import numpy as np
 from flexhub.core.algebra.oracle import blend
 from flexhub.core.algebra.shape import Trait, bounds, cumulative, settle_into, starts, tighten, traits
 from flexhub.core.algebra.storage import Storage
+from flexhub.core.algebra.twomodes import expanded
 from flexhub.core.batch import FlexOfferBatch, Floats, Ints
 from flexhub.core.errors import InfeasibleError, InvalidError
 from flexhub.core.feasibility import BIG_KWH, alternatives, feasible_schedule
 from flexhub.core.flexoffer import FlexOffer, Profile, Schedule, ScheduleSlice
+from flexhub.core.judge import violations
 from flexhub.core.timegrid import instant_of, slot_from, slot_of
 
 SPAN: Final = 96
 """Storage-like offers that start within so many slots are asked together."""
 
 STORAGE: Final = frozenset({Trait.TOTAL, Trait.SUBTOTAL, Trait.IMPLICIT})
-UNASKED: Final = (Trait.WITHDRAWN, Trait.QUANTITY, Trait.TWO_MODE, Trait.COST, Trait.DURATION)
+UNASKED: Final = (Trait.WITHDRAWN, Trait.QUANTITY, Trait.COST, Trait.DURATION)
 """Traits of offers that answer no prices here; `conversions` turns most into others that do."""
 
 
@@ -134,13 +136,19 @@ def least_cost_eur(offers: Sequence[FlexOffer], prices: Prices) -> Floats:
 
 def answers(offer: FlexOffer) -> bool:
     """Whether prices settle what the offer does at best, so that `least_cost_eur` and `cheapest` can be asked."""
-    return not traits(offer) & set(UNASKED)
+    return _unasked(offer, traits(offer)) is None
+
+
+def _unasked(offer: FlexOffer, found: frozenset[Trait]) -> Trait | None:
+    if any(p.duration_slots()[0] != p.duration_slots()[1] for p in offer.profiles[1:]):
+        return Trait.DURATION
+    return next((trait for trait in UNASKED if trait in found), None)
 
 
 def _check(offer: FlexOffer, found: frozenset[Trait]) -> None:
-    for trait in UNASKED:
-        if trait in found:
-            raise InvalidError(f"{trait.value}: prices alone do not say what is best", path="FlexOffer", value=offer.id)
+    trait = _unasked(offer, found)
+    if trait is not None:
+        raise InvalidError(f"{trait.value}: prices alone do not say what is best", path="FlexOffer", value=offer.id)
 
 
 def _columns(offers: Sequence[FlexOffer]) -> FlexOfferBatch:
@@ -195,9 +203,12 @@ def cheapest(offer: FlexOffer, prices: Prices) -> Schedule:
     from flexhub.core import linear  # noqa: PLC0415 - the solver is slow to import
 
     _check(offer, traits(offer))
+    two_mode = any(profile.two_mode is not None for profile in offer.profiles)
     best: tuple[float, Schedule] | None = None
-    somewhere = False
-    for index, profile in enumerate(offer.profiles):
+    default, somewhere = offer.default_schedule, False
+    if two_mode and default is not None and not violations(offer, default):  # it leaves the intervention out
+        best = prices.cost_eur(default, offer.resolution_s), default
+    for index, profile in enumerate(expanded(offer)[0].profiles if two_mode else offer.profiles):
         durations = [piece.min_duration for piece in profile.slices]
         window = starts(offer, sum(durations))
         ends = np.cumsum(np.array(durations, dtype=np.int64))
@@ -211,7 +222,7 @@ def cheapest(offer: FlexOffer, prices: Prices) -> Schedule:
                 break  # energies do not know the start
             cost = float(price @ np.array(energies))
             if best is None or cost < best[0]:
-                best = cost, _schedule(offer, profile, start, energies, index)
+                best = cost, _schedule(offer, profile, start, energies, None if two_mode else index)
     if best is None:
         if not somewhere:
             raise InvalidError("there is no start that ends in time", path="FlexOffer", value=offer.id)
@@ -256,7 +267,7 @@ def usual(offer: FlexOffer) -> Schedule:
     return _schedule(offer, profile, window.first, settle_into(wish, lo, hi, tight).tolist(), 0)
 
 
-def _schedule(offer: FlexOffer, profile: Profile, start: int, energies: Sequence[float], index: int) -> Schedule:
+def _schedule(offer: FlexOffer, profile: Profile, start: int, energies: Sequence[float], index: int | None) -> Schedule:
     pieces = zip(profile.slices, energies, strict=True)
     return Schedule(
         start=instant_of(start, offer.resolution_s),
