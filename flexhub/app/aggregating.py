@@ -9,7 +9,7 @@ from typing import Final
 from flexhub.app.convert import core_offers
 from flexhub.core import documents
 from flexhub.core.algebra import alignment, balance, market
-from flexhub.core.algebra.conversions import Kind, convert
+from flexhub.core.algebra.conversions import Kind, convert, restored
 from flexhub.core.algebra.grouping import DEFAULT, Dimension
 from flexhub.core.algebra.losses import Loss, Weather, loss
 from flexhub.core.base import Model
@@ -61,7 +61,7 @@ def tolerances(texts: Sequence[str]) -> dict[Dimension, float]:
     found = {}
     for text in texts:
         name, _, value = text.partition("=")
-        if name not in Dimension:
+        if name not in set(Dimension):
             raise InvalidError(f"{name!r} is no dimension; allowed: {', '.join(Dimension)}", path="by", value=text)
         found[Dimension(name)] = _tolerance(Dimension(name), value)
     return found
@@ -173,7 +173,7 @@ def disaggregate(
         if line.block is not None:
             schedule = market.unshape(market.Shaped(line.block, line.aggregate), schedule)
         parts = alignment.disaggregate(line.aggregate, members, schedule)
-        found += [Assignment(offer=name, schedule=part) for name, part in parts.items()]
+        found += [Assignment(offer=name, schedule=restored(by_id[name], part)) for name, part in parts.items()]
     return found
 
 

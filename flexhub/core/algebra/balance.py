@@ -147,7 +147,7 @@ class _Pool:
             if not free[seed]:
                 continue
             free[seed] = False
-            one = _Group(self, least, int(self.last.max()) + self.energies.shape[1])
+            one = _Group(self, least)
             one.put(seed, int(self.first[seed]))
             while True:
                 rows = order[free[order]][:MOST_CANDIDATES]
@@ -157,53 +157,59 @@ class _Pool:
                 one.put(*step)
                 free[step[0]] = False
             one.settle()
-            found.append((list(one.anchors), list(one.anchors.values())))
+            earliest, latest = one.slack()
+            shift = min(max(0, earliest), latest)
+            found.append((list(one.anchors), [anchor + shift for anchor in one.anchors.values()]))
         return found
 
 
 class _Group:
-    """A group that grows: the sum of its members where they stand, and each one's anchor."""
+    """A group that grows: the sum of its members where they stand, and each one's anchor.
 
-    def __init__(self, pool: _Pool, least: int, slots: int) -> None:
+    Only how members stand to each other matters. So anchors may leave their windows as long as some shift of all brings
+    all of them back, and the sum has room for that on both sides.
+    """
+
+    def __init__(self, pool: _Pool, least: int) -> None:
         self.pool = pool
         self.least = least
-        self.total = np.zeros(slots)
+        self.room = int((pool.last - pool.first).max())
+        self.total = np.zeros(int(pool.last.max()) + pool.energies.shape[1] + 2 * self.room)
         self.anchors: dict[int, int] = {}
 
     def put(self, row: int, anchor: int) -> None:
         """Add this offer at this anchor."""
         self.anchors[row] = anchor
-        self.total[anchor : anchor + self.pool.energies.shape[1]] += self.pool.energies[row]
+        at = anchor + self.room
+        self.total[at : at + self.pool.energies.shape[1]] += self.pool.energies[row]
 
     def take(self, row: int) -> int:
         """Take this one out: its anchor."""
         anchor = self.anchors.pop(row)
-        self.total[anchor : anchor + self.pool.energies.shape[1]] -= self.pool.energies[row]
+        at = anchor + self.room
+        self.total[at : at + self.pool.energies.shape[1]] -= self.pool.energies[row]
         return anchor
 
     def slack(self) -> tuple[int, int]:
         """Shifts that all members allow, from - to."""
         rows, anchors = (np.array(list(side), dtype=np.int64) for side in (self.anchors, self.anchors.values()))
-        if not len(rows):
-            return -len(self.total), len(self.total)
         return int((self.pool.first[rows] - anchors).max()), int((self.pool.last[rows] - anchors).min())
 
     def reliefs(self, rows: Ints) -> tuple[Floats, Ints]:
         """How much less the sum is than apart, at the best anchor of each row: (float64[rows] kWh, int64[rows])."""
         pool = self.pool
-        n = pool.energies.shape[1]
+        first, last, energies = pool.first[rows], pool.last[rows], pool.energies[rows]
         earliest, latest = self.slack()
-        energies = pool.energies[rows]
         apart = np.abs(energies)
-        best, where = np.full(len(rows), -np.inf), pool.first[rows].copy()
-        windows = np.lib.stride_tricks.sliding_window_view(self.total, n)
-        for shift in range(int((pool.last[rows] - pool.first[rows]).max(initial=-1)) + 1):
-            anchor = pool.first[rows] + shift
-            keeps = np.minimum(latest, pool.last[rows] - anchor) - np.maximum(earliest, pool.first[rows] - anchor)
-            there = np.flatnonzero((anchor <= pool.last[rows]) & (keeps >= self.least))
+        best, where = np.full(len(rows), -np.inf), first.copy()
+        windows = np.lib.stride_tricks.sliding_window_view(self.total, energies.shape[1])
+        for step in range(int((last - first).max(initial=-1)) + latest - earliest + 1):
+            anchor = first - latest + step
+            keeps = np.minimum(latest, last - anchor) - np.maximum(earliest, first - anchor)
+            there = np.flatnonzero((anchor <= last - earliest) & (keeps >= self.least))
             if not len(there):
                 continue
-            stands = windows[anchor[there]]
+            stands = windows[anchor[there] + self.room]
             relief = (np.abs(stands) + apart[there] - np.abs(stands + energies[there])).sum(axis=1)
             better = relief > best[there]
             best[there[better]], where[there[better]] = relief[better], anchor[there[better]]

@@ -3,20 +3,21 @@
 Kinds stand in the modelling order of GOFLEX D2.1 section 7.1, each able to say what the one before can, and more. A
 conversion into an earlier kind keeps a part; `losses.loss` tells how much, and `convert` does with it:
 
-- into SLICE and TIME, the largest box of energies within all bounds (`boxes`), at one start or at all of the window;
+- into SLICE and TIME, the largest box of energies within all bounds (`boxes`), at one start or at all of the window,
+  or what the offer usually takes as a block that can be shifted, whichever pays less;
 - into TOTAL, slice ranges with a total and a sub-total, where that says all; otherwise the box again;
 - into DFO, tightened running totals ``a_t <= x + e <= b_t`` beside the slice ranges, exactly for whatever is
   storage-like; the largest box of running totals for a polytope;
 - into POLYTOPE, the rows of all bounds, exactly;
 - of several profiles, ranges, amounts or durations the one is taken that leaves most; of uncertainty what is likely.
 
-A schedule of the converted offer is one of the original: starts are some of its starts, and energies keep its bounds.
+A schedule of the converted offer is one of the original, with zeros in the slots that it leaves out (`restored`).
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -42,7 +43,7 @@ from flexhub.core.algebra.shape import (
 from flexhub.core.algebra.twomodes import expanded
 from flexhub.core.errors import InfeasibleError, InvalidError
 from flexhub.core.feasibility import BIG_KWH, alternatives
-from flexhub.core.flexoffer import EnergyRange, FlexOffer, HalfPlane, Polytope, Profile, Slice
+from flexhub.core.flexoffer import EnergyRange, FlexOffer, HalfPlane, Polytope, Profile, Schedule, ScheduleSlice, Slice
 from flexhub.core.judge import violations
 from flexhub.core.timegrid import instant_of, slot_of
 from flexhub.core.units import TOLERANCE_KWH
@@ -89,7 +90,7 @@ def kind_of(offer: FlexOffer) -> Kind:
     found = traits(offer)
     for trait in (Trait.WITHDRAWN, Trait.QUANTITY, Trait.COST):
         if trait in found:
-            raise InvalidError(trait.value, path="FlexOffer", value=offer.id)
+            raise InvalidError(trait.value, path=f"FlexOffer[{offer.id}]", value=offer.id)
     if found & {Trait.XOR, Trait.GAPS, Trait.UNCERTAIN, Trait.DURATION}:
         return Kind.XOR
     for trait, kind in (
@@ -120,13 +121,13 @@ def convert(offer: FlexOffer, kind: Kind) -> Converted:
         return Converted(*expanded(offer))
     if now is kind or kind is Kind.TWO_MODE:
         if now is Kind.XOR:
-            raise InvalidError("alternatives are not two-mode operation", path="FlexOffer", value=offer.id)
+            raise InvalidError("alternatives are not two-mode operation", path=f"FlexOffer[{offer.id}]", value=offer.id)
         return Converted(offer, exact=True)
     one, exact = _single(offer) if now in (Kind.TWO_MODE, Kind.XOR) else (offer, True)
     try:
         done = _FORMS[kind](_explicit(one))
     except (InfeasibleError, InvalidError) as error:
-        raise type(error)(error.message, path="FlexOffer", value=offer.id) from error
+        raise type(error)(error.message, path=f"FlexOffer[{offer.id}]", value=offer.id) from error
     return Converted(done.offer, exact and done.exact)
 
 
@@ -175,7 +176,9 @@ def _single(offer: FlexOffer) -> tuple[FlexOffer, bool]:
         if best is None or size > best[0]:
             best = size, one, whole and exact and len(offer.profiles) == 1
     if best is None:
-        raise InfeasibleError("no profile of one range a slice is feasible", path="FlexOffer", value=offer.id)
+        raise InfeasibleError(
+            "no profile of one range a slice is feasible", path=f"FlexOffer[{offer.id}]", value=offer.id
+        )
     return best[1], best[2]
 
 
@@ -227,9 +230,57 @@ def _times(offer: FlexOffer) -> Converted:
     rows, upper = _rows(profile)
 
     def boxed(box: Box) -> FlexOffer:
-        return _with(offer, Profile(slices=_ranges(profile, box.lo, box.hi)))
+        return _with(offer, Profile(slices=_ranges(profile.slices, box.lo, box.hi)))
 
-    return Converted(_best(boxed, Within(rows, upper, hi - lo), wish, np.ones(len(lo))), exact=False)
+    found = [*_boxes(boxed, Within(rows, upper, hi - lo), wish, np.ones(len(lo))), *_shifted(offer, wish)]
+    return Converted(_cheapest(found), exact=False)
+
+
+def _shifted(offer: FlexOffer, wish: Floats) -> list[FlexOffer]:
+    """What the offer usually takes as one block that can be shifted, where it has one start and zeros beside it."""
+    profile = offer.profiles[0]
+    window, n = starts(offer, len(wish)), len(wish)
+    used = np.flatnonzero(wish)
+    if window.first != window.last or not len(used) or any(piece.min_duration != 1 for piece in profile.slices):
+        return []
+    first, block = int(used[0]), wish[used[0] : used[-1] + 1]
+    rows, upper = _rows(profile)
+
+    def feasible(shift: int) -> bool:
+        moved = np.zeros(n)
+        moved[shift : shift + len(block)] = block
+        return bool((rows @ moved <= upper + ROUNDING).all())
+
+    if not feasible(first):
+        return []
+    earliest = latest = first
+    while earliest > 0 and feasible(earliest - 1):
+        earliest -= 1
+    while latest < n - len(block) and feasible(latest + 1):
+        latest += 1
+    step = offer.resolution_s
+    slices = _ranges(profile.slices[: len(block)], block, block)
+    at = instant_of(window.first + first, step)
+    return [
+        msgspec.structs.replace(
+            _with(offer, Profile(slices=slices)),
+            start_after=instant_of(window.first + earliest, step),
+            start_before=instant_of(window.first + latest, step),
+            default_schedule=Schedule(start=at, slices=tuple(ScheduleSlice(energy_kwh=e) for e in block.tolist())),
+        )
+    ]
+
+
+def restored(offer: FlexOffer, schedule: Schedule) -> Schedule:
+    """A schedule of the offer from one of what it was converted into: slots that were left out take nothing."""
+    counts = {len(profile.slices) for profile in offer.profiles if profile.two_mode is None}
+    if not counts or len(schedule.slices) in counts or len(offer.profiles) != 1:
+        return schedule
+    step, n = offer.resolution_s, len(offer.profiles[0].slices)
+    start = starts(offer, n).first
+    energies_kwh = schedule.by_slot_kwh(step)
+    slices = tuple(ScheduleSlice(energy_kwh=energies_kwh.get(slot, 0.0)) for slot in range(start, start + n))
+    return msgspec.structs.replace(schedule, start=instant_of(start, step), slices=slices)
 
 
 def _wish(offer: FlexOffer) -> Floats:
@@ -240,26 +291,29 @@ def _wish(offer: FlexOffer) -> Floats:
     return energies(schedule)
 
 
-def _best(made: Callable[[Box], FlexOffer], within: Within, holding: Floats, costs: Floats) -> FlexOffer:
-    """Of several boxes the offer that pays least in all at prices of `SEEDS`.
+def _boxes(made: Callable[[Box], FlexOffer], within: Within, holding: Floats, costs: Floats) -> list[FlexOffer]:
+    """Offers of the largest box that holds what the offer usually does, the largest of all, and some that are smaller.
 
-    These are the largest that holds what the offer usually does, the largest of all, and the cheapest of some of its
-    sizes: a wide box may keep a store warmer than it needs to be.
+    Of the smaller ones the cheapest: a wide box may keep a store warmer than it needs to be.
     """
     found = [made(largest_box(within, holding=holding))]
     largest = largest_box(within)
     if float((largest.hi - largest.lo).max()) > TOLERANCE_KWH:
         found += [made(largest), *(made(largest_box(within, share=share, costs=costs)) for share in SHARES)]
+    return found
+
+
+def _cheapest(found: list[FlexOffer]) -> FlexOffer:
+    """The one that pays least in all at prices of `SEEDS`."""
     if len(found) == 1:
         return found[0]
     begin, end = horizon(found)
-    step = found[0].resolution_s
-    looks = [prices(weather, begin, end, seed, step) for weather, seed in SEEDS.items()]
+    looks = [prices(weather, begin, end, seed, found[0].resolution_s) for weather, seed in SEEDS.items()]
     paid = sum(least_cost_eur(found, look) for look in looks)
     return found[int(np.argmin(np.asarray(paid)))]
 
 
-def _ranges(profile: Profile, lo: Floats, hi: Floats, tight: Cumulative | None = None) -> tuple[Slice, ...]:
+def _ranges(pieces: Sequence[Slice], lo: Floats, hi: Floats, tight: Cumulative | None = None) -> tuple[Slice, ...]:
     """The slices with these ranges, perhaps polygons of running totals, and nothing else that bounds them."""
     return tuple(
         msgspec.structs.replace(
@@ -267,7 +321,7 @@ def _ranges(profile: Profile, lo: Floats, hi: Floats, tight: Cumulative | None =
             energy_kwh=(EnergyRange(min(a, b), b),),
             polygon=() if tight is None else (HalfPlane(1.0, 1.0, tight.hi[t]), HalfPlane(-1.0, -1.0, -tight.lo[t])),
         )
-        for t, (piece, a, b) in enumerate(zip(profile.slices, lo.tolist(), hi.tolist(), strict=True))
+        for t, (piece, a, b) in enumerate(zip(pieces, lo.tolist(), hi.tolist(), strict=True))
     )
 
 
@@ -285,7 +339,7 @@ def _totals(offer: FlexOffer) -> Converted:
         lo, hi, tight = found
         total = EnergyRange(float(tight.lo[-1]), float(tight.hi[-1]))
         subtotal = EnergyRange(float(tight.lo.min()), float(tight.hi.max()))
-        simple = Profile(slices=_ranges(profile, lo, hi), total_energy_kwh=total, subtotal_energy_kwh=subtotal)
+        simple = Profile(slices=_ranges(profile.slices, lo, hi), total_energy_kwh=total, subtotal_energy_kwh=subtotal)
         again = tighten(lo, hi, cumulative(simple))
         if max(np.abs(again.lo - tight.lo).max(), np.abs(again.hi - tight.hi).max()) <= TOLERANCE_KWH:
             return Converted(_with(offer, simple), exact=True)
@@ -298,7 +352,7 @@ def _dfo(offer: FlexOffer) -> Converted:
     found = _storage(profile)
     if found is not None:
         lo, hi, tight = found
-        return Converted(_with(offer, Profile(slices=_ranges(profile, lo, hi, tight))), exact=True)
+        return Converted(_with(offer, Profile(slices=_ranges(profile.slices, lo, hi, tight))), exact=True)
     lo, hi, in_running, upper, mine = _split(profile)
     least, most = running_reach_kwh(offer)
     reach = reachable_kwh(offer)
@@ -306,13 +360,13 @@ def _dfo(offer: FlexOffer) -> Converted:
 
     def running(box: Box) -> FlexOffer:
         tight = tighten(lo, hi, Cumulative(box.lo, box.hi))
-        return _with(offer, Profile(slices=_ranges(profile, lo, hi, tight)))
+        return _with(offer, Profile(slices=_ranges(profile.slices, lo, hi, tight)))
 
     within = Within(in_running[~mine], upper[~mine], most - least, (in_running[mine], upper[mine]))
     in_all = np.zeros(len(lo))
     in_all[-1] = 1.0
     wish = np.cumsum(_wish(offer))
-    return Converted(_best(running, within, wish, in_all), exact=False)
+    return Converted(_cheapest(_boxes(running, within, wish, in_all)), exact=False)
 
 
 def _split(profile: Profile) -> tuple[Floats, Floats, Floats, Floats, NDArray[np.bool_]]:

@@ -255,10 +255,10 @@ class Car:
         return min(self.need_kwh, reach), min(self.room_kwh if self.room_kwh is not None else self.need_kwh, reach)
 
     def offers(self) -> Iterator[FlexOffer]:
-        """As of `Load`: fixed energies; one block of charging that can be shifted; a total energy, which says all."""
+        """As of `Load`: slices at one start; a block that can be shifted; a total energy, which says all."""
         full = self._full()
         yield convert(full, Kind.SLICE).offer
-        yield self._block()
+        yield convert(full, Kind.TIME).offer
         yield full
 
     def _full(self) -> FlexOffer:
@@ -266,18 +266,6 @@ class Car:
         profile = Profile(slices=slices, total_energy_kwh=EnergyRange(*self._total()))
         start = instant_of(self._first(), self.resolution_s)
         return msgspec.structs.replace(_at(self, start, profile), location=self.location)
-
-    def _block(self) -> FlexOffer:
-        """At full power as long as it takes, at any time of the stay."""
-        least, most = self._total()
-        lows, highs = self._at_once(least), self._at_once(most)
-        n = max(1, len(highs))
-        lows, highs = ([*side, *[0.0] * (n - len(side))] for side in (lows, highs))
-        slices = tuple(Slice(energy_kwh=(EnergyRange(a, b),)) for a, b in zip(lows, highs, strict=True))
-        start = instant_of(self._first(), self.resolution_s)
-        last = instant_of(self._first() + self._slots() - n, self.resolution_s)
-        one = msgspec.structs.replace(_at(self, start, Profile(slices=slices)), location=self.location)
-        return msgspec.structs.replace(one, start_before=last)
 
     def _at_once(self, energy: float) -> list[float]:
         energies = []

@@ -80,7 +80,7 @@ def reachable_kwh(offer: FlexOffer) -> tuple[Floats, Floats]:
     try:
         tight = tighten(lo, hi, cumulative(profile))
     except InvalidError as error:
-        raise InfeasibleError(error.message, path="FlexOffer", value=offer.id) from error
+        raise InfeasibleError(error.message, path=f"FlexOffer[{offer.id}]", value=offer.id) from error
     before_lo, before_hi = (np.concatenate((np.zeros(1), side[:-1])) for side in tight)
     lo, hi = np.maximum(lo, tight.lo - before_hi), np.minimum(hi, tight.hi - before_lo)
     return np.minimum(lo, hi), hi
@@ -101,7 +101,7 @@ def _spans_kwh(offer: FlexOffer, *, running: bool) -> tuple[Floats, Floats]:
     profile = offer.profiles[0]
     spans = linear.spans_kwh(profile, [alternatives(piece) for piece in profile.slices], BIG_KWH, running=running)
     if spans is None:
-        raise InfeasibleError("nothing keeps all bounds", path="FlexOffer", value=offer.id)
+        raise InfeasibleError("nothing keeps all bounds", path=f"FlexOffer[{offer.id}]", value=offer.id)
     return np.array([lo for lo, _ in spans]), np.array([hi for _, hi in spans])
 
 

@@ -92,7 +92,7 @@ def horizon(offers: Sequence[FlexOffer]) -> tuple[datetime, datetime]:
     begins, ends = [], []
     for offer in offers:
         if offer.withdrawn:
-            raise InvalidError("the flexibility is withdrawn", path="FlexOffer", value=offer.id)
+            raise InvalidError("the flexibility is withdrawn", path=f"FlexOffer[{offer.id}]", value=offer.id)
         step = offer.resolution_s
         earliest, latest = offer.window(offer.created)
         longest = max(profile.span_slots(step)[1] for profile in offer.profiles)
@@ -148,7 +148,9 @@ def _unasked(offer: FlexOffer, found: frozenset[Trait]) -> Trait | None:
 def _check(offer: FlexOffer, found: frozenset[Trait]) -> None:
     trait = _unasked(offer, found)
     if trait is not None:
-        raise InvalidError(f"{trait.value}: prices alone do not say what is best", path="FlexOffer", value=offer.id)
+        raise InvalidError(
+            f"{trait.value}: prices alone do not say what is best", path=f"FlexOffer[{offer.id}]", value=offer.id
+        )
 
 
 def _columns(offers: Sequence[FlexOffer]) -> FlexOfferBatch:
@@ -156,7 +158,7 @@ def _columns(offers: Sequence[FlexOffer]) -> FlexOfferBatch:
     batch = FlexOfferBatch.join(parts)
     nowhere = np.flatnonzero(batch.first_start > batch.last_start)
     if len(nowhere):
-        raise InvalidError("there is no start that ends in time", path="FlexOffer", value=batch.ids[int(nowhere[0])])
+        raise InvalidError("there is no start that ends in time", path=f"FlexOffer[{batch.ids[int(nowhere[0])]}]")
     return batch
 
 
@@ -225,8 +227,8 @@ def cheapest(offer: FlexOffer, prices: Prices) -> Schedule:
                 best = cost, _schedule(offer, profile, start, energies, None if two_mode else index)
     if best is None:
         if not somewhere:
-            raise InvalidError("there is no start that ends in time", path="FlexOffer", value=offer.id)
-        raise InfeasibleError("nothing keeps all bounds", path="FlexOffer", value=offer.id)
+            raise InvalidError("there is no start that ends in time", path=f"FlexOffer[{offer.id}]", value=offer.id)
+        raise InfeasibleError("nothing keeps all bounds", path=f"FlexOffer[{offer.id}]", value=offer.id)
     return best[1]
 
 
@@ -245,16 +247,16 @@ def usual(offer: FlexOffer) -> Schedule:
     if offer.default_schedule is not None:
         return offer.default_schedule
     if offer.withdrawn:
-        raise InvalidError("the flexibility is withdrawn", path="FlexOffer", value=offer.id)
+        raise InvalidError("the flexibility is withdrawn", path=f"FlexOffer[{offer.id}]", value=offer.id)
     if not traits(offer) <= STORAGE:
         found = feasible_schedule(offer, offer.created)
         if found is None:
-            raise InfeasibleError("nothing keeps all bounds", path="FlexOffer", value=offer.id)
+            raise InfeasibleError("nothing keeps all bounds", path=f"FlexOffer[{offer.id}]", value=offer.id)
         return found
     profile = offer.profiles[0]
     window = starts(offer, profile.duration_slots()[0])
     if window.first > window.last:
-        raise InvalidError("there is no start that ends in time", path="FlexOffer", value=offer.id)
+        raise InvalidError("there is no start that ends in time", path=f"FlexOffer[{offer.id}]", value=offer.id)
     lo, hi = bounds(profile)
     tight = tighten(lo, hi, cumulative(profile))
     target = min(max(0.0, float(tight.lo[-1])), float(tight.hi[-1]))
