@@ -17,7 +17,7 @@ A schedule of the converted offer is one of the original, with zeros in the slot
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -162,46 +162,67 @@ def _at_once(offer: FlexOffer) -> FlexOffer:
 def _single(offer: FlexOffer) -> tuple[FlexOffer, bool]:
     """The offer with one profile of one range for each slice: that which leaves most energy, and whether it is all."""
     offer, whole = expanded(offer)
-    best = None
+    best: tuple[float, FlexOffer, bool] | None = None
     for alternative in offer.profiles:
-        profile, exact = _plain(alternative)
-        if profile is None:
-            continue
-        try:
-            one = _with(offer, profile)
+        for one, exact in _plain(_with(offer, alternative)):
             lo, hi = reachable_kwh(one)
-        except InfeasibleError:
-            continue
-        size = float((hi - lo).sum())
-        if best is None or size > best[0]:
-            best = size, one, whole and exact and len(offer.profiles) == 1
+            size = float((hi - lo).sum())
+            if best is None or size > best[0]:
+                best = size, one, whole and exact and len(offer.profiles) == 1
     if best is None:
-        raise InfeasibleError(
-            "no profile of one range a slice is feasible", path=f"FlexOffer[{offer.id}]", value=offer.id
-        )
+        raise InfeasibleError("nothing keeps all bounds", path=f"FlexOffer[{offer.id}]", value=offer.id)
     return best[1], best[2]
 
 
-def _plain(profile: Profile) -> tuple[Profile | None, bool]:
-    """The profile with its widest ranges and shortest durations; None where a slice has none."""
-    exact, slices = True, []
-    for piece in profile.slices:
-        options = alternatives(piece)
-        if not options:
-            return None, False
-        exact &= len(options) == 1 and piece.min_duration == piece.max_duration
-        lo, hi = max(options, key=lambda option: option[1] - option[0])
-        bounded = lo > -BIG_KWH or hi < BIG_KWH
-        slices.append(
-            msgspec.structs.replace(
-                piece,
-                energy_kwh=(EnergyRange(lo, hi),) if bounded else (),
-                amounts_kwh=(),
-                max_duration=piece.min_duration,
-                uncertainty=None,
-            )
+def _plain(offer: FlexOffer) -> Iterator[tuple[FlexOffer, bool]]:
+    """The offer of one profile with its widest ranges, or with those around a feasible schedule, if that is needed.
+
+    Durations are the shortest. Nothing where nothing is feasible.
+    """
+    profile = offer.profiles[0]
+    options = [alternatives(piece) for piece in profile.slices]
+    if not all(options):
+        return
+    exact = all(len(found) == 1 for found in options)
+    exact &= all(piece.min_duration == piece.max_duration for piece in profile.slices)
+    widest = [max(found, key=lambda option: option[1] - option[0]) for found in options]
+    one = _ranged(offer, widest)
+    if one is None and not exact:
+        from flexhub.core import linear  # noqa: PLC0415 - the solver is slow to import
+
+        inside = linear.energies(profile, options, BIG_KWH)
+        if inside is not None:
+            near = [min(found, key=lambda o: _outside(e, o)) for found, e in zip(options, inside, strict=True)]
+            one = _ranged(offer, near)
+    if one is not None:
+        yield one, exact
+
+
+def _outside(energy: float, option: tuple[float, float]) -> tuple[float, float]:
+    """How far the energy lies outside of the option; of such that hold it the widest is first."""
+    miss = max(option[0] - energy, energy - option[1], 0.0)
+    return (miss if miss > TOLERANCE_KWH else 0.0), option[0] - option[1]
+
+
+def _ranged(offer: FlexOffer, options: Sequence[tuple[float, float]]) -> FlexOffer | None:
+    """The offer with these ranges, shortest durations and no uncertainty; None where nothing is feasible in it."""
+    profile = offer.profiles[0]
+    slices = tuple(
+        msgspec.structs.replace(
+            piece,
+            energy_kwh=(EnergyRange(lo, hi),) if lo > -BIG_KWH or hi < BIG_KWH else (),
+            amounts_kwh=(),
+            max_duration=piece.min_duration,
+            uncertainty=None,
         )
-    return msgspec.structs.replace(profile, slices=tuple(slices)), exact
+        for piece, (lo, hi) in zip(profile.slices, options, strict=True)
+    )
+    try:
+        one = _with(offer, msgspec.structs.replace(profile, slices=slices))
+        reachable_kwh(one)
+    except (InvalidError, InfeasibleError):
+        return None
+    return one
 
 
 def _rows(profile: Profile) -> tuple[Floats, Floats]:
@@ -413,12 +434,14 @@ def _polytope(offer: FlexOffer) -> Converted:
     matrix, lower, upper = joint_rows(profile)
     rows, limits = np.vstack((matrix, -matrix)), np.concatenate((upper, -lower))
     kept = np.isfinite(limits)
-    polytope = Polytope(a=tuple(map(tuple, rows[kept].tolist())), b_kwh=tuple(limits[kept].tolist()))
+    polytope = None
+    if kept.any():
+        polytope = Polytope(a=tuple(map(tuple, rows[kept].tolist())), b_kwh=tuple(limits[kept].tolist()))
     slices = tuple(
         msgspec.structs.replace(piece, polygon=(), energy_kwh=piece.energy_kwh or (EnergyRange(-BIG_KWH, BIG_KWH),))
         for piece in profile.slices
     )
-    return Converted(_with(offer, Profile(slices=slices, polytope=polytope if kept.any() else None)), exact=True)
+    return Converted(_with(offer, Profile(slices=slices, polytope=polytope)), exact=True)
 
 
 _FORMS: Final[Mapping[Kind, Callable[[FlexOffer], Converted]]] = {
