@@ -238,12 +238,17 @@ def _rows(profile: Profile) -> tuple[Floats, Floats]:
 def _slices(offer: FlexOffer) -> Converted:
     """One start; slices alone."""
     window = starts(offer, offer.profiles[0].duration_slots()[0])
-    boxed = _times(offer)
+    boxed = _boxed(offer, shifted=False)
     return Converted(_at_once(boxed.offer), boxed.exact and window.first >= window.last)
 
 
 def _times(offer: FlexOffer) -> Converted:
-    """Slices alone: the largest box in the proportions of what each slice can reach."""
+    """Slices alone, at any start of the window."""
+    return _boxed(offer, shifted=True)
+
+
+def _boxed(offer: FlexOffer, *, shifted: bool) -> Converted:
+    """Slices alone: a box in the proportions of what each slice can reach, or perhaps a block that can be shifted."""
     if ORDER.index(kind_of(offer)) <= ORDER.index(Kind.TIME):
         return Converted(offer, exact=True)
     profile, wish = offer.profiles[0], _wish(offer)
@@ -253,8 +258,8 @@ def _times(offer: FlexOffer) -> Converted:
     def boxed(box: Box) -> FlexOffer:
         return _with(offer, Profile(slices=_ranges(profile.slices, box.lo, box.hi)))
 
-    found = [*_boxes(boxed, Within(rows, upper, hi - lo), wish, np.ones(len(lo))), *_shifted(offer, wish)]
-    return Converted(_cheapest(found), exact=False)
+    found = _boxes(boxed, Within(rows, upper, hi - lo), wish, np.ones(len(lo)))
+    return Converted(_cheapest(found + _shifted(offer, wish) if shifted else found), exact=False)
 
 
 def _shifted(offer: FlexOffer, wish: Floats) -> list[FlexOffer]:
@@ -279,6 +284,8 @@ def _shifted(offer: FlexOffer, wish: Floats) -> list[FlexOffer]:
         earliest -= 1
     while latest < n - len(block) and feasible(latest + 1):
         latest += 1
+    if earliest == latest:
+        return []
     step = offer.resolution_s
     slices = _ranges(profile.slices[: len(block)], block, block)
     at = instant_of(window.first + first, step)

@@ -470,7 +470,7 @@ def _numbers(name: str, **values: float) -> None:
 
 
 def _refuse(name: str, message: str) -> None:
-    raise InvalidError(message, path="Load", value=name)
+    raise InvalidError(message, path=f"Load[{name}]", value=name)
 
 
 def _at(load: _Named, start: datetime, profile: Profile) -> FlexOffer:
