@@ -92,7 +92,7 @@ def read_offers(data: bytes, sign: Sign = Sign.CONSUMPTION, watch: Watch = unsee
     offers = core_offers(data, sign, [], watch)
     twice = [name for name, count in Counter(offer.id for offer in offers).items() if count > 1]
     if twice:
-        raise InvalidError("an offer stands twice", path="FlexOffer/id", value=twice[0])
+        raise InvalidError("an offer stands twice", path=f"FlexOffer[{twice[0]}]", value=twice[0])
     return offers
 
 
@@ -167,12 +167,16 @@ def disaggregate(
     for one in watch(schedules, "splitting"):
         line = known.get(one.offer)
         if line is None:
-            raise InvalidError("a schedule for no aggregate", path="Assignment/offer", value=one.offer)
+            raise InvalidError("a schedule for no aggregate", path=f"Assignment[{one.offer}]", value=one.offer)
         members = [_member(by_id, member.offer, line.kind) for member in line.aggregate.members]
         schedule = one.schedule
-        if line.block is not None:
-            schedule = market.unshape(market.Shaped(line.block, line.aggregate), schedule)
-        parts = alignment.disaggregate(line.aggregate, members, schedule)
+        try:
+            if line.block is not None:
+                schedule = market.unshape(market.Shaped(line.block, line.aggregate), schedule)
+            parts = alignment.disaggregate(line.aggregate, members, schedule)
+        except InvalidError as error:
+            error.path = f"Assignment[{one.offer}]"
+            raise
         found += [Assignment(offer=name, schedule=restored(by_id[name], part)) for name, part in parts.items()]
     return found
 
@@ -180,7 +184,7 @@ def disaggregate(
 def _member(by_id: Mapping[str, FlexOffer], name: str, kind: Kind | None) -> FlexOffer:
     offer = by_id.get(name)
     if offer is None:
-        raise InvalidError("a member that is not among the offers", path="Aggregate/members", value=name)
+        raise InvalidError("a member that is not among the offers", path=f"FlexOffer[{name}]", value=name)
     return offer if kind is None else convert(offer, kind).offer
 
 

@@ -343,13 +343,14 @@ def _cheapest(found: list[FlexOffer]) -> FlexOffer:
 
 def _ranges(pieces: Sequence[Slice], lo: Floats, hi: Floats, tight: Cumulative | None = None) -> tuple[Slice, ...]:
     """The slices with these ranges, perhaps polygons of running totals, and nothing else that bounds them."""
+    running = [None] * len(pieces) if tight is None else list(zip(tight.lo.tolist(), tight.hi.tolist(), strict=True))
     return tuple(
         msgspec.structs.replace(
             piece,
             energy_kwh=(EnergyRange(min(a, b), b),),
-            polygon=() if tight is None else (HalfPlane(1.0, 1.0, tight.hi[t]), HalfPlane(-1.0, -1.0, -tight.lo[t])),
+            polygon=() if limits is None else (HalfPlane(1.0, 1.0, limits[1]), HalfPlane(-1.0, -1.0, -limits[0])),
         )
-        for t, (piece, a, b) in enumerate(zip(pieces, lo.tolist(), hi.tolist(), strict=True))
+        for piece, a, b, limits in zip(pieces, lo.tolist(), hi.tolist(), running, strict=True)
     )
 
 

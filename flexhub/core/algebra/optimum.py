@@ -28,6 +28,9 @@ from flexhub.core.timegrid import instant_of, slot_from, slot_of
 SPAN: Final = 96
 """Storage-like offers that start within so many slots are asked together."""
 
+LARGE: Final = 1 << 26
+"""From so many steps of the oracle on (a tenth of a second in numpy) compiling pays, where it can be had."""
+
 STORAGE: Final = frozenset({Trait.TOTAL, Trait.SUBTOTAL, Trait.IMPLICIT})
 UNASKED: Final = (Trait.WITHDRAWN, Trait.QUANTITY, Trait.COST, Trait.DURATION)
 """Traits of offers that answer no prices here; `conversions` turns most into others that do."""
@@ -190,7 +193,8 @@ def _of_stores(batch: FlexOfferBatch, prices: Prices) -> Floats:
     for rows in np.split(order, np.flatnonzero(np.diff(start[order] // SPAN)) + 1):
         storage, at = Storage.from_batch(batch.take(owner[rows]), start[rows])
         price = prices.of_slots(at, storage.slots, batch.resolution_s)
-        cost[rows] = price @ blend(storage, price[None], np.ones(1))
+        compiled = None if len(storage) * storage.slots**2 > LARGE else False
+        cost[rows] = price @ blend(storage, price[None], np.ones(1), compiled=compiled)
     best: Floats = np.minimum.reduceat(cost, first)
     return best
 
