@@ -54,10 +54,11 @@ docs: $(VENV)/.dev  ## the documentation, in site/
 
 pins: $(VENV)/.dev  ## choose the pinned versions anew
 	$(PIP) install "$$($(BIN)/python -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["pins"][0])')"
-	$(BIN)/uv pip compile $(COMPILE) -o requirements/run.txt pyproject.toml --all-extras
+	$(BIN)/uv pip compile $(COMPILE) -o requirements/run.txt pyproject.toml --extra pages --extra postgres --extra uftp
 	$(BIN)/uv pip compile $(COMPILE) -o requirements/dev.txt pyproject.toml --all-extras \
 	    --group test --group lint --group docs -c requirements/run.txt
 
+# The extra `fast` is a compiler of some 60 MB that the program does without; tools and tests have it.
 # No index address and no path gets into the pins: they must serve wherever a registry can be reached.
 COMPILE := --quiet --upgrade --universal --python-version 3.11 --strip-extras --no-header --no-annotate \
            --no-emit-index-url --no-emit-find-links

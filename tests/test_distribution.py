@@ -61,6 +61,13 @@ def test_every_pin_is_shared_by_the_program_and_its_tools() -> None:
     assert pins("run.txt") <= pins("dev.txt")
 
 
+def test_the_program_does_not_fetch_the_compiler_that_it_does_without() -> None:
+    run, dev = ((ROOT / "requirements" / name).read_text("utf-8") for name in ("run.txt", "dev.txt"))
+    assert "numba==" in dev
+    assert "numba" not in run
+    assert "llvmlite" not in run
+
+
 def test_every_dependency_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     pinned = {line.split("==")[0] for line in (ROOT / "requirements" / "dev.txt").read_text("utf-8").splitlines()}

@@ -43,12 +43,12 @@ def infeasible(offer: FlexOffer, now: datetime) -> bool:
     one range in each slice, R_t is the interval ``[max(lo_t-1 + lo, floor), min(hi_t-1 + hi, ceiling)]``, and a
     `Profile` with a sub-total or total that leaves one of them empty cannot be made. Nothing else couples times with
     energies but total costs and two-mode operation. Validation has left a start in an explicit window; implicit ones
-    and end constraints are exact in `_timing`.
+    and end constraints are exact in `timing_of`.
     """
     if offer.total_cost_eur is None:
         any_time = offer.start_before_duration_s is None and offer.end_after is None and offer.end_before is None
         for profile in offer.profiles:
-            if _plain(profile) and (any_time or _timing(offer, profile, now) is not None):
+            if _plain(profile) and (any_time or timing_of(offer, profile, now) is not None):
                 return False
     return feasible_schedule(offer, now) is None and decides(offer)
 
@@ -60,7 +60,7 @@ def feasible_schedule(offer: FlexOffer, now: datetime) -> Schedule | None:
     that carry the intervention out are looked for. `decides` tells whether None is a proof.
     """
     for index, profile in enumerate(offer.profiles):
-        timing = _timing(offer, profile, now)
+        timing = timing_of(offer, profile, now)
         if timing is None:
             continue
         start, durations = timing
@@ -104,7 +104,7 @@ def _most(piece: Slice, options: int) -> int:
     return max(1, MOST_CASES // (max(1, options) * max(1, len(piece.polygon)) ** 2))
 
 
-def _timing(offer: FlexOffer, profile: Profile, now: datetime) -> tuple[datetime, list[int]] | None:
+def timing_of(offer: FlexOffer, profile: Profile, now: datetime) -> tuple[datetime, list[int]] | None:
     """The earliest start, and durations of the slices, that keep start window and end constraints. Exact.
 
     Starts s and total lengths n are integer ranges, so the ends s + n are all of a range, too: the earliest end that is

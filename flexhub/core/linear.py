@@ -9,7 +9,7 @@ from typing import Final
 import highspy
 import numpy as np
 
-from flexhub.core.algebra.shape import Floats, joint_rows
+from flexhub.core.algebra.shape import joint_rows
 from flexhub.core.flexoffer import Profile
 
 TIME_LIMIT_S: Final = 10.0
@@ -19,21 +19,20 @@ def energies(
     profile: Profile,
     options: Sequence[Sequence[tuple[float, float]]],
     big_kwh: float,
-    prices: Floats | None = None,
+    price: Sequence[float] = (),
 ) -> list[float] | None:
     """Energies that keep the profile, one of the options [lo, hi] of each slice; None where there are none.
 
-    With prices (float64[n], EUR/kWh) they are the cheapest.
+    With a `price` of each slice (EUR/kWh) those that cost least; without, such as lie in the widest options.
 
     Variables are the energies, and for each slice with alternatives a binary choice z of each, with
     ``sum lo z <= e <= sum hi z, sum z = 1``. Every bound over several slices is one of `joint_rows`.
     """
     if not all(options):
         return None
-    solver = _program(profile, options, big_kwh)
-    if prices is not None:
-        for i, price in enumerate(prices.tolist()):
-            solver.changeColCost(i, price)
+    solver = _program(profile, options, big_kwh, 0.0 if price else 1.0)
+    for i, cost in enumerate(price):
+        solver.changeColCost(i, cost)
     return _solved(solver, len(options))
 
 
@@ -46,7 +45,7 @@ def spans_kwh(
     """
     if not all(options):
         return None
-    solver = _program(profile, options, big_kwh)
+    solver = _program(profile, options, big_kwh, 0.0)
     found: list[tuple[float, float]] = []
     for i in range(len(options)):
         counted = range(i + 1) if running else (i,)
@@ -64,7 +63,9 @@ def spans_kwh(
     return found
 
 
-def _program(profile: Profile, options: Sequence[Sequence[tuple[float, float]]], big_kwh: float) -> highspy.Highs:
+def _program(
+    profile: Profile, options: Sequence[Sequence[tuple[float, float]]], big_kwh: float, for_width: float
+) -> highspy.Highs:
     solver = highspy.Highs()  # type: ignore[no-untyped-call]  # its constructor has no annotations
     solver.setOptionValue("output_flag", False)
     solver.setOptionValue("time_limit", TIME_LIMIT_S)
@@ -75,7 +76,7 @@ def _program(profile: Profile, options: Sequence[Sequence[tuple[float, float]]],
         solver.addVar(max(min(lo for lo, _ in choices), -big_kwh), min(max(hi for _, hi in choices), big_kwh))
     for i, choices in enumerate(options):
         if len(choices) > 1:
-            _one_of(solver, i, choices)
+            _one_of(solver, i, choices, for_width)
     matrix, lower, upper = joint_rows(profile)
     for row, least, most in zip(matrix, lower.tolist(), upper.tolist(), strict=True):
         columns = np.flatnonzero(row)
@@ -90,11 +91,12 @@ def _solved(solver: highspy.Highs, count: int) -> list[float] | None:
     return [float(value) for value in solver.getSolution().col_value[:count]]
 
 
-def _one_of(solver: highspy.Highs, i: int, choices: Sequence[tuple[float, float]]) -> None:
+def _one_of(solver: highspy.Highs, i: int, choices: Sequence[tuple[float, float]], for_width: float) -> None:
     """Variable i lies in one of these intervals: lo_k z_k summed <= e_i <= hi_k z_k summed, with one z of value 1."""
     first = solver.getNumCol()
-    for k in range(len(choices)):
+    for k, (lo, hi) in enumerate(choices):
         solver.addVar(0.0, 1.0)
+        solver.changeColCost(first + k, for_width * (lo - hi))
         solver.changeColIntegrality(first + k, highspy.HighsVarType.kInteger)
     picks = np.arange(first, first + len(choices), dtype=np.int32)
     columns = np.concatenate((np.array([i], dtype=np.int32), picks))

@@ -159,8 +159,8 @@ class Aggregator:
         The ids of the first offers of all are looked at when something changes, not before.
 
         Raises:
-            InvalidError: an id twice, another resolution than before, or a dimension that was not given; then nothing
-                has changed.
+            InvalidError: an id twice, another resolution than before, a bound that is no number, or a dimension that
+                was not given; then nothing has changed.
         """
         ids = members.batch.ids
         if self._blocks and self._blocks[0].members.batch.resolution_s != members.batch.resolution_s:
@@ -237,6 +237,10 @@ class Aggregator:
         batch, first = members.batch, members.batch.offsets[:-1]
         anchor: Ints = batch.first_start if self.alignment is Alignment.START else members.anchor
         most = np.full(len(batch), max(-float(batch.lo_kwh.min()), float(batch.hi_kwh.max())))
+        if np.isnan(batch.lo_kwh.min() + batch.hi_kwh.max()):
+            astray = int(np.argmax(np.isnan(batch.lo_kwh) | np.isnan(batch.hi_kwh)))
+            name = batch.ids[int(np.searchsorted(batch.offsets, astray, side="right")) - 1]
+            raise InvalidError("bounds are numbers", path="Members/batch/lo_kwh", value=name)
         if most[0] * len(batch) > EASY_KWH:  # only then it matters whose it is
             most = np.maximum(-np.minimum.reduceat(batch.lo_kwh, first), np.maximum.reduceat(batch.hi_kwh, first))
         unit: Ints = np.where(most <= GREATEST_KWH, members.unit_slots(), 0)

@@ -223,7 +223,7 @@ def cheapest(offer: FlexOffer, prices: Prices) -> Schedule:
             somewhere = True
             begin_s, end_s = ((start + side) * offer.resolution_s for side in (ends - durations, ends))
             price = prices.mean(begin_s, end_s)
-            energies = linear.energies(profile, options, BIG_KWH, price)
+            energies = linear.energies(profile, options, BIG_KWH, price.tolist())
             if energies is None:
                 break  # energies do not know the start
             cost = float(price @ np.array(energies))

@@ -15,14 +15,38 @@ is, and consecutive ones fit: ``a_{t-1} + lo_t <= a_t <= a_{t-1} + hi_t``, and b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import numpy as np
 
+from flexhub.core.algebra.envelope import Lines
+from flexhub.core.algebra.laying import lay
 from flexhub.core.batch import FlexOfferBatch, Floats, Ints
 from flexhub.core.errors import InvalidError
 from flexhub.core.units import TOLERANCE_KWH
+
+SLACK_KWH: Final = 1e-9
+"""What rounding may take from a bound; added, so that a width of nearly nothing is no wall."""
+
+LEAST_KWH: Final = 1e-12
+"""A width that is smaller counts as this: bounds, which slack has moved by more, come to nothing all the same."""
+
+BLOCK: Final = 16_384
+"""Members whose lines are looked at together: they stay in the cache of a core."""
+
+
+class Bounds(NamedTuple):
+    """Of m members over t slots, kWh: float64[t, m] each, or [1, m] where all slots have the same; not tightened.
+
+    Least and greatest energy of each slot, least and greatest running total; totals may be infinite.
+    """
+
+    lo_kwh: Floats
+    hi_kwh: Floats
+    floor_kwh: Floats
+    ceiling_kwh: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +91,10 @@ class Storage:
         lo, hi = (np.ascontiguousarray(np.broadcast_to(side, shape)) for side in (lo_kwh, hi_kwh))
         a, b = (np.array(np.broadcast_to(side, shape)) for side in (floor_kwh, ceiling_kwh))
         if not (np.isfinite(lo).all() and np.isfinite(hi).all()) or np.isnan(a).any() or np.isnan(b).any():
-            raise InvalidError("energies of a slot are finite, and running totals are numbers", path="Storage")
+            sound = np.isfinite(lo) & np.isfinite(hi) & ~np.isnan(a) & ~np.isnan(b)
+            k = int(np.argmin(sound.all(axis=0)))
+            message = "energies of a slot are finite, and running totals are numbers"
+            raise InvalidError(message, path=f"Storage[{k}]", value=names[k] if names else str(k))
         least = most = np.zeros(shape[1])
         for t in range(shape[0]):
             lowest, highest = least + lo[t], most + hi[t]
@@ -90,39 +117,60 @@ class Storage:
     def from_batch(cls, batch: FlexOfferBatch, starts: Ints | None = None) -> tuple[Storage, int]:
         """Offers that start in these slots (int64[m]; by default their only ones), and the first slot of all.
 
-        Before its start and after its end an offer takes nothing.
+        Before its start and after its end an offer takes nothing. Polygons may bound an energy (``b e <= c``) or a
+        running total (``a x + a e <= c``) and nothing else.
 
         Raises:
-            InvalidError: a polygon, a slice that is longer than a slot, an offer that can start elsewhere while no
-                starts are given, or one of which nothing is feasible.
+            InvalidError: another polygon, a slice that is longer than a slot, an offer that can start elsewhere while
+                no starts are given, or one of which nothing is feasible.
         """
-        if len(batch.row_slice):
-            raise InvalidError("dependency polygons are not of the kind of a storage", path="FlexOfferBatch/row_slice")
-        if (batch.duration != 1).any():
-            raise InvalidError("slices longer than a slot", path="FlexOfferBatch/duration")
-        if starts is None:
-            starts = batch.first_start
-            if (batch.last_start != starts).any():
-                raise InvalidError("offers may start in several slots; choose one", path="FlexOfferBatch/last_start")
-        if not len(batch):
-            return cls(*(np.zeros((0, 0)) for _ in range(4))), 0
-        first = int(starts.min())
-        ends = starts + batch.counts()
-        shape = int(ends.max()) - first, len(batch)
-        owners = batch.owners()
-        at = np.arange(len(owners)) - batch.offsets[owners] + starts[owners] - first
-        lo, hi = np.zeros(shape), np.zeros(shape)
-        lo[at, owners], hi[at, owners] = batch.lo_kwh, batch.hi_kwh
-        floor, ceiling = np.full(shape, -np.inf), np.full(shape, np.inf)
-        floor[at, owners], ceiling[at, owners] = batch.subtotal_lo_kwh[owners], batch.subtotal_hi_kwh[owners]
-        last, everyone = ends - 1 - first, np.arange(len(batch))
-        floor[last, everyone] = np.maximum(floor[last, everyone], batch.total_lo_kwh)
-        ceiling[last, everyone] = np.minimum(ceiling[last, everyone], batch.total_hi_kwh)
-        return cls.tightened(lo, hi, floor, ceiling, batch.ids), first
+        a, b, c = batch.row_a, batch.row_b, batch.row_c_kwh
+        other = np.flatnonzero((a != 0) & (a != b))
+        if len(other):
+            name = batch.ids[int(batch.owners()[batch.row_slice[other[0]]])]
+            raise InvalidError("polygons that bound no running total", path="FlexOfferBatch/row_slice", value=name)
+        laid = lay(batch, starts)
+        lo, hi = np.zeros(laid.floor_kwh.shape), np.zeros(laid.floor_kwh.shape)
+        lo[laid.at, laid.owners], hi[laid.at, laid.owners] = batch.lo_kwh, batch.hi_kwh
+        for total, least, most in ((False, lo, hi), (True, laid.floor_kwh, laid.ceiling_kwh)):
+            for side, rows in ((most, (b > 0) & ((a != 0) == total)), (least, (b < 0) & ((a != 0) == total))):
+                cut = np.minimum if side is most else np.maximum
+                at = batch.row_slice[rows]
+                cut.at(side, (laid.at[at], laid.owners[at]), c[rows] / b[rows])
+        return cls.tightened(lo, hi, laid.floor_kwh, laid.ceiling_kwh, batch.ids), laid.first
 
     def take(self, rows: Ints | slice) -> Storage:
         """These members."""
         return Storage(*(side[:, rows] for side in (self.lo_kwh, self.hi_kwh, self.floor_kwh, self.ceiling_kwh)))
+
+    def reach(self, t: int) -> tuple[Floats, Floats]:
+        """Least and greatest running total before slot t, from 0 to the number of slots: float64[m] each."""
+        if not t:
+            return np.zeros(len(self)), np.zeros(len(self))
+        return self.floor_kwh[t - 1], self.ceiling_kwh[t - 1]
+
+    def lines(self, t: int) -> Iterator[tuple[Lines, Lines]]:
+        """As of `coupling.Members`: ``x + lo <= y <= x + hi``."""
+        least, most = self.reach(t)
+        for i in range(0, len(self), BLOCK):
+            part = slice(i, i + BLOCK)
+            a, b = self.floor_kwh[t, part], self.ceiling_kwh[t, part]
+            per_width = 1.0 / np.maximum(b - a, LEAST_KWH)
+            rise = (most[part] - least[part]) * per_width
+            below = least[part] - a
+            below += self.lo_kwh[t, part]
+            below -= SLACK_KWH
+            below *= per_width
+            above = b - least[part]
+            above -= self.hi_kwh[t, part]
+            above -= SLACK_KWH
+            above *= per_width
+            yield Lines(below, below + rise), Lines(above, above - rise)
+
+    def last(self, used_kwh: Floats) -> tuple[Floats, Floats]:
+        """Least and greatest energy of the last slot after running totals (float64[m]): float64[m] each."""
+        least = np.maximum(self.lo_kwh[-1], self.floor_kwh[-1] - used_kwh)
+        return least, np.maximum(np.minimum(self.hi_kwh[-1], self.ceiling_kwh[-1] - used_kwh), least)
 
     def excess_kwh(self, energies_kwh: Floats) -> Floats:
         """How far energies (float64[t, m]) lie outside of each member's bounds at most: float64[m]; 0 where inside."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
+import numpy as np
 from hypothesis import strategies as st
 
+from flexhub.core.algebra.dfo import Dfo
+from flexhub.core.batch import Floats
 from flexhub.core.flexoffer import EnergyRange, FlexOffer, HalfPlane, Profile, Schedule, ScheduleSlice, Slice
 
 T0 = datetime(2026, 1, 10, tzinfo=UTC)
@@ -24,10 +27,10 @@ def broken(offer: FlexOffer, schedule: Schedule, tolerance_kwh: float = 1e-6) ->
 
     Written from the standard's words, not from `core.judge`: fractions instead of floats, sums from the start.
     """
-    return [*_broken_times(offer, schedule), *_broken_energies(offer.profiles[0], schedule, Fraction(tolerance_kwh))]
+    return [*broken_times(offer, schedule), *_broken_energies(offer.profiles[0], schedule, Fraction(tolerance_kwh))]
 
 
-def _broken_times(offer: FlexOffer, schedule: Schedule) -> list[str]:
+def broken_times(offer: FlexOffer, schedule: Schedule) -> list[str]:
     found = []
     end = schedule.start + QUARTER * sum(piece.duration for piece in schedule.slices)
     if offer.start_after is None or offer.start_before is None:
@@ -123,3 +126,70 @@ def plain_offers(draw: st.DrawFn, name: str) -> FlexOffer:
 def many_offers(draw: st.DrawFn, prefix: str = "o", most: int = 8) -> list[FlexOffer]:
     """Offers of distinct ids."""
     return [draw(plain_offers(f"{prefix}{i}")) for i in range(draw(st.integers(1, most)))]
+
+
+amounts = st.integers(-24, 24).map(lambda n: n / 8)
+margins = st.integers(0, 16).map(lambda n: n / 8)
+
+
+@st.composite
+def offers(draw: st.DrawFn, name: str, slots: int = 6) -> FlexOffer:
+    """An offer with a total, a sub-total or both, built around energies that keep them; it may start in one slot."""
+    first = draw(st.integers(0, slots - 1))
+    n = draw(st.integers(1, slots - first))
+    inside = draw(st.lists(amounts, min_size=n, max_size=n))
+    running = [sum(inside[: i + 1]) for i in range(n)]
+    total = subtotal = None
+    if draw(st.booleans()):
+        total = EnergyRange(running[-1] - draw(margins), running[-1] + draw(margins))
+    if draw(st.booleans()):
+        subtotal = EnergyRange(min(running) - draw(margins), max(running) + draw(margins))
+    slices = tuple(Slice(energy_kwh=(EnergyRange(e - draw(margins), e + draw(margins)),)) for e in inside)
+    profile = Profile(slices=slices, total_energy_kwh=total, subtotal_energy_kwh=subtotal)
+    return FlexOffer(
+        id=name, issuer="p", created=T0, start_after=at(first), start_before=at(first), profiles=(profile,)
+    )
+
+
+@st.composite
+def groups(draw: st.DrawFn) -> list[FlexOffer]:
+    """Offers of distinct ids, storage-like."""
+    return [draw(offers(f"o{i}")) for i in range(draw(st.integers(1, 4)))]
+
+
+@st.composite
+def dependent_offers(draw: st.DrawFn, name: str, slots: int = 5) -> FlexOffer:
+    """An offer with polygons around energies that keep them, and now and then a total; it may start in one slot."""
+    first = draw(st.integers(0, slots - 1))
+    n = draw(st.integers(1, slots - first))
+    used, slices = 0.0, []
+    for energy in draw(st.lists(amounts, min_size=n, max_size=n)):
+        sides = draw(st.lists(st.tuples(st.integers(-4, 4), st.integers(-4, 4)).filter(any), max_size=4))
+        rows = tuple(HalfPlane(a / 2, b / 2, (a * used + b * energy) / 2 + draw(margins)) for a, b in sides)
+        least, most = energy - draw(margins), energy + draw(margins)
+        slices.append(Slice(energy_kwh=(EnergyRange(least, most),), polygon=rows))
+        used += energy
+    total = EnergyRange(used - draw(margins), used + draw(margins)) if draw(st.booleans()) else None
+    profile = Profile(slices=tuple(slices), total_energy_kwh=total)
+    return FlexOffer(
+        id=name, issuer="p", created=T0, start_after=at(first), start_before=at(first), profiles=(profile,)
+    )
+
+
+@st.composite
+def dependent_groups(draw: st.DrawFn) -> list[FlexOffer]:
+    """Offers of distinct ids."""
+    return [draw(dependent_offers(f"o{i}")) for i in range(draw(st.integers(1, 4)))]
+
+
+def walk(dfo: Dfo, random: np.random.Generator) -> Floats:
+    """A schedule that takes any energy that its slot's polygon leaves; that there is one each time is the law."""
+    used, energies = 0.0, []
+    for polygon in dfo.polygons:
+        for side in polygon:
+            assert side.x[0] - 1e-7 <= used <= side.x[-1] + 1e-7
+        least, most = (float(side(np.array([used]))[0]) for side in polygon)
+        assert least <= most + 1e-9
+        energies.append(least + float(random.choice([0.0, 1.0, random.random()])) * max(most - least, 0.0))
+        used += energies[-1]
+    return np.array(energies)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from datetime import timedelta
 
 import numpy as np
@@ -21,7 +22,7 @@ from flexhub.core.flexoffer import EnergyRange, FlexOffer, HalfPlane, Profile, S
 from flexhub.core.judge import violations
 from flexhub.core.timegrid import instant_of
 from tests.conftest import need
-from tests.core.algebra.columns import T0, at, broken
+from tests.core.algebra.columns import T0, at, broken, groups, offers
 from tests.core.algebra.highs import fleet, solve
 
 WAYS = [False, pytest.param(True, marks=pytest.mark.skipif(not has_compiler(), reason="the extra `fast`"))]
@@ -56,34 +57,6 @@ def test_says_of_whom_nothing_is_feasible_and_forgives_rounding() -> None:
             Storage.tightened(lo, bad, lo, hi)
     with pytest.raises(InvalidError, match="dimensions"):
         Storage.tightened(lo[0], hi[0], lo[0], hi[0])
-
-
-amounts = st.integers(-24, 24).map(lambda n: n / 8)
-margins = st.integers(0, 16).map(lambda n: n / 8)
-
-
-@st.composite
-def offers(draw: st.DrawFn, name: str, slots: int = 6) -> FlexOffer:
-    """An offer with a total, a sub-total or both, built around energies that keep them; it may start in one slot."""
-    first = draw(st.integers(0, slots - 1))
-    n = draw(st.integers(1, slots - first))
-    inside = draw(st.lists(amounts, min_size=n, max_size=n))
-    running = [sum(inside[: i + 1]) for i in range(n)]
-    total = subtotal = None
-    if draw(st.booleans()):
-        total = EnergyRange(running[-1] - draw(margins), running[-1] + draw(margins))
-    if draw(st.booleans()):
-        subtotal = EnergyRange(min(running) - draw(margins), max(running) + draw(margins))
-    slices = tuple(Slice(energy_kwh=(EnergyRange(e - draw(margins), e + draw(margins)),)) for e in inside)
-    profile = Profile(slices=slices, total_energy_kwh=total, subtotal_energy_kwh=subtotal)
-    return FlexOffer(
-        id=name, issuer="p", created=T0, start_after=at(first), start_before=at(first), profiles=(profile,)
-    )
-
-
-@st.composite
-def groups(draw: st.DrawFn) -> list[FlexOffer]:
-    return [draw(offers(f"o{i}")) for i in range(draw(st.integers(1, 4)))]
 
 
 def prices_of(seed: int, storage: Storage, count: int = 4) -> Floats:
@@ -178,6 +151,16 @@ def test_compiled_and_plain_answers_are_the_same() -> None:
         sizes = np.arange(float(members))
         one, other = (respond(storage, prices[0], sizes, compiled=way) for way in (True, False))
         assert one == pytest.approx(other, rel=1e-12, abs=1e-9)
+
+
+def test_without_the_compiler_members_answer_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, storage = fleet(20, 6, 1)
+    price = np.random.default_rng(2).normal(size=6)
+    expected = respond(storage, price, compiled=False)
+    monkeypatch.setitem(sys.modules, "numba", None)  # as where it is not installed
+    monkeypatch.delitem(sys.modules, "flexhub.core.algebra.kernels", raising=False)
+    assert not has_compiler()
+    assert respond(storage, price).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("compiled", WAYS)
@@ -302,7 +285,10 @@ def test_refuses_offers_of_another_kind() -> None:
 
     one = Slice(energy_kwh=(EnergyRange(0, 2),))
     Storage.from_batch(batch(profiles=(Profile(slices=(one,)),)))
-    polygon = Slice(energy_kwh=(EnergyRange(0, 2),), polygon=(HalfPlane(1, 1, 3),))
+    running = Slice(energy_kwh=(EnergyRange(0, 2),), polygon=(HalfPlane(1, 1, 3), HalfPlane(0, -2, -1)))
+    found, _ = Storage.from_batch(batch(profiles=(Profile(slices=(one, running)),)))
+    assert (found.ceiling_kwh.T.tolist(), found.lo_kwh.T.tolist()) == ([[2, 3]], [[0, 0.5]])
+    polygon = Slice(energy_kwh=(EnergyRange(0, 2),), polygon=(HalfPlane(1, -1, 3),))
     long = Slice(energy_kwh=(EnergyRange(0, 2),), min_duration=2, max_duration=2)
     for other in (
         batch(profiles=(Profile(slices=(polygon,)),)),
