@@ -8,7 +8,7 @@ from typing import Final
 
 from flexhub.app.convert import core_offers
 from flexhub.core import documents
-from flexhub.core.algebra import alignment, balance, market
+from flexhub.core.algebra import alignment, balance, coupled, market
 from flexhub.core.algebra.conversions import Kind, convert, restored
 from flexhub.core.algebra.grouping import DEFAULT, Dimension
 from flexhub.core.algebra.losses import Loss, Weather, loss
@@ -103,6 +103,7 @@ def aggregate(  # noqa: PLR0913 - one argument per choice
     *,
     kind: Kind | None = None,
     balanced: bool = False,
+    couple: int | None = None,
     shape: market.Shape | None = None,
     seeds: Mapping[Weather, int] | None = None,
     watch: Watch = unseen,
@@ -115,6 +116,7 @@ def aggregate(  # noqa: PLR0913 - one argument per choice
         by: what merged offers may differ by.
         kind: convert the offers into this kind first, as far as they aren't.
         balanced: put production and consumption together instead.
+        couple: put storage-like and dependency-based offers into DFOs of so many members at most instead.
         shape: what the market takes, instead.
         seeds: which prices to look at for the loss; None to leave it out.
         watch: sees the offers go by.
@@ -132,6 +134,8 @@ def aggregate(  # noqa: PLR0913 - one argument per choice
         left = dict(shaped.left)
     elif balanced:
         lines = [Line(aggregate=one, kind=kind) for one in balance.aggregate(members, issuer, watch=watch)]
+    elif couple is not None:
+        lines = [Line(aggregate=one, kind=kind) for one in coupled.aggregate(members, issuer, couple, watch=watch)]
     else:
         lines = [Line(aggregate=one, kind=kind) for one in alignment.aggregate(members, issuer, by)]
     lost = None
@@ -173,7 +177,7 @@ def disaggregate(
         try:
             if line.block is not None:
                 schedule = market.unshape(market.Shaped(line.block, line.aggregate), schedule)
-            parts = alignment.disaggregate(line.aggregate, members, schedule)
+            parts = coupled.disaggregate(line.aggregate, members, schedule)
         except InvalidError as error:
             error.path = f"Assignment[{one.offer}]"
             raise

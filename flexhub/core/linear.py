@@ -9,7 +9,7 @@ from typing import Final
 import highspy
 import numpy as np
 
-from flexhub.core.algebra.shape import joint_rows
+from flexhub.core.algebra.shape import cumulative
 from flexhub.core.flexoffer import Profile
 
 TIME_LIMIT_S: Final = 10.0
@@ -26,7 +26,7 @@ def energies(
     With a `price` of each slice (EUR/kWh) those that cost least; without, such as lie in the widest options.
 
     Variables are the energies, and for each slice with alternatives a binary choice z of each, with
-    ``sum lo z <= e <= sum hi z, sum z = 1``. Every bound over several slices is one of `joint_rows`.
+    ``sum lo z <= e <= sum hi z, sum z = 1``; beside them the running totals, where anything bounds these.
     """
     if not all(options):
         return None
@@ -77,11 +77,29 @@ def _program(
     for i, choices in enumerate(options):
         if len(choices) > 1:
             _one_of(solver, i, choices, for_width)
-    matrix, lower, upper = joint_rows(profile)
-    for row, least, most in zip(matrix, lower.tolist(), upper.tolist(), strict=True):
-        columns = np.flatnonzero(row)
-        solver.addRow(least, most, len(columns), columns.astype(np.int32), row[columns])
+    if any(piece.polygon for piece in profile.slices) or profile.total_energy_kwh or profile.subtotal_energy_kwh:
+        _running_totals(solver, profile)
+    if profile.polytope is not None:
+        for coefficients, most in zip(profile.polytope.a, profile.polytope.b_kwh, strict=True):
+            columns = np.flatnonzero(coefficients)
+            solver.addRow(-math.inf, most, len(columns), columns.astype(np.int32), np.array(coefficients)[columns])
     return solver
+
+
+def _running_totals(solver: highspy.Highs, profile: Profile) -> None:
+    """A column for each running total, so that rows which count what was used before have three entries at most."""
+    first = solver.getNumCol()
+    running = cumulative(profile)
+    for t, piece in enumerate(profile.slices):
+        solver.addVar(float(running.lo[t]), float(running.hi[t]))
+        here, before = first + t, first + t - 1
+        columns = np.array([here, t, before][: 3 if t else 2], dtype=np.int32)
+        solver.addRow(0.0, 0.0, len(columns), columns, np.array([1.0, -1.0, -1.0])[: len(columns)])
+        for row in piece.polygon:
+            entries = {t: row.b} | ({before: row.a} if t else {})
+            at = [column for column, factor in entries.items() if factor]
+            factors = np.array([entries[column] for column in at], dtype=np.float64)
+            solver.addRow(-math.inf, row.c_kwh, len(at), np.array(at, dtype=np.int32), factors)
 
 
 def _solved(solver: highspy.Highs, count: int) -> list[float] | None:

@@ -154,3 +154,31 @@ def test_a_month_of_real_sessions_is_aggregated_with_its_losses_and_comes_apart(
     assert len(parts) == len(cars)
     for car in cars:
         assert violations(car, parts[car.id]) == []
+
+
+def test_storage_like_offers_are_coupled_with_their_like_and_come_apart() -> None:
+    cars = [
+        with_profile(box(f"car-{i}", i % 3, i % 3, [(0, 2)] * 6), total_energy_kwh=EnergyRange(3.0 + i, 3.0 + i))
+        for i in range(6)
+    ]
+    offers = [*cars, OFFERS[0], OFFERS[1]]
+    done = aggregate(offers, "agg", BY_LOCATION, couple=4, seeds=dict.fromkeys(Weather, 1))
+    methods = sorted((line.aggregate.method, len(line.aggregate.members)) for line in done.lines)
+    assert [size for method, size in methods if method == "coupled"] == [2, 4]
+    assert sum(size for _, size in methods) == 8
+    assert done.losses is not None
+    assert all(kept.kept_eur <= kept.saving_eur + 1e-6 for kept in done.losses.savings)
+    by_id = {offer.id: offer for offer in offers}
+    for seed in range(3):
+        plans = [Assignment(offer=line.offer().id, schedule=schedule_of(line.offer(), seed)) for line in done.lines]
+        parts = disaggregate(done.lines, offers, plans)
+        assert sorted(part.offer for part in parts) == sorted(by_id)
+        total = sum(part.schedule.energy_kwh() for part in parts)
+        assert total == pytest.approx(sum(plan.schedule.energy_kwh() for plan in plans))
+        for part in parts:
+            assert violations(by_id[part.offer], part.schedule) == []
+    other = [*cars[:-1], with_profile(cars[-1], total_energy_kwh=EnergyRange(1.0, 1.0)), *offers[6:]]
+    with pytest.raises(InvalidError):
+        disaggregate(done.lines, other[:3] + other[4:], plans)
+    with pytest.raises(InvalidError, match="at least 1"):
+        aggregate(offers, "agg", BY_LOCATION, couple=0)

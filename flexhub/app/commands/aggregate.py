@@ -22,6 +22,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
     epilog=terminal.example(
         "flexhub aggregate offers.jsonl --json > aggregates.jsonl",
         "flexhub aggregate offers.jsonl --by start_after=PT2H --by location",
+        "flexhub aggregate cars.jsonl --couple 20",
         'flexhub aggregate offers.jsonl --block PT1H --least "100 kW"',
     )
 )
@@ -40,6 +41,10 @@ def aggregate(  # noqa: PLR0913 - one argument per option
         Kind | None, typer.Option("--as", help="Convert the offers into this kind first; what it loses is told.")
     ] = None,
     balanced: Annotated[bool, typer.Option("--balance", help="Put production and consumption together.")] = False,
+    couple: Annotated[
+        int | None,
+        typer.Option(min=1, help="Put storage-like offers (a total energy, a battery) into DFOs of so many at most."),
+    ] = None,
     block: Annotated[str | None, typer.Option(help="Shape for a market of blocks of this length, as PT1H.")] = None,
     least: Annotated[str, typer.Option(help="Power that some block reaches at least, with --block.")] = "0 kW",
     seed: Annotated[int, typer.Option(help="Of the prices that losses are told at.")] = 1,
@@ -53,8 +58,8 @@ def aggregate(  # noqa: PLR0913 - one argument per option
     aggregate, as `flexhub disaggregate` reads them, and a last one with the losses and what is in no aggregate.
     """
     by = by or []
-    if sum((bool(by), balanced, block is not None)) > 1:
-        raise typer.BadParameter("only one of --by, --balance and --block", param_hint="--by")
+    if sum((bool(by), balanced, couple is not None, block is not None)) > 1:
+        raise typer.BadParameter("only one of --by, --balance, --couple and --block", param_hint="--by")
     shape = None
     if block is not None:
         length = parse_duration(block).total_seconds()
@@ -70,6 +75,7 @@ def aggregate(  # noqa: PLR0913 - one argument per option
             tolerances,
             kind=kind,
             balanced=balanced,
+            couple=couple,
             shape=shape,
             seeds=dict.fromkeys(Weather, seed) if losses else None,
             watch=watch,

@@ -36,6 +36,7 @@ from flexhub.core.algebra.shape import Floats, Starts, bounds, default_energies,
 from flexhub.core.errors import InvalidError
 from flexhub.core.flexoffer import EnergyRange, FlexOffer, Profile, Schedule, ScheduleSlice, Slice, State
 from flexhub.core.judge import violations
+from flexhub.core.price import Price
 from flexhub.core.timegrid import instant_of, slot_of
 from flexhub.core.trading import Aggregate, Member
 
@@ -177,9 +178,38 @@ def merge(
     shift = shifts.pop() if len(shifts) == 1 else None
     if shift is None and head.price is not None:
         raise InvalidError("prices of offers whose default schedules do not move alike", path="members", value=head.id)
+    offer = representative(
+        members,
+        issuer,
+        window=Starts(first + earliest, first + latest),
+        price=head.price,
+        profile=Profile(
+            slices=tuple(
+                Slice(energy_kwh=(EnergyRange(a, b),), min_duration=duration, max_duration=duration)
+                for a, b in zip(lo.tolist(), np.maximum(lo, hi).tolist(), strict=True)
+            )
+        ),
+        default=None if shift is None else _schedule(first + shift, step, np.clip(default, lo, hi), duration),
+    )
+    return Aggregate(
+        offer=offer, members=tuple(Member(o.id, s) for o, s in zip(members, offsets, strict=True)), method=method
+    )
+
+
+def representative(  # noqa: PLR0913 - one argument per part
+    members: Sequence[FlexOffer],
+    issuer: str,
+    *,
+    window: Starts,
+    profile: Profile,
+    price: Price | None = None,
+    default: Schedule | None = None,
+) -> FlexOffer:
+    """The offer of an aggregate: its deadlines are its members' earliest, and what they have in common is its own."""
     accepts = [o.accept_before for o in members if o.accept_before is not None]
     assign = min(o.assign_deadline(o.created) for o in members)
-    offer = FlexOffer(
+    step = members[0].resolution_s
+    return FlexOffer(
         id=_identity(members),
         issuer=issuer,
         location=_common(o.location for o in members),
@@ -187,22 +217,12 @@ def merge(
         created=min(assign, *(o.created for o in members)),
         accept_before=min(assign, *accepts) if accepts else None,
         assign_before=assign,
-        start_after=instant_of(first + earliest, step),
-        start_before=instant_of(first + latest, step),
+        start_after=instant_of(window.first, step),
+        start_before=instant_of(window.last, step),
         resolution_s=step,
-        price=head.price,
-        profiles=(
-            Profile(
-                slices=tuple(
-                    Slice(energy_kwh=(EnergyRange(a, b),), min_duration=duration, max_duration=duration)
-                    for a, b in zip(lo.tolist(), np.maximum(lo, hi).tolist(), strict=True)
-                )
-            ),
-        ),
-        default_schedule=None if shift is None else _schedule(first + shift, step, np.clip(default, lo, hi), duration),
-    )
-    return Aggregate(
-        offer=offer, members=tuple(Member(o.id, s) for o, s in zip(members, offsets, strict=True)), method=method
+        price=price,
+        profiles=(profile,),
+        default_schedule=default,
     )
 
 

@@ -210,7 +210,7 @@ def _ranged(offer: FlexOffer, options: Sequence[tuple[float, float]]) -> FlexOff
     slices = tuple(
         msgspec.structs.replace(
             piece,
-            energy_kwh=(EnergyRange(lo, hi),) if lo > -BIG_KWH or hi < BIG_KWH else (),
+            energy_kwh=(EnergyRange(lo, hi),) if lo > -BIG_KWH or hi < BIG_KWH or not piece.polygon else (),
             amounts_kwh=(),
             max_duration=piece.min_duration,
             uncertainty=None,

@@ -7,6 +7,7 @@ axis, one slot wide; an absolute area is what all assignments cover together, ov
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from flexhub.core.base import Model
 from flexhub.core.errors import InfeasibleError, InvalidError
 from flexhub.core.feasibility import BIG_KWH, alternatives
 from flexhub.core.flexoffer import FlexOffer
+
+SOLVED: Final = frozenset({Trait.POLYGON, Trait.POLYTOPE, Trait.GAPS, Trait.UNCERTAIN})
+"""Traits of profiles whose reach a program tells."""
 
 
 def time_flexibility(offer: FlexOffer) -> int:
@@ -72,7 +76,7 @@ def reachable_kwh(offer: FlexOffer) -> tuple[Floats, Floats]:
     if offer.withdrawn:
         return np.zeros(0), np.zeros(0)
     profile, found = offer.profiles[0], traits(offer)
-    if found & {Trait.POLYGON, Trait.POLYTOPE, Trait.GAPS, Trait.UNCERTAIN}:
+    if found & SOLVED:
         return _spans_kwh(offer, running=False)
     lo, hi = bounds(profile)
     if not found & {Trait.TOTAL, Trait.SUBTOTAL}:
@@ -145,16 +149,25 @@ def relative_area(offer: FlexOffer) -> float:
 
 
 def totals_kwh(offer: FlexOffer) -> tuple[float, float]:
-    """Least and greatest sum of the slices' ranges, within the total where there is one, kWh."""
+    """Least and greatest energy in all of any feasible schedule of the first profile, kWh.
+
+    Raises:
+        InfeasibleError: nothing is feasible.
+    """
     if offer.withdrawn:
         return 0.0, 0.0
-    lo, hi = reachable_kwh(offer)
-    least, most = float(lo.sum()), float(hi.sum())
-    total, subtotal = offer.profiles[0].total_energy_kwh, offer.profiles[0].subtotal_energy_kwh
-    for limits in (total, subtotal):
-        if limits is not None:
-            least, most = max(least, limits.lo_kwh), min(most, limits.hi_kwh)
-    return least, max(least, most)
+    profile = offer.profiles[0]
+    if traits(offer) & SOLVED:
+        from flexhub.core import linear  # noqa: PLC0415 - the solver is slow to import
+
+        options = [alternatives(piece) for piece in profile.slices]
+        ends = [linear.energies(profile, options, BIG_KWH, [sign] * len(options)) for sign in (1.0, -1.0)]
+        if ends[0] is None or ends[1] is None:
+            raise InfeasibleError("nothing keeps all bounds", path=f"FlexOffer[{offer.id}]", value=offer.id)
+        return math.fsum(ends[0]), math.fsum(ends[1])
+    lo, hi = bounds(profile)
+    tight = tighten(lo, hi, cumulative(profile))
+    return float(tight.lo[-1]), float(tight.hi[-1])
 
 
 def _inflexible_kwh(offer: FlexOffer, lo: Floats, hi: Floats) -> float:
