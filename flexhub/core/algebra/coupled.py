@@ -66,9 +66,13 @@ def aggregate(
         days = group(one.members, lambda m: (_start(m, now) // SPAN, cell(m.original, by)))
         pools += [Group(one.kind, one.resolution_s, tuple(members)) for members in days]
     for pool in watch(pools, "coupling"):
-        for standing in stand(pool, now, size):
-            members = [member.original for member in standing.members]
-            found.append(alignment.alone(members[0], issuer) if len(members) == 1 else _told(standing, issuer, now))
+        for part in stand(pool, now, size):
+            if len(part.members) == 1:
+                found.append(alignment.alone(part.members[0].original, issuer))
+                continue
+            # Again by itself, so that it lasts from its own first start to its own last end.
+            (standing,) = stand(Group(pool.kind, pool.resolution_s, part.members), now, size)
+            found.append(_told(standing, issuer, now))
     return found
 
 
