@@ -78,6 +78,13 @@ def test_both_move_towards_each_other() -> None:
     assert (group.offer.start_after, group.offer.start_before) == (at(2), at(2))
 
 
+def test_nothing_is_nothing_and_other_slots_are_not_mixed() -> None:
+    assert aggregate([], "agg") == []
+    uses = box("uses", 4, 8, [(2, 2)] * 2)
+    gives = msgspec.structs.replace(box("gives", 4, 8, [(-2, -2)]), resolution_s=1800)
+    assert len(aggregate([uses, gives], "agg")) == 2
+
+
 @st.composite
 def both_sides(draw: st.DrawFn) -> list[FlexOffer]:
     return [*draw(many_offers("o", most=5)), draw(plain_offers("p0"))]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from flexhub.core.algebra.loads import Appliance, Battery, Car, Load, ThermalSto
 from flexhub.core.algebra.optimum import Prices, cheapest, horizon
 from flexhub.core.batch import Floats
 from flexhub.core.errors import InfeasibleError, InvalidError
+from flexhub.core.flexoffer import EnergyRange
 from flexhub.core.judge import violations
 from tests.core.algebra.columns import T0, at
 
@@ -154,6 +156,17 @@ def test_one_way_losses_are_no_loss_of_flexibility() -> None:
     for seed in range(4):
         schedule = cheapest(full, look_at(load, seed))
         assert physical(load, np.array([s.energy_kwh for s in schedule.slices]))
+
+
+def test_the_night_of_the_clocks_has_as_many_slots_as_hours_say() -> None:
+    zone = ZoneInfo("Europe/Amsterdam")
+    for day, hours in ((28, 8), (27, 9)):  # an hour is missing in the night to the 29th
+        arrival = datetime(2026, 3, day, 22, tzinfo=zone)
+        departure = datetime(2026, 3, day + 1, 7, tzinfo=zone)
+        night = Car(id="n", issuer="p", arrival=arrival, departure=departure, power_kw=8, need_kwh=100)
+        *_, full = night.offers()
+        assert len(full.profiles[0].slices) == 4 * hours
+        assert full.profiles[0].total_energy_kwh == EnergyRange(8.0 * hours, 8.0 * hours)  # all that the stay allows
 
 
 def test_what_no_load_is_is_refused_by_name_and_its_twin_is_not() -> None:

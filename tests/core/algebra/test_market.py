@@ -89,6 +89,16 @@ def test_what_cannot_be_a_block_is_left_with_the_reason() -> None:
             Shape(**bad)  # type: ignore[arg-type]  # fields by name
 
 
+def test_nothing_is_nothing_and_other_slots_are_not_mixed() -> None:
+    assert aggregate([], "agg", HALF_HOURS) == ((), {})
+    quarters = box("a", 0, 4, [(0, 1)] * 2)
+    halves = msgspec.structs.replace(box("b", 0, 4, [(0, 2)]), resolution_s=1800)
+    odd = msgspec.structs.replace(box("c", 0, 4, [(0, 2)]), resolution_s=700, start_after=at(0), start_before=at(8))
+    made = aggregate([quarters, halves, odd], "agg", HALF_HOURS)
+    assert [_members(one.aggregate) for one in made.aggregates] == [{"a"}, {"b"}]
+    assert "700 s" in made.left["c"]
+
+
 @st.composite
 def many(draw: st.DrawFn) -> list[FlexOffer]:
     found = []
