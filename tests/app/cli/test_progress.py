@@ -23,7 +23,6 @@ WORK: Final = {
     "validate": (("validate", "offers.jsonl"), "judging"),
     "conformance": (("conformance", "run", "mapping"), "judging"),
     "aggregate": (("aggregate", "offers.jsonl"), "pricing"),
-    "measure": (("measure", "offers.jsonl"), "measuring"),
 }
 
 

@@ -90,7 +90,7 @@ def both_sides(draw: st.DrawFn) -> list[FlexOffer]:
     return [*draw(many_offers("o", most=5)), draw(plain_offers("p0"))]
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(both_sides(), st.integers(0, 2), st.data())
 def test_whatever_an_aggregate_may_do_its_members_can(offers: list[FlexOffer], least: int, data: st.DataObject) -> None:
     groups = aggregate(offers, "agg", {}, least_time_flexibility=least)

@@ -41,6 +41,8 @@ LEAKY = with_profile(
         b_kwh=(2.5, 0.0) * 4,
     ),
 )
+LEAKY_DFO = convert(LEAKY, Kind.DFO).offer
+BOXED = {offer.id: convert(offer, Kind.TIME).offer for offer in (CAR, BATTERY, LEAKY)}
 EXACT = (
     (box("box", 0, 3, [(0, 1)] * 2), Kind.TIME),
     (CAR, Kind.TOTAL),
@@ -133,8 +135,7 @@ def spread(offer: FlexOffer, shares: list[float]) -> Schedule:
 @settings(max_examples=40)
 @given(st.sampled_from((CAR, BATTERY, LEAKY)), st.lists(st.floats(0, 1), min_size=6, max_size=6))
 def test_every_choice_within_a_box_is_feasible(offer: FlexOffer, shares: list[float]) -> None:
-    boxed = convert(offer, Kind.TIME).offer
-    back = restored(offer, spread(boxed, shares))
+    back = restored(offer, spread(BOXED[offer.id], shares))
     assert violations(offer, back) == []
     if offer is not LEAKY:
         assert broken(offer, back) == []
@@ -144,7 +145,7 @@ def test_every_choice_within_a_box_is_feasible(offer: FlexOffer, shares: list[fl
 @given(st.lists(st.floats(0, 1), min_size=4, max_size=4))
 def test_every_prefix_of_a_leaky_stores_dfo_can_be_completed(shares: list[float]) -> None:
     # Each slice takes a share of what its polygon leaves, given what was used before: it never comes to nothing.
-    dfo = convert(LEAKY, Kind.DFO).offer
+    dfo = LEAKY_DFO
     used, energies = 0.0, []
     for piece, share in zip(dfo.profiles[0].slices, shares, strict=True):
         limits = piece.energy_kwh[0]

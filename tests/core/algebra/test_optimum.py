@@ -87,7 +87,7 @@ def least_of_all(offer: FlexOffer, look: Prices) -> float:
     return least
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.lists(strategies.flex_offers(frozenset({"total", "subtotal"}), max_slices=5), max_size=4), st.integers(0, 99))
 def test_storage_like_offers_pay_what_a_program_says(offers: list[FlexOffer], seed: int) -> None:
     moved = [_moved(offer, f"o{i}") for i, offer in enumerate(offers)]
@@ -110,7 +110,7 @@ def _moved(offer: FlexOffer, name: str) -> FlexOffer:
     )
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(strategies.witnessed(strategies.COLUMNAR | {"ranges", "amounts", "uncertainty", "polytope", "xor", "two_mode"}))
 def test_no_feasible_schedule_of_any_kind_pays_less_and_the_cheapest_is_feasible(drawn: strategies.Witnessed) -> None:
     offer = drawn.offer
