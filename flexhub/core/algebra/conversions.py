@@ -267,7 +267,10 @@ def _shifted(offer: FlexOffer, wish: Floats) -> list[FlexOffer]:
     profile = offer.profiles[0]
     window, n = starts(offer, len(wish)), len(wish)
     used = np.flatnonzero(wish)
-    if window.first != window.last or not len(used) or any(piece.min_duration != 1 for piece in profile.slices):
+    priced = offer.price is not None or any(piece.price is not None for piece in profile.slices)
+    if priced or window.first != window.last or not len(used):  # a price is of deviating from when it usually is
+        return []
+    if any(piece.min_duration != 1 for piece in profile.slices):
         return []
     first, block = int(used[0]), wish[used[0] : used[-1] + 1]
     rows, upper = _rows(profile)

@@ -157,8 +157,10 @@ def _check(offer: FlexOffer, found: frozenset[Trait]) -> None:
 
 
 def _columns(offers: Sequence[FlexOffer]) -> FlexOfferBatch:
-    parts = [FlexOfferBatch.from_offers([offer], offer.created) for offer in offers]
-    batch = FlexOfferBatch.join(parts)
+    if any(offer.start_before_duration_s is not None for offer in offers):  # a window counts from its own creation
+        batch = FlexOfferBatch.join([FlexOfferBatch.from_offers([offer], offer.created) for offer in offers])
+    else:
+        batch = FlexOfferBatch.from_offers(offers, offers[0].created)
     nowhere = np.flatnonzero(batch.first_start > batch.last_start)
     if len(nowhere):
         raise InvalidError("there is no start that ends in time", path=f"FlexOffer[{batch.ids[int(nowhere[0])]}]")

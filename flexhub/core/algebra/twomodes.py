@@ -1,7 +1,8 @@
 """Two-mode conditional operation as mutually exclusive profiles: the intervention with its payback, and nothing.
 
-With E the energy of the intervention's slices, payback before and after is ``-portion * E``, so two more slices and the
-rows ``e_payback + portion * sum e = 0`` say all of it. Beside it stands a profile of zeros.
+With E the energy of the intervention's slices, payback is ``-portion * E`` before and after, spread evenly. So a slice
+and the row ``e_j + portion / slots * sum e = 0`` for each slot j of payback say all of it. Beside it stands a profile
+of zeros.
 """
 
 from __future__ import annotations
@@ -43,23 +44,18 @@ def _carried_out(profile: Profile, mode: TwoMode, resolution_s: int) -> tuple[Pr
     before, after = mode.payback_slots(resolution_s)
     n = len(profile.slices)
     spans = np.clip([piece.span_kwh() for piece in profile.slices], -BIG_KWH, BIG_KWH)
-    lo, hi = (float(side) for side in spans.sum(axis=0))
+    totals = spans.sum(axis=0)
     rows, lower, upper = joint_rows(msgspec.structs.replace(profile, two_mode=None))
-    matrix = np.vstack((rows[np.isfinite(upper)], -rows[np.isfinite(lower)]))
-    limit = np.concatenate((upper[np.isfinite(upper)], -lower[np.isfinite(lower)]))
-    slices = list(profile.slices)
-    for slots, portion, at in ((before, mode.prior_portion, 0), (after, mode.after_portion, None)):
-        if not slots:
-            continue
-        place = 0 if at == 0 else len(slices)
-        ends = sorted((-portion * lo, -portion * hi))
-        payback = Slice(energy_kwh=(EnergyRange(*ends),), min_duration=slots, max_duration=slots)
-        slices.insert(place, payback)
-        matrix = np.insert(matrix, place, 0.0, axis=1)
-        tie = np.insert(np.zeros(len(slices) - 1), place, 1.0)
-        own = slice(1 if before else 0, (1 if before else 0) + n)
-        tie[own] = portion
-        matrix, limit = np.vstack((matrix, tie, -tie)), np.concatenate((limit, np.zeros(2)))
+    own = np.vstack((rows[np.isfinite(upper)], -rows[np.isfinite(lower)]))
+    limit = np.concatenate((upper[np.isfinite(upper)], -lower[np.isfinite(lower)], np.zeros(2 * (before + after))))
+    each = [mode.prior_portion / before] * before if before else []
+    each += [0.0] * n + ([mode.after_portion / after] * after if after else [])
+    ties = np.eye(len(each))
+    ties[:, before : before + n] += np.array(each)[:, None]
+    ties = np.delete(ties, slice(before, before + n), axis=0)
+    matrix = np.vstack((np.pad(own, ((0, 0), (before, after))), ties, -ties))
+    payback = [Slice(energy_kwh=(EnergyRange(*sorted((-share * totals).tolist())),)) for share in each]
+    slices = [*payback[:before], *profile.slices, *payback[before + n :]]
     # Polygons count what was used before, payback not included: they are rows now.
     anything = (EnergyRange(-BIG_KWH, BIG_KWH),)
     bare = tuple(

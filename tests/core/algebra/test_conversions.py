@@ -27,7 +27,8 @@ from flexhub.core.flexoffer import (
 )
 from flexhub.core.judge import violations
 from tests import strategies
-from tests.core.algebra.columns import T0, at, broken
+from tests.core.algebra.columns import T0, at
+from tests.core.algebra.second import broken_of_any
 from tests.core.algebra.test_optimum import box, with_profile
 
 CAR = with_profile(box("car", 0, 0, [(0, 2)] * 6), total_energy_kwh=EnergyRange(3, 5))
@@ -118,6 +119,9 @@ def test_what_a_converted_offer_may_do_the_original_can(offer: FlexOffer, kind: 
     assert violations(done.offer, schedule) == []
     back = msgspec.structs.replace(restored(offer, schedule), profile=None)
     assert violations(offer, back) == []
+    after, before = offer.window(offer.created)  # the second judge knows explicit windows only
+    explicit = msgspec.structs.replace(offer, start_after=after, start_before=before, start_before_duration_s=None)
+    assert broken_of_any(explicit, back) == []
 
 
 def spread(offer: FlexOffer, shares: list[float]) -> Schedule:
@@ -137,8 +141,7 @@ def spread(offer: FlexOffer, shares: list[float]) -> Schedule:
 def test_every_choice_within_a_box_is_feasible(offer: FlexOffer, shares: list[float]) -> None:
     back = restored(offer, spread(BOXED[offer.id], shares))
     assert violations(offer, back) == []
-    if offer is not LEAKY:
-        assert broken(offer, back) == []
+    assert broken_of_any(offer, back) == []
 
 
 @settings(max_examples=40)
@@ -156,6 +159,7 @@ def test_every_prefix_of_a_leaky_stores_dfo_can_be_completed(shares: list[float]
         used += energies[-1]
     schedule = Schedule(start=T0, slices=tuple(ScheduleSlice(energy_kwh=e) for e in energies))
     assert violations(dfo, schedule) == [] == violations(LEAKY, schedule)
+    assert broken_of_any(LEAKY, schedule) == []
 
 
 def test_a_car_becomes_a_block_that_can_be_shifted() -> None:
