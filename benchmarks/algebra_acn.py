@@ -24,7 +24,7 @@ from flexhub.core.algebra.coupling import couple
 from flexhub.core.algebra.oracle import respond
 from flexhub.core.algebra.packing import packs
 from flexhub.core.algebra.scheduling import cheapest
-from flexhub.core.algebra.storage import Storage
+from flexhub.core.algebra.storage import Bounds, Storage
 from flexhub.core.batch import FlexOfferBatch, Floats
 from flexhub.core.flexoffer import EnergyRange, FlexOffer, Profile, Slice
 from flexhub.core.judge import violations
@@ -151,6 +151,7 @@ def run() -> list[Figure]:
         return []
     hours = prices()
     figures = []
+    respond(Storage.tightened(*Bounds(*(np.zeros((1, 1)),) * 4)), np.zeros(1))  # compiles, where it is compiled
     for name, site in SITES.items():
         month = sessions(site)
         count = sum(map(len, month.days.values()))

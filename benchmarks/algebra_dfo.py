@@ -20,7 +20,7 @@ from flexhub.core.algebra.coupling import couple
 from flexhub.core.algebra.oracle import respond
 from flexhub.core.algebra.packing import packs
 from flexhub.core.algebra.scheduling import cheapest
-from flexhub.core.algebra.storage import Storage
+from flexhub.core.algebra.storage import Bounds, Storage
 from flexhub.core.batch import Floats
 
 MEMBERS: Final = 200_000
@@ -34,7 +34,7 @@ def batteries(members: int, random: np.random.Generator) -> Storage:
     charge = capacity * random.uniform(0, 1, members)
     shape = (SLOTS, members)
     sides = (-power, power, -charge, capacity - charge)
-    return Storage.tightened(*(np.broadcast_to(side, shape) for side in sides))
+    return Storage.tightened(*Bounds(*(np.broadcast_to(side, shape) for side in sides)))
 
 
 def cars(members: int, random: np.random.Generator) -> Storage:

@@ -87,8 +87,10 @@ class Coupled:
         """Schedules of the members that add up to one of the DFO (float64[t]): float64[t, m] kWh; O(t m).
 
         Raises:
-            InvalidError: the schedule breaks a polygon.
+            InvalidError: the schedule breaks a polygon, or has another number of slots.
         """
+        if len(energies_kwh) != self.dfo.slots:
+            raise InvalidError(f"{len(energies_kwh)} energies for {self.dfo.slots} slots", path="Dfo")
         missed = self.dfo.excess_kwh(energies_kwh)
         if not missed <= TOLERANCE_KWH:
             raise InvalidError(f"the schedule breaks the polygons by {missed:.6g} kWh", path="Dfo")
@@ -165,6 +167,8 @@ def _cut(side: Chain, limit: float, sign: float) -> Chain:
 
 def _from(step: Polygon) -> tuple[float, float]:
     """The range of r from which there is a step; the middle always is in it."""
+    if all(step.least.y[end] <= step.most.y[end] for end in (0, -1)):  # and between them, as room is concave
+        return 0.0, 1.0
     x = np.union1d(np.union1d(step.least.x, step.most.x), 0.5)
     room = np.maximum(step.most(x) - step.least(x), np.where(x == 0.5, 0.0, -np.inf))
     there = np.flatnonzero(room >= 0)
@@ -179,6 +183,8 @@ def _from(step: Polygon) -> tuple[float, float]:
 
 def _between(step: Polygon, lo: float, hi: float) -> Polygon:
     """The steps from r between lo and hi."""
+    if lo <= 0 and hi >= 1:
+        return Polygon(thinned(step.least), thinned(step.most))
     sides = []
     for side in step:
         inside = side.x[(side.x > lo) & (side.x < hi)]

@@ -21,6 +21,10 @@ MOST_CORNERS: Final = 31
 """Of a side; more are left out, so that a slice has no more rows than a message holds (64)."""
 
 
+NEAR: Final = 1e-3
+"""Corners of a side over [0, 1] that are nearer to each other are moved apart."""
+
+
 class Polygon(NamedTuple):
     """``least(x) <= e <= most(x)``, kWh; least is convex and most concave, both over the same x."""
 
@@ -62,17 +66,19 @@ class Dfo:
         return Profile(slices=tuple(slices))
 
     def excess_kwh(self, energies_kwh: Floats) -> float:
-        """How far energies (float64[t]) lie outside at most, of rows scaled as the judge scales them; inf if no number.
+        """How far a schedule or a prefix (float64[t]) lies outside at most, of rows scaled as the judge does.
+
+        Infinite where an energy is no number.
 
         Raises:
-            InvalidError: another number of slots.
+            InvalidError: more slots.
         """
-        if energies_kwh.shape != (self.slots,):
+        if energies_kwh.ndim != 1 or len(energies_kwh) > self.slots:
             raise InvalidError(f"{energies_kwh.shape} energies for {self.slots} slots", path="Dfo")
         if not np.isfinite(energies_kwh).all():
             return float("inf")
         worst, used = 0.0, 0.0
-        for polygon, energy in zip(self.polygons, energies_kwh.tolist(), strict=True):
+        for polygon, energy in zip(self.polygons, energies_kwh.tolist(), strict=False):
             a, b, c = polygon.rows().T
             worst = max(worst, float(((a * used + b * energy - c) / np.maximum(np.abs(a), np.abs(b))).max()))
             used += energy
@@ -80,10 +86,30 @@ class Dfo:
 
 
 def thinned(side: Chain, most: int = MOST_CORNERS) -> Chain:
-    """So many corners at most, those kept that matter most; chords of a side lie within the polygon."""
-    x, y = side
+    """A side over [0, 1] by so many corners at most, those that matter most, none of them near the next.
+
+    Corners are taken from the side, of which chords lie within the polygon. Of near ones the second moves along it: the
+    slope between them would be of rounding mostly, and rows go on with it to the other end.
+    """
+    x, y = _apart(side)
     while len(x) > most:
         area = np.abs((x[1:-1] - x[:-2]) * (y[2:] - y[:-2]) - (x[2:] - x[:-2]) * (y[1:-1] - y[:-2]))
         least = int(np.argmin(area)) + 1
         x, y = np.delete(x, least), np.delete(y, least)
     return Chain(x, y)
+
+
+def _apart(side: Chain) -> Chain:
+    if not (np.diff(side.x) < NEAR).any():
+        return side
+    end = float(side.x[-1])
+    knots = [float(side.x[0])]
+    for corner in side.x[1:-1].tolist():
+        if corner > knots[-1]:
+            knots.append(max(corner, knots[-1] + NEAR))
+    while len(knots) > 1 and knots[-1] > end - NEAR:
+        knots.pop()
+    if end > knots[0]:
+        knots.append(end)
+    x = np.array(knots)
+    return Chain(x, side(x))

@@ -39,20 +39,25 @@ class Chain(NamedTuple):
 
 def highest(blocks: Iterable[Lines], least: float) -> Chain:
     """``max(least, lines)`` over [0, 1], which is convex; O(lines), and for each corner once more those near it."""
-    corners = [np.array([[least, least]]), *(_hull(*lines) for lines in blocks if len(lines.at_0))]
+    corners = [np.array([[least, least]]), *(_hull(*lines, least) for lines in blocks if len(lines.at_0))]
     points = np.concatenate(corners)
-    u, v = _hull(points[:, 0], points[:, 1]).T
+    u, v = _hull(points[:, 0], points[:, 1], least).T
     fall, rise = u[:-1] - u[1:], v[1:] - v[:-1]
     crossing = np.maximum.accumulate(fall / (fall + rise))
     x = np.concatenate(([0.0], crossing, [1.0]))
     return Chain(x, np.concatenate((u[:1], u[:-1] + (v - u)[:-1] * crossing, v[-1:])))
 
 
-def _hull(u: Floats, v: Floats) -> Floats:
-    """Corners to the upper right, from greatest u to greatest v: float64[c, 2]; no two are the same."""
+def _hull(u: Floats, v: Floats, least: float) -> Floats:
+    """Corners to the upper right, from greatest u to greatest v, of these and (least, least): float64[c, 2].
+
+    No two are the same. With that one as an end where all lie below it, no number is far larger than what matters.
+    """
     first, last = int(np.argmax(u)), int(np.argmax(v))
-    found = [(float(u[first]), float(v[first]))]
-    todo = [(u, v, *found[0], float(u[last]), float(v[last]))] if first != last else []
+    start = (float(u[first]), float(v[first])) if u[first] >= least else (least, least)
+    end = (float(u[last]), float(v[last])) if v[last] >= least else (least, least)
+    found = [start]
+    todo = [(u, v, *start, *end)] if start != end else []
     while todo:
         u, v, from_u, from_v, to_u, to_v = todo.pop()
         fall, rise = from_u - to_u, to_v - from_v

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from flexhub.core.algebra.coupling import Coupled, couple
+from flexhub.core.algebra.oracle import blend
 from flexhub.core.algebra.packing import packs
 from flexhub.core.algebra.polygons import Polygons
 from flexhub.core.algebra.reducing import Loss, Prices, Reduced, reduced, restored
@@ -106,12 +107,14 @@ def gather(
             continue
         if kind is not Kind.SLICES:
             try:
-                member = _started(member, now)
-                _laid(kind, [member], now)
+                member = _started(member, kind, now, prices)
             except FlexhubError as error:
                 alone[offer.id] = str(error)
                 continue
         found.setdefault((kind, offer.resolution_s), []).append(member)
+    for key in [key for key in found if key[0] is not Kind.SLICES]:
+        found[key] = _feasible(key[0], found[key], now, alone)
+    found = {key: members for key, members in found.items() if members}
     parted = []
     for place, what in ((0, "kinds"), (1, "resolutions")):
         several = sorted({str(key[place]) for key in found})
@@ -119,6 +122,19 @@ def gather(
             parted.append(f"{what} {', '.join(several)} are not summed")
     groups = tuple(Group(kind, step, tuple(members)) for (kind, step), members in found.items())
     return Gathered(groups, alone, tuple(parted))
+
+
+def _feasible(kind: Kind, members: list[Member], now: datetime, alone: dict[str, str]) -> list[Member]:
+    """Those of which anything is feasible; usually all, so they are asked together first."""
+    try:
+        _laid(kind, members, now)
+    except FlexhubError as error:
+        if len(members) == 1:
+            alone[members[0].original.id] = str(error)
+            return []
+        half = len(members) // 2
+        return [*_feasible(kind, members[:half], now, alone), *_feasible(kind, members[half:], now, alone)]
+    return members
 
 
 def _stand_in(offer: FlexOffer, now: datetime, threshold: float | None, prices: Prices | None) -> Reduced:
@@ -130,14 +146,20 @@ def _stand_in(offer: FlexOffer, now: datetime, threshold: float | None, prices: 
     return reduced(offer, now, threshold=threshold, prices=prices)
 
 
-def _started(member: Member, now: datetime) -> Member:
-    """The same with one start: that of its default schedule, or the first."""
+def _started(member: Member, kind: Kind, now: datetime, prices: Prices | None) -> Member:
+    """The same with one start: that of its default schedule, or the first; at prices a storage-like one's cheapest."""
     offer = member.stand_in.offer
     first, last = offer.start_slots(now, sum(piece.min_duration for piece in offer.profiles[0].slices))
     if first > last:
         raise InfeasibleError("no start is left", path="FlexOffer/start_before", value=offer.id)
     start = first
-    if offer.default_schedule is not None:
+    if prices is not None and kind is Kind.STORAGE and first < last:
+        starts = np.arange(first, last + 1)
+        each = FlexOfferBatch.from_offers([offer], now).take(np.zeros(len(starts), dtype=np.int64))
+        storage, at_first = Storage.from_batch(each, starts)
+        price = prices.over(at_first, [1] * storage.slots)
+        start = int(starts[np.argmin(price @ blend(storage, price[None], np.ones(1), compiled=False))])
+    elif offer.default_schedule is not None:
         start = min(max(slot_of(offer.default_schedule.start, offer.resolution_s), first), last)
     losses = member.stand_in.losses
     if first < last:

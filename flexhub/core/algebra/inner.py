@@ -23,10 +23,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-import highspy
 import numpy as np
 
 from flexhub.core.algebra.oracle import respond
+from flexhub.core.algebra.program import Limits, solve
 from flexhub.core.algebra.storage import Bounds, Storage
 from flexhub.core.batch import Floats
 from flexhub.core.errors import InfeasibleError, InvalidError
@@ -155,25 +155,11 @@ def _box(outer: Storage, rows: Floats, upper: Floats) -> Inner:
 
 def _solve(cost: Floats, rows: Floats, upper: Floats, sides: tuple[Floats, Floats]) -> Floats:
     """The least of cost x with ``rows x <= upper`` and x within sides, infinite ones cut at `MOST_KWH`."""
-    program = highspy.HighsLp()
-    program.num_row_, program.num_col_ = rows.shape
-    program.col_cost_ = cost
-    program.col_lower_, program.col_upper_ = np.maximum(sides[0], -MOST_KWH), np.minimum(sides[1], MOST_KWH)
-    program.row_lower_, program.row_upper_ = np.full(len(rows), -np.inf), upper
-    at, column = np.nonzero(rows)
-    program.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    program.a_matrix_.start_ = np.append(0, np.cumsum(np.bincount(at, minlength=len(rows))))
-    program.a_matrix_.index_ = column
-    program.a_matrix_.value_ = rows[at, column]
-    solver = highspy.Highs()  # type: ignore[no-untyped-call]  # its constructor has no annotations
-    solver.setOptionValue("output_flag", False)
-    solver.setOptionValue("primal_feasibility_tolerance", 1e-9)
-    solver.passModel(program)
-    solver.run()
-    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+    columns = Limits(np.maximum(sides[0], -MOST_KWH), np.minimum(sides[1], MOST_KWH))
+    found = solve(cost, rows, Limits(np.full(len(rows), -np.inf), upper), columns)
+    if found is None:
         raise InfeasibleError("no energies keep the polytope", path="Polytope")
-    found: Floats = np.array(solver.getSolution().col_value)
-    return found
+    return found.values
 
 
 class Store(NamedTuple):

@@ -88,7 +88,7 @@ def test_splits_a_battery_as_worked_by_hand() -> None:
 
 def test_many_batteries_are_few_classes_and_a_grid_makes_them_fewer() -> None:
     of = batteries(3_000, 1)
-    members = Storage.tightened(*(np.broadcast_to(side, (24, 3_000)) for side in of))
+    members = Storage.tightened(*Bounds(*(np.broadcast_to(side, (24, 3_000)) for side in of)))
     exact, coarse = split(24, of), split(24, of, grid=2)
     assert len(coarse) < len(exact) < 60
     price = np.random.default_rng(2).normal(size=24)

@@ -19,7 +19,7 @@ from flexhub.core.algebra.polygons import Polygons, Rows
 from flexhub.core.algebra.scheduling import cheapest
 from flexhub.core.algebra.storage import Storage
 from flexhub.core.batch import FlexOfferBatch, Floats, Ints
-from flexhub.core.errors import EngineError, InvalidError
+from flexhub.core.errors import InvalidError
 from flexhub.core.feasibility import infeasible
 from flexhub.core.flexoffer import FlexOffer, Schedule, ScheduleSlice
 from flexhub.core.judge import violations
@@ -144,11 +144,13 @@ def test_refuses_groups_of_nothing_and_schedules_that_break_polygons() -> None:
         coupled.disaggregate(good[:3])
     with pytest.raises(InvalidError, match="without members"):
         couple(storage.take(slice(0, 0)))
-    with pytest.raises(EngineError):
-        cheapest(coupled.dfo, np.ones(4), begun_kwh=np.array([1e3]))
-    for price, more in ((np.ones(3), {}), (np.full(4, np.inf), {}), (np.ones(4), {"penalty": -1.0})):
+    cheapest(coupled.dfo, np.ones(4), begun_kwh=good[:1])
+    for begun in (good[:1] + 1e3, np.append(good, 0.0)):
         with pytest.raises(InvalidError):
-            cheapest(coupled.dfo, price, **more)
+            cheapest(coupled.dfo, np.ones(4), begun_kwh=begun)
+    for price, penalty in ((np.ones(3), 0.0), (np.full(4, np.inf), 0.0), (np.ones(4), -1.0)):
+        with pytest.raises(InvalidError):
+            cheapest(coupled.dfo, price, penalty=penalty)
 
 
 def test_two_cars_that_literal_ranges_would_leave_without_a_step() -> None:
@@ -221,6 +223,9 @@ def test_thins_sides_inwards() -> None:
     gap = side(x) - x**2
     assert gap.min() >= 0
     assert gap.max() < 1e-3
+    steep = thinned(Chain(np.array([0.0, 1e-12, 0.4, 0.4 + 1e-9, 1 - 1e-9, 1.0]), np.array([1.0, 0, 0, 0, 0, 0.5])))
+    assert steep.x.tolist() == pytest.approx([0, 1e-3, 0.4, 0.401, 1])
+    assert steep.y.tolist() == pytest.approx([1, 0, 0, 0, 0.5])
 
 
 def test_refuses_polygons_without_bound_or_sense() -> None:

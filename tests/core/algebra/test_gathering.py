@@ -152,7 +152,13 @@ def test_what_is_handed_down_both_judges_accept(offers: tuple[FlexOffer, ...], s
 
 
 def offer(*of: Profile, **more: Any) -> FlexOffer:
-    fields = {"id": "o", "issuer": "p", "created": T0, "start_after": at(0), "start_before": at(0)} | more
+    fields: dict[str, Any] = {
+        "id": "o",
+        "issuer": "p",
+        "created": T0,
+        "start_after": at(0),
+        "start_before": at(0),
+    } | more
     return FlexOffer(profiles=of, **fields)
 
 
@@ -287,6 +293,9 @@ def test_time_flexibility_given_up_is_told() -> None:
     assert stand_in.offer.start_after == at(2)
     assert stand_in.losses[0].what == "3 slots of time flexibility"
     assert stand_in.losses[0].kept == pytest.approx(0.25)
+    falling = Prices(slot_of(T0, 900), np.array([3.0, 3, 3, 2, 1]))
+    (group,) = gather([free], T0, prices=falling).groups
+    assert group.members[0].stand_in.offer.start_after == at(3)
 
 
 def test_refuses_schedules_that_a_stand_in_breaks_and_slots_without_price() -> None:

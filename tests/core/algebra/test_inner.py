@@ -15,9 +15,9 @@ from flexhub.core.errors import InfeasibleError, InvalidError
 
 
 def extremes(bounds: Bounds, seed: int) -> Floats:
-    """What the set does at 40 random prices: float64[40, t, m], corners of it."""
+    """What the set does at 12 random prices: float64[12, t, m], corners of it."""
     storage = Storage.tightened(*bounds)
-    prices = np.random.default_rng(seed).normal(size=(40, storage.slots))
+    prices = np.random.default_rng(seed).normal(size=(12, storage.slots))
     return np.array([blend(storage, price[None], np.ones(1), compiled=False) for price in prices])
 
 
@@ -92,7 +92,7 @@ def stores(members: int, random: np.random.Generator) -> Store:
     )
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.integers(1, 24), st.integers(0, 10_000))
 def test_storages_with_losses_never_run_over_nor_empty(slots: int, seed: int) -> None:
     store = stores(4, np.random.default_rng(seed))
