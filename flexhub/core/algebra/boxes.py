@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import highspy
 import numpy as np
 
+from flexhub.core.algebra.program import Limits, solve
 from flexhub.core.algebra.shape import Floats
 from flexhub.core.errors import InfeasibleError
 
@@ -56,50 +56,36 @@ def largest_box(
     """
     rows, upper, width, through = within
     n = rows.shape[1]
-    solver = _program(rows, upper, width, through)
-    if holding is not None:
-        for t in np.flatnonzero(width > 0).tolist():  # a side of width 0 is the point of all that is feasible
-            at = np.array([t, n], dtype=np.int32)
-            solver.addRow(float(holding[t]) - SLACK_KWH, highspy.kHighsInf, 2, at, np.array([1.0, width[t] / 2]))
-            solver.addRow(-highspy.kHighsInf, float(holding[t]) + SLACK_KWH, 2, at, np.array([1.0, -width[t] / 2]))
-    solution = _solved(solver)
-    if share < 1.0 or costs is not None:
-        size = share * max(0.0, float(solution[n]) - SLACK_KWH)
-        solver.changeColBounds(n, size, size)
-        for t, cost in enumerate((np.zeros(n) if costs is None else costs).tolist()):
-            solver.changeColCost(t, cost)
-        solution = _solved(solver)
-    centre, size = solution[:n], max(0.0, float(solution[n]) - SLACK_KWH)
-    box = Box(centre - size * width / 2, centre + size * width / 2)
-    return box if share < 1.0 else _grown(box, rows, upper, (1.0 - size) * width)
-
-
-def _program(rows: Floats, upper: Floats, width: Floats, through: tuple[Floats, Floats] | None) -> highspy.Highs:
-    """Variables are the centre and the size, which is made greatest."""
-    n = rows.shape[1]
-    solver = highspy.Highs()  # type: ignore[no-untyped-call]  # its constructor has no annotations
-    solver.setOptionValue("output_flag", False)
-    solver.setOptionValue("primal_feasibility_tolerance", 1e-9)
-    inf = highspy.kHighsInf
-    for _ in range(n):
-        solver.addVar(-inf, inf)
-    solver.addVar(0.0, 1.0)
-    solver.changeColCost(n, -1.0)
-    matrix, bound = np.column_stack((rows, np.abs(rows) @ width / 2)), upper
+    # Columns are the centre and the size.
+    matrix, bound = [np.column_stack((rows, np.abs(rows) @ width / 2))], [upper]
     if through is not None:
-        matrix = np.vstack((matrix, np.column_stack((through[0], np.zeros(len(through[0]))))))
-        bound = np.concatenate((upper, through[1]))
-    for row, most in zip(matrix, bound.tolist(), strict=True):
-        at = np.flatnonzero(row)
-        solver.addRow(-inf, most, len(at), at.astype(np.int32), row[at])
-    return solver
+        matrix.append(np.column_stack((through[0], np.zeros(len(through[0])))))
+        bound.append(through[1])
+    if holding is not None:
+        sides = np.flatnonzero(width > 0)  # a side of width 0 is the point of all that is feasible
+        for sign in (1.0, -1.0):
+            matrix.append(np.column_stack((sign * np.eye(n)[sides], -width[sides] / 2)))
+            bound.append(sign * holding[sides] + SLACK_KWH)
+    every, most = np.vstack(matrix), np.concatenate(bound)
+    size = _solved(np.append(np.zeros(n), -1.0), every, most, (0.0, 1.0))
+    greatest = max(0.0, float(size[n]) - SLACK_KWH)
+    if share < 1.0 or costs is not None:
+        wanted = share * greatest
+        size = _solved(np.append(np.zeros(n) if costs is None else costs, 0.0), every, most, (wanted, wanted))
+        greatest = max(0.0, wanted - SLACK_KWH)
+    centre = size[:n]
+    box = Box(centre - greatest * width / 2, centre + greatest * width / 2)
+    return box if share < 1.0 else _grown(box, rows, upper, (1.0 - greatest) * width)
 
 
-def _solved(solver: highspy.Highs) -> Floats:
-    solver.run()
-    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+def _solved(cost: Floats, rows: Floats, upper: Floats, size: tuple[float, float]) -> Floats:
+    n = rows.shape[1] - 1
+    open_end = np.full(n, np.inf)
+    columns = Limits(np.append(-open_end, size[0]), np.append(open_end, size[1]))
+    found = solve(cost, rows, Limits(np.full(len(rows), -np.inf), upper), columns)
+    if found is None:
         raise InfeasibleError("nothing keeps all bounds", path="largest_box")
-    return np.array(solver.getSolution().col_value)
+    return found.values
 
 
 def _grown(box: Box, rows: Floats, upper: Floats, more: Floats) -> Box:

@@ -27,13 +27,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
-import highspy
 import msgspec
 import numpy as np
 
 from flexhub.core.algebra.conversions import SEEDS, Kind, convert, kind_of
 from flexhub.core.algebra.losses import NOTHING_EUR, Weather, prices
 from flexhub.core.algebra.optimum import Prices, horizon, least_cost_eur
+from flexhub.core.algebra.program import Limits, solve
 from flexhub.core.algebra.shape import Cumulative, Floats, tighten
 from flexhub.core.errors import EngineError, InfeasibleError, InvalidError
 from flexhub.core.flexoffer import EnergyRange, FlexOffer, HalfPlane, Polytope, Profile, Schedule, ScheduleSlice, Slice
@@ -184,23 +184,18 @@ class Battery:
         """By the relaxation that may charge and give at once, which only negative prices make worth while."""
         price = prices.of_slots(slot_of(self.start, self.resolution_s), self.slots, self.resolution_s)
         n = self.slots
-        solver = highspy.Highs()  # type: ignore[no-untyped-call]  # its constructor has no annotations
-        solver.setOptionValue("output_flag", False)
-        for limit, costs in ((self._most(), price), (-self._least(), -price)):  # what is taken, what is given
-            for cost in costs.tolist():
-                solver.addVar(0.0, limit)
-                solver.changeColCost(solver.getNumCol() - 1, cost)
-        for t in range(n):  # what is held
-            solver.addVar(self.target_kwh if t == n - 1 else 0.0, self.capacity_kwh)
-        for t in range(n):
-            at = np.array([t, n + t, 2 * n + t, 2 * n + t - 1][: 4 if t else 3], dtype=np.int32)
-            by = np.array([-self.charging, 1 / self.giving, 1.0, -1.0][: len(at)])
-            right = 0.0 if t else self.charge_kwh
-            solver.addRow(right, right, len(at), at, by)
-        solver.run()
-        if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-            raise EngineError("the solver found no optimum of the battery", path="Battery", value=self.id)
-        return float(solver.getInfo().objective_function_value)
+        # Columns are what is taken, what is given and what is held in each slot.
+        held = np.eye(n) - np.eye(n, k=-1)
+        rows = np.hstack((-self.charging * np.eye(n), np.eye(n) / self.giving, held))
+        begun = np.append(self.charge_kwh, np.zeros(n - 1))
+        most = np.repeat([self._most(), -self._least(), self.capacity_kwh], n)
+        least = np.zeros(3 * n)
+        least[-1] = self.target_kwh
+        cost = np.concatenate((price, -price, np.zeros(n)))
+        found = solve(cost, rows, Limits(begun, begun), Limits(least, most))
+        if found is None:
+            raise EngineError("the solver found no optimum of the battery", path=f"Load[{self.id}]", value=self.id)
+        return float(cost @ found.values)
 
     def held_kwh(self, energies_kwh: Floats) -> Floats:
         """What it holds at the end of each slot: float64[slots]; for checking schedules."""
