@@ -119,9 +119,12 @@ def test_what_a_converted_offer_may_do_the_original_can(offer: FlexOffer, kind: 
     assert violations(done.offer, schedule) == []
     back = msgspec.structs.replace(restored(offer, schedule), profile=None)
     assert violations(offer, back) == []
-    after, before = offer.window(offer.created)  # the second judge knows explicit windows only
+    # The second judge knows explicit windows only, and two-mode operation of slices of one slot.
+    after, before = offer.window(offer.created)
     explicit = msgspec.structs.replace(offer, start_after=after, start_before=before, start_before_duration_s=None)
-    assert broken_of_any(explicit, back) == []
+    long = any(piece.duration > 1 for piece in back.slices)
+    if not (long and any(profile.two_mode is not None for profile in offer.profiles)):
+        assert broken_of_any(explicit, back) == []
 
 
 def spread(offer: FlexOffer, shares: list[float]) -> Schedule:
