@@ -15,7 +15,7 @@ import msgspec
 import typer
 from typer.testing import CliRunner
 
-from docs import access, exchange, uftp, usef2015
+from docs import access, algebra_pictures, exchange, uftp, usef2015
 from docs.lifecycle_diagram import draw
 from docs.words import first_paragraph, kind_of, one_line, sentence
 from flexhub.app import cli, config
@@ -303,6 +303,8 @@ def main() -> None:
     OUT.mkdir()
     for name, page in PAGES.items():
         (OUT / name).write_text(page(), encoding="utf-8")
+    for name, drawing in algebra_pictures.PICTURES.items():
+        (OUT / name).write_text(drawing(), encoding="utf-8")
     for name in ("CHANGELOG.md", "CONTRIBUTING.md"):
         text = (ROOT / name).read_text("utf-8").replace("](docs/", "](../")
         (OUT / name.lower()).write_text(text, encoding="utf-8")

@@ -107,7 +107,7 @@ def convert(  # noqa: PLR0913 - one argument per choice
         out = xml.rewritten(*_unbroken(data), to, losses)
         refuse_serious(losses, allow=allow_loss)
         return Converted(out, tuple(losses))
-    offers = _core_offers(data, sign_in, losses, watch)
+    offers = core_offers(data, sign_in, losses, watch)
     if to == CORE:
         out = b"".join(documents.encode(offer) + b"\n" for offer in watch(offers, "writing"))
     elif to in xml.PROTOCOLS:
@@ -167,9 +167,15 @@ def _core_documents(data: bytes) -> list[bytes]:
     return [msgspec.json.encode(value) for value in objects]
 
 
-def _core_offers(data: bytes, sign: Sign, losses: list[Loss], watch: Watch) -> list[FlexOffer]:
+def core_offers(data: bytes, sign: Sign, losses: list[Loss], watch: Watch = unseen) -> list[FlexOffer]:
+    """The flex-offers of any message that `convert` reads; what is lost on the way is added to `losses`.
+
+    Raises:
+        MalformedError, InvalidError: as `convert`; of several core documents the path has the number.
+    """
     if recognise(data).protocol == "core":
-        return [documents.decode(FlexOffer, document) for document in watch(_core_documents(data), "reading")]
+        parts = _core_documents(data)
+        return [_document(part, i, len(parts)) for i, part in enumerate(watch(parts, "reading"))]
     if _XML.match(data):
         return [xml.offer_of(_unbroken(data)[1], losses)]
     document = FlexOfferCodec().decode(data)
@@ -184,6 +190,15 @@ def _core_offers(data: bytes, sign: Sign, losses: list[Loss], watch: Watch) -> l
     for name, value in document.beside.items():
         losses.append(Loss(path=name, kind=Kind.DROPPED, value=value, why="stands beside the offers, in none of them"))
     return offers
+
+
+def _document(data: bytes, i: int, count: int) -> FlexOffer:
+    try:
+        return documents.decode(FlexOffer, data)
+    except FlexhubError as error:
+        if count > 1:
+            error.path = error.path.replace(_ROOT, f"{_ROOT}[{i}]", 1)
+        raise
 
 
 def _unbroken(data: bytes) -> tuple[str, xml.Message]:

@@ -9,7 +9,7 @@ from typing import Final
 import highspy
 import numpy as np
 
-from flexhub.core.algebra.shape import joint_rows
+from flexhub.core.algebra.shape import cumulative
 from flexhub.core.flexoffer import Profile
 
 TIME_LIMIT_S: Final = 10.0
@@ -26,30 +26,87 @@ def energies(
     With a `price` of each slice (EUR/kWh) those that cost least; without, such as lie in the widest options.
 
     Variables are the energies, and for each slice with alternatives a binary choice z of each, with
-    ``sum lo z <= e <= sum hi z, sum z = 1``. Every bound over several slices is one of `joint_rows`.
+    ``sum lo z <= e <= sum hi z, sum z = 1``; beside them the running totals, where anything bounds these.
     """
     if not all(options):
         return None
+    solver = _program(profile, options, big_kwh, 0.0 if price else 1.0)
+    for i, cost in enumerate(price):
+        solver.changeColCost(i, cost)
+    return _solved(solver, len(options))
+
+
+def spans_kwh(
+    profile: Profile, options: Sequence[Sequence[tuple[float, float]]], big_kwh: float, *, running: bool = False
+) -> list[tuple[float, float]] | None:
+    """Least and greatest energy that each slice takes in any energies that keep the profile; None where there are none.
+
+    With `running` those of the running totals instead. Two programs for each slice, each begun where the last ended.
+    """
+    if not all(options):
+        return None
+    solver = _program(profile, options, big_kwh, 0.0)
+    found: list[tuple[float, float]] = []
+    for i in range(len(options)):
+        counted = range(i + 1) if running else (i,)
+        ends = []
+        for sign in (1.0, -1.0):
+            for k in counted:
+                solver.changeColCost(k, sign)
+            energies_kwh = _solved(solver, len(options))
+            if energies_kwh is None:
+                return None
+            ends.append(sum(energies_kwh[k] for k in counted))
+        for k in counted:
+            solver.changeColCost(k, 0.0)
+        found.append((min(ends), max(ends)))
+    return found
+
+
+def _program(
+    profile: Profile, options: Sequence[Sequence[tuple[float, float]]], big_kwh: float, for_width: float
+) -> highspy.Highs:
     solver = highspy.Highs()  # type: ignore[no-untyped-call]  # its constructor has no annotations
     solver.setOptionValue("output_flag", False)
     solver.setOptionValue("time_limit", TIME_LIMIT_S)
     solver.setOptionValue("primal_feasibility_tolerance", 1e-9)
     solver.setOptionValue("mip_feasibility_tolerance", 1e-9)
+    solver.setOptionValue("mip_rel_gap", 0.0)
     for choices in options:
         solver.addVar(max(min(lo for lo, _ in choices), -big_kwh), min(max(hi for _, hi in choices), big_kwh))
-    for i, cost in enumerate(price):
-        solver.changeColCost(i, cost)
     for i, choices in enumerate(options):
         if len(choices) > 1:
-            _one_of(solver, i, choices, 0.0 if price else 1.0)
-    matrix, lower, upper = joint_rows(profile)
-    for row, least, most in zip(matrix, lower.tolist(), upper.tolist(), strict=True):
-        columns = np.flatnonzero(row)
-        solver.addRow(least, most, len(columns), columns.astype(np.int32), row[columns])
+            _one_of(solver, i, choices, for_width)
+    if any(piece.polygon for piece in profile.slices) or profile.total_energy_kwh or profile.subtotal_energy_kwh:
+        _running_totals(solver, profile)
+    if profile.polytope is not None:
+        for coefficients, most in zip(profile.polytope.a, profile.polytope.b_kwh, strict=True):
+            columns = np.flatnonzero(coefficients)
+            solver.addRow(-math.inf, most, len(columns), columns.astype(np.int32), np.array(coefficients)[columns])
+    return solver
+
+
+def _running_totals(solver: highspy.Highs, profile: Profile) -> None:
+    """A column for each running total, so that rows which count what was used before have three entries at most."""
+    first = solver.getNumCol()
+    running = cumulative(profile)
+    for t, piece in enumerate(profile.slices):
+        solver.addVar(float(running.lo[t]), float(running.hi[t]))
+        here, before = first + t, first + t - 1
+        columns = np.array([here, t, before][: 3 if t else 2], dtype=np.int32)
+        solver.addRow(0.0, 0.0, len(columns), columns, np.array([1.0, -1.0, -1.0])[: len(columns)])
+        for row in piece.polygon:
+            entries = {t: row.b} | ({before: row.a} if t else {})
+            at = [column for column, factor in entries.items() if factor]
+            factors = np.array([entries[column] for column in at], dtype=np.float64)
+            solver.addRow(-math.inf, row.c_kwh, len(at), np.array(at, dtype=np.int32), factors)
+
+
+def _solved(solver: highspy.Highs, count: int) -> list[float] | None:
     solver.run()
     if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
         return None
-    return [float(value) for value in solver.getSolution().col_value[: len(options)]]
+    return [float(value) for value in solver.getSolution().col_value[:count]]
 
 
 def _one_of(solver: highspy.Highs, i: int, choices: Sequence[tuple[float, float]], for_width: float) -> None:

@@ -36,6 +36,7 @@ from flexhub.core.algebra.shape import Floats, Starts, bounds, default_energies,
 from flexhub.core.errors import InvalidError
 from flexhub.core.flexoffer import EnergyRange, FlexOffer, Profile, Schedule, ScheduleSlice, Slice, State
 from flexhub.core.judge import violations
+from flexhub.core.price import Price
 from flexhub.core.timegrid import instant_of, slot_of
 from flexhub.core.trading import Aggregate, Member
 
@@ -107,17 +108,65 @@ def _common(values: Iterable[str | None]) -> str | None:
 
 
 def _align(members: Sequence[FlexOffer], issuer: str, now: datetime | None) -> Aggregate:
-    head = members[0]
     if len(members) == 1:
-        alone = msgspec.structs.replace(
-            head, id=_identity(members), issuer=issuer, state=State.INITIAL, state_reason=None, schedule=None
-        )
-        return Aggregate(offer=alone, members=(Member(head.id),), method=ALONE)
+        return alone(members[0], issuer)
     boxes = [box for box in (_box(o, now) for o in members) if box is not None]
+    return merge(members, [box.window.first for box in boxes], issuer, now=now)
+
+
+def alone(offer: FlexOffer, issuer: str) -> Aggregate:
+    """An aggregate of this offer, with all of its bounds."""
+    same = msgspec.structs.replace(
+        offer, id=_identity([offer]), issuer=issuer, state=State.INITIAL, state_reason=None, schedule=None
+    )
+    return Aggregate(offer=same, members=(Member(offer.id),), method=ALONE)
+
+
+def mergeable(offer: FlexOffer, now: datetime | None = None) -> Starts | None:
+    """The window of starts of an offer that can be merged with others of its slice duration; None of any other."""
+    box = _box(offer, now)
+    return None if box is None else box.window
+
+
+def merge(
+    members: Sequence[FlexOffer],
+    anchors: Sequence[int],
+    issuer: str,
+    *,
+    method: str = ALIGNED,
+    now: datetime | None = None,
+) -> Aggregate:
+    """One aggregate of these offers, each of which starts at its anchor, or so many slots later or earlier as all do.
+
+    Moved by s slots, member k starts at r_k + s, for all s with ``max (tes_k - r_k) <= s <= min (tls_k - r_k)``; all of
+    the law above holds with r_k instead of tes_k. A default schedule is kept where all members' lie alike to their
+    anchors.
+
+    Args:
+        members: mergeable ones, whose slices are of one duration.
+        anchors: the slot of each, within its window.
+        issuer: of the aggregate.
+        method: what the aggregate is said to come from.
+        now: starts before it are gone.
+
+    Raises:
+        InvalidError: a member that can't be merged, or not with these anchors, or different prices.
+    """
+    boxes = []
+    for offer, anchor in zip(members, anchors, strict=True):
+        box = _box(offer, now)
+        if box is None or not box.window.first <= anchor <= box.window.last:
+            raise InvalidError("an offer that cannot be merged there", path="members", value=offer.id)
+        boxes.append(box)
+    head = members[0]
     duration, step = boxes[0].duration, head.resolution_s
-    first = min(b.window.first for b in boxes)
-    slack = min(b.window.last - b.window.first for b in boxes)
-    offsets = [b.window.first - first for b in boxes]
+    first = min(anchors)
+    earliest = max(b.window.first - r for b, r in zip(boxes, anchors, strict=True))
+    latest = min(b.window.last - r for b, r in zip(boxes, anchors, strict=True))
+    offsets = [r - first for r in anchors]
+    for o, box, offset in zip(members, boxes, offsets, strict=True):
+        if (o.resolution_s, box.duration, o.price) != (step, duration, head.price) or offset % duration:
+            raise InvalidError("an offer of other slots, slices or prices", path="members", value=o.id)
     n = max(o // duration + len(b.lo) for o, b in zip(offsets, boxes, strict=True))
     lo, hi, default = np.zeros(n), np.zeros(n), np.zeros(n)
     for offset, box in zip(offsets, boxes, strict=True):
@@ -125,10 +174,42 @@ def _align(members: Sequence[FlexOffer], issuer: str, now: datetime | None) -> A
         lo[at] += box.lo
         hi[at] += box.hi
         default[at] += box.lo if box.default is None else box.default
-    shift = boxes[0].shift
+    shifts = {None if b.shift is None else b.window.first + b.shift - r for b, r in zip(boxes, anchors, strict=True)}
+    shift = shifts.pop() if len(shifts) == 1 else None
+    if shift is None and head.price is not None:
+        raise InvalidError("prices of offers whose default schedules do not move alike", path="members", value=head.id)
+    offer = representative(
+        members,
+        issuer,
+        window=Starts(first + earliest, first + latest),
+        price=head.price,
+        profile=Profile(
+            slices=tuple(
+                Slice(energy_kwh=(EnergyRange(a, b),), min_duration=duration, max_duration=duration)
+                for a, b in zip(lo.tolist(), np.maximum(lo, hi).tolist(), strict=True)
+            )
+        ),
+        default=None if shift is None else _schedule(first + shift, step, np.clip(default, lo, hi), duration),
+    )
+    return Aggregate(
+        offer=offer, members=tuple(Member(o.id, s) for o, s in zip(members, offsets, strict=True)), method=method
+    )
+
+
+def representative(  # noqa: PLR0913 - one argument per part
+    members: Sequence[FlexOffer],
+    issuer: str,
+    *,
+    window: Starts,
+    profile: Profile,
+    price: Price | None = None,
+    default: Schedule | None = None,
+) -> FlexOffer:
+    """The offer of an aggregate: its deadlines are its members' earliest, and what they have in common is its own."""
     accepts = [o.accept_before for o in members if o.accept_before is not None]
     assign = min(o.assign_deadline(o.created) for o in members)
-    offer = FlexOffer(
+    step = members[0].resolution_s
+    return FlexOffer(
         id=_identity(members),
         issuer=issuer,
         location=_common(o.location for o in members),
@@ -136,22 +217,12 @@ def _align(members: Sequence[FlexOffer], issuer: str, now: datetime | None) -> A
         created=min(assign, *(o.created for o in members)),
         accept_before=min(assign, *accepts) if accepts else None,
         assign_before=assign,
-        start_after=instant_of(first, step),
-        start_before=instant_of(first + slack, step),
+        start_after=instant_of(window.first, step),
+        start_before=instant_of(window.last, step),
         resolution_s=step,
-        price=head.price,
-        profiles=(
-            Profile(
-                slices=tuple(
-                    Slice(energy_kwh=(EnergyRange(a, b),), min_duration=duration, max_duration=duration)
-                    for a, b in zip(lo.tolist(), np.maximum(lo, hi).tolist(), strict=True)
-                )
-            ),
-        ),
-        default_schedule=None if shift is None else _schedule(first + shift, step, np.clip(default, lo, hi), duration),
-    )
-    return Aggregate(
-        offer=offer, members=tuple(Member(o.id, s) for o, s in zip(members, offsets, strict=True)), method=ALIGNED
+        price=price,
+        profiles=(profile,),
+        default_schedule=default,
     )
 
 

@@ -22,6 +22,7 @@ WORK: Final = {
     "convert": (("convert", "offers.jsonl", "--to", "core"), "writing"),
     "validate": (("validate", "offers.jsonl"), "judging"),
     "conformance": (("conformance", "run", "mapping"), "judging"),
+    "aggregate": (("aggregate", "offers.jsonl"), "pricing"),
 }
 
 
@@ -35,7 +36,7 @@ class Seen(NamedTuple):
 
 def run(folder: Path, *arguments: str, patience: float = -1.0, terminal: bool = True) -> Seen:
     """The real program with less patience than it has, its stderr a terminal or a pipe."""
-    (folder / "offers.jsonl").write_text(f"{OFFER}\n" * 3)
+    (folder / "offers.jsonl").write_text("".join(OFFER.replace('"x"', f'"x{i}"') + "\n" for i in range(3)))
     ours, theirs = pty.openpty() if terminal else os.pipe()
     with subprocess.Popen(
         [sys.executable, "-c", IMPATIENT.format(patience=patience), *arguments],
