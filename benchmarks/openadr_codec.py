@@ -1,4 +1,4 @@
-"""An OpenADR 2.0b event of 96 intervals, read and written; openleadr beside it, in the same run.
+"""An OpenADR 2.0b event of 96 intervals, read and written, and a signed poll; openleadr beside it, in the same run.
 
 The peer comes with the extra that holds the XSDs. Rounds of both take turns, and the fastest round of each counts, so
 that what else the machine does hits neither alone.
@@ -13,8 +13,16 @@ from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any, Final
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
 from benchmarks.figure import Figure
 from flexhub.protocols.openadr2b.codec import OadrCodec
+from flexhub.protocols.openadr2b.messages import OadrPoll
+from flexhub.protocols.openadr2b.signature import sign, signing_key, verify
 
 INTERVALS: Final = 96
 ROUNDS: Final = 10
@@ -65,8 +73,18 @@ def payload() -> dict[str, Any]:
     return {"request_id": "request", "vtn_id": "vtn", "response": response, "events": [event]}
 
 
+def pair() -> tuple[bytes, bytes]:
+    """A private key of RSA-2048 and its certificate, in PEM."""
+    private = rsa.generate_private_key(65537, 2048)
+    who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ven")])
+    now, days = datetime.now(UTC), timedelta(days=30)
+    made = x509.CertificateBuilder(who, who, private.public_key(), 1, now - days, now + days)
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pem, made.sign(private, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
 def run() -> list[Figure]:
-    """Times of reading, with the XSD check, and of writing."""
+    """Times of reading, with the XSD check, of writing, and of signatures."""
     logging.getLogger("openleadr").setLevel(logging.ERROR)
     messaging: Any = import_module("openleadr.messaging")
     codec, told = OadrCodec(), payload()
@@ -86,6 +104,15 @@ def run() -> list[Figure]:
 
     reads, peer_reads = fastest(lambda: codec.decode(data), parsed)
     writes, peer_writes = fastest(lambda: codec.encode(message), created)
+    pems = pair()
+    key, now = signing_key(*pems), datetime.now(UTC)
+    poll = OadrPoll(ven_id="ven")
+    signed, peer_signed = fastest(
+        lambda: sign(poll, key, now=now, nonce="n"),
+        lambda: messaging.create_message("oadrPoll", ven_id="ven", key=pems[0], cert=pems[1]),
+    )
+    root = codec.root(sign(poll, key, now=now, nonce="n"))
+    (verified,) = fastest(lambda: verify(root, trusted={key.fingerprint}, now=now))
     return [
         Figure(
             name="OpenADR 2.0b event, 96 intervals, read with the XSD check",
@@ -107,4 +134,14 @@ def run() -> list[Figure]:
             peer=peer_writes,
             note="the target is a quarter of the peer's",
         ),
+        Figure(
+            name="OpenADR 2.0b oadrPoll, written and signed with RSA-2048",
+            value=signed,
+            unit="ms",
+            target=10.0,
+            at_most=True,
+            peer_name=PEER,
+            peer=peer_signed,
+        ),
+        Figure(name="OpenADR 2.0b oadrPoll, signature of RSA-2048 verified", value=verified, unit="ms"),
     ]

@@ -255,7 +255,7 @@ def test_the_peer_writes_every_message_there_is() -> None:
 
 
 def _texts(data: bytes) -> list[str]:
-    return [text for text in etree.fromstring(data).itertext() if text.strip()]
+    return [str(text) for text in etree.fromstring(data).itertext() if text.strip()]
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
