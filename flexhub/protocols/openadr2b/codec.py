@@ -109,7 +109,7 @@ def _no_value(node: etree._Element, simple: Simple) -> InvalidError:
 
 
 def _inner_leaf(name: str, simple: Simple) -> Read:
-    """`_through` and `_leaf` in one, since most elements of long messages are read by this."""
+    """`_through` and `_leaf` in one, since most elements of long messages are read so."""
     expected, read_text = tag(name), simple.read
     slowly = _through(name, _leaf(simple))
 
@@ -181,8 +181,8 @@ def _all_within(particle: Particle) -> Read:
     return read
 
 
-Entry = tuple[int, str, Read, bool]
-"""Place in the sequence, field, what reads it, and whether there may be several."""
+Entry = tuple[int, str, Read, bool, bool]
+"""Place in the sequence, field, what reads it, whether there may be several, and whether there has to be one."""
 
 
 def _table(form: Shape) -> dict[str, Entry]:
@@ -190,10 +190,11 @@ def _table(form: Shape) -> dict[str, Entry]:
     table: dict[str, Entry] = {}
     for i, particle in enumerate(form.particles):
         if particle.within:
-            table[tag(particle.within[0])] = (i, particle.field, _all_within(particle), False)
+            entry = (i, particle.field, _all_within(particle), False, particle.required)
+            table[tag(particle.within[0])] = entry
         else:
-            many = particle.least is not None
-            table |= {name: (i, particle.field, read, many) for name, read in _values(particle).items()}
+            many, needed = particle.least is not None, particle.required
+            table |= {name: (i, particle.field, read, many, needed) for name, read in _values(particle).items()}
     return table
 
 
@@ -202,8 +203,8 @@ def _reader(kind: type[Element]) -> Read:
     """What reads a struct from its element."""
     form = shape(kind)
     table = _table(form)
-    lists = tuple(field for _, field, _, many in table.values() if many)
-    mandatory = frozenset(i for i, particle in enumerate(form.particles) if particle.required)
+    lists = tuple(dict.fromkeys(field for _, field, _, many, _ in table.values() if many))
+    required = sum(particle.required for particle in form.particles)
     attributes = form.attributes
 
     def read(node: etree._Element) -> Element:
@@ -213,16 +214,16 @@ def _reader(kind: type[Element]) -> Read:
             entry = table.get(child.tag)
             if entry is None:
                 raise _unexpected(child)
-            at, field, read_one, many = entry
+            at, field, read_one, many, needed = entry
             if at > last:
                 last = at
-                met += at in mandatory
+                met += needed
                 fields[field] = [read_one(child)] if many else read_one(child)
             elif many and at == last:
                 fields[field].append(read_one(child))
             else:
                 raise _unexpected(child)
-        if met != len(mandatory):
+        if met != required:
             raise _missing(node, _first_missing(form, fields))
         if last < 0:
             _no_text(node)
@@ -233,13 +234,27 @@ def _reader(kind: type[Element]) -> Read:
             fields |= _attributes_of(node, attributes)
         return kind(**fields)
 
-    if attributes or lists or len(form.particles) != 1 or not mandatory:
+    if attributes or lists or len(form.particles) != 1 or not required:
         return read
-    return _only(kind, table, form.particles[0].field, read)
+    return _only(kind, table, form.particles[0], read)
 
 
-def _only(kind: type[Element], table: dict[str, Entry], field: str, slowly: Read) -> Read:
-    """Reads a struct of one field, which needs no book-keeping."""
+def _only(kind: type[Element], table: dict[str, Entry], particle: Particle, slowly: Read) -> Read:
+    """Reads a struct of one field, which needs no book-keeping; most elements of long messages are such."""
+    field, simple = particle.field, particle.simple
+    if simple is not None and len(particle.path) == 1:
+        expected, read_text = tag(particle.path[0]), simple.read
+
+        def read_leaf(node: etree._Element) -> Element:
+            if len(node) == 1:
+                child = node[0]
+                if child.tag == expected and not len(child):
+                    value = read_text(child.text or "")
+                    if value is not None:
+                        return kind(**{field: value})
+            return cast("Element", slowly(node))
+
+        return read_leaf
 
     def read(node: etree._Element) -> Element:
         if len(node) == 1:
