@@ -15,7 +15,7 @@ import msgspec
 import typer
 from typer.testing import CliRunner
 
-from docs import access, exchange, uftp
+from docs import access, exchange, openadr2b, uftp
 from docs.lifecycle_diagram import draw
 from docs.words import first_paragraph, kind_of, one_line, sentence
 from flexhub.app import cli, config
@@ -290,6 +290,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "commands.md": cli_page,
     "configuration.md": configuration_page,
     "conformance.md": conformance_page,
+    "openadr2b.md": openadr2b.page,
     "uftp.md": uftp.page,
 }
 """File name -> what writes its Markdown."""

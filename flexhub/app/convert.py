@@ -22,6 +22,9 @@ from flexhub.protocols import codec
 from flexhub.protocols.flexoffer import messages as wire
 from flexhub.protocols.flexoffer.codec import WRAPPER, FlexOfferCodec
 from flexhub.protocols.flexoffer.rules import RULES
+from flexhub.protocols.openadr2b import rules as openadr
+from flexhub.protocols.openadr2b.names import NAMESPACES
+from flexhub.protocols.registry import protocol
 from flexhub.protocols.rules import Broken, broken
 from flexhub.protocols.uftp import codec as uftp
 from flexhub.protocols.uftp import messages as uftp_wire
@@ -31,12 +34,14 @@ from flexhub.protocols.uftp.times import text_of
 from flexhub.protocols.unknown import shape
 
 CORE: Final = "core"
+OPENADR: Final = "openadr2b"
 TARGETS: Final = (Form.V1.value, Form.GOFLEX.value, UFTP, CORE)
 """What `convert` can write."""
 
 _TELLING: Final = frozenset(shape(wire.FlexOffer)) - {"id", "label", "state"}
 _CORE_FIELDS: Final = frozenset(("issuer", "created"))
 _ROOT: Final = "FlexOffer"
+_OPENADR: Final = f"{{{NAMESPACES['oadr']}}}"
 _XML: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*<")
 
 
@@ -63,7 +68,10 @@ def recognise(data: bytes) -> Recognised:
         InvalidError: XML that is a message by its name, and not by what it holds.
     """
     if _XML.match(data):
-        return Recognised("uftp", element(type(uftp.read(uftp.parsed(data)))), 1)
+        root = uftp.parsed(data)
+        if str(root.tag).startswith(_OPENADR):
+            return Recognised(OPENADR, openadr.element(protocol(OPENADR).codec.decode(data)), 1)
+        return Recognised("uftp", element(type(uftp.read(root))), 1)
     values = _values(data)
     objects = values[0] if len(values) == 1 else values
     if isinstance(objects, dict):
@@ -133,6 +141,8 @@ def validate(data: bytes, watch: Watch = unseen) -> list[Broken]:
         found = recognise(data)
         if found.protocol == "core":
             return _core_findings(data, watch)
+        if found.protocol == OPENADR:
+            return openadr.findings(protocol(OPENADR).codec.decode(data))
         if found.protocol == "uftp":
             message = uftp.read(uftp.parsed(data))
             return broken(UFTP_RULES, message, at=element(type(message)))
@@ -169,7 +179,10 @@ def _core_documents(data: bytes) -> list[bytes]:
 
 
 def _core_offers(data: bytes, sign: Sign, losses: list[Loss], watch: Watch) -> list[FlexOffer]:
-    if recognise(data).protocol == "core":
+    found = recognise(data)
+    if found.protocol == OPENADR:
+        raise InvalidError("messages of OpenADR 2.0b are judged; no mapping is made yet", path=found.message)
+    if found.protocol == "core":
         return [documents.decode(FlexOffer, document) for document in watch(_core_documents(data), "reading")]
     if _XML.match(data):
         return [_offer_of_uftp(data, losses)]

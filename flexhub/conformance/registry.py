@@ -13,6 +13,7 @@ from flexhub.core.errors import ConfigError
 SUITES: Final[dict[str, str]] = {
     "flexoffer-rest": "flexhub.conformance.suites.flexoffer_rest",
     "mapping": "flexhub.conformance.suites.mapping",
+    "openadr2b-messages": "flexhub.conformance.suites.openadr2b_messages",
     "uftp-messages": "flexhub.conformance.suites.uftp_messages",
 }
 """Name -> module with its ``SUITE``; imported only when asked for."""

@@ -37,6 +37,23 @@ def prefixed(tag: str) -> str:
     return f"{_PREFIXES[space]}:{local}" if space in _PREFIXES else tag
 
 
+class ResponseCode(enum.StrEnum):
+    """The response codes of 2.0b that flexhub gives; others are read, too."""
+
+    OK = "200"
+    OUT_OF_SEQUENCE = "450"
+    NOT_ALLOWED = "451"
+    INVALID_ID = "452"
+    NOT_RECOGNIZED = "453"
+    INVALID_DATA = "454"
+    COMPLIANCE_ERROR = "459"
+    SIGNAL_NOT_SUPPORTED = "460"
+    REPORT_NOT_SUPPORTED = "461"
+    TARGET_MISMATCH = "462"
+    NOT_REGISTERED_OR_AUTHORIZED = "463"
+    DEPLOYMENT_ERROR = "469"
+
+
 class EventStatus(enum.StrEnum):
     """EventStatusEnumeratedType: none, far or near ahead, under way, over, or called off."""
 
@@ -140,9 +157,11 @@ class RealPowerUnit(enum.StrEnum):
     JOULE_PER_SECOND = "J/s"
 
 
+SIMPLE: Final = ("SIMPLE", "simple")
+"""The names of the signal that every VEN knows: levels from 0, normal, to 3; the second is that of 2.0a."""
+
 SIGNAL_NAMES: Final = (
-    "SIMPLE",
-    "simple",  # of 2.0a
+    *SIMPLE,
     "ELECTRICITY_PRICE",
     "ENERGY_PRICE",
     "DEMAND_CHARGE",
@@ -169,6 +188,13 @@ OPT_REASONS: Final = (
 
 METADATA: Final = "METADATA_"
 """What the name of a report begins with that says what can be reported."""
+
+METADATA_SPECIFIER: Final = "METADATA"
+"""reportSpecifierID of a request for metadata [rule 306]."""
+METADATA_REQUEST: Final = "0"
+"""reportRequestID of metadata that nobody asked for by one [rule 311]."""
+NOT_APPLICABLE: Final = "x-notApplicable"
+"""readingType of what is not read: asked for with metadata."""
 
 REPORT_NAMES: Final = tuple(
     prefix + name
