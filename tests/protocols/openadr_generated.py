@@ -120,9 +120,12 @@ MORE = [*WORDS, "2.0b", " 2.0b", "optIn", "optOut ", "x-", "x-y z", "200", "20",
         "5W", "PT1.5S", "4294967296", "101", "Direct  Read", "SIMPLE", "none", "k", "W", "V", "always"]  # fmt: skip
 
 
-def mutate(draw: st.DrawFn, root: etree._Element) -> None:
-    """Change one thing: a text, an attribute, an element, its name, or the order or number of elements."""
-    kept = {tag("ds:Signature"), tag("atom:feed")}
+def mutate(draw: st.DrawFn, root: etree._Element, *, everywhere: bool = False) -> None:
+    """Change one thing: a text, an attribute, an element, its name, or the order or number of elements.
+
+    Within elements that are kept as they are only if `everywhere`.
+    """
+    kept = set() if everywhere else {tag("ds:Signature"), tag("atom:feed")}
     nodes = [node for node in root.iter() if not kept & {node.tag, *(above.tag for above in node.iterancestors())}]
     node = draw(st.sampled_from(nodes))
     leaves = [one for one in nodes if not len(one)]

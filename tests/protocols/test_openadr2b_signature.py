@@ -15,11 +15,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lxml import etree
 
 from flexhub.core.errors import FlexhubError, InvalidError, UnauthorizedError, UnavailableError
 from flexhub.protocols.openadr2b import messages as wire
-from flexhub.protocols.openadr2b.codec import OadrCodec
+from flexhub.protocols.openadr2b.codec import OadrCodec, read
 from flexhub.protocols.openadr2b.fingerprint import fingerprint_of, normal, weakness
 from flexhub.protocols.openadr2b.names import NAMESPACES, tag
 from flexhub.protocols.openadr2b.signature import (
@@ -34,6 +36,8 @@ from flexhub.protocols.openadr2b.signature import (
     verify,
 )
 from tests.conftest import need
+from tests.protocols.generated import FEW
+from tests.protocols.openadr_generated import mutate
 
 NOW = datetime(2026, 3, 28, 10, tzinfo=UTC)
 CODEC = OadrCodec()
@@ -188,6 +192,33 @@ def test_what_does_not_hold_is_refused(data: Any) -> None:
         verify(root, trusted={KEY.fingerprint}, now=NOW)
     assert raised.value.clause == "rule 514"
     assert raised.value.path.startswith("oadrPayload")
+
+
+@st.composite
+def mutants(draw: st.DrawFn) -> bytes:
+    """A signed message with something changed, once or twice, anywhere; or parts of two put together."""
+    root, other = etree.fromstring(SIGNED), etree.fromstring(SIGNED_TOO)
+    if draw(st.booleans()):
+        node = draw(st.sampled_from(list(root.iter())))
+        node.append(draw(st.sampled_from(list(other.iter()))))
+    for _ in range(draw(st.integers(0, 2))):
+        mutate(draw, root, everywhere=True)
+    return etree.tostring(root)
+
+
+SIGNED, SIGNED_TOO = signed(), signed(message=wire.OadrPoll(ven_id="other"), nonce="n2")
+
+
+@settings(FEW, max_examples=300)
+@given(mutants())
+def test_whatever_is_done_to_a_signed_message_it_is_refused_or_still_the_same(data: bytes) -> None:
+    try:
+        root = OadrCodec(check=False).root(data)
+        shown = verify(root, trusted={KEY.fingerprint}, now=NOW)
+        message = read(root).oadr_signed_object.message
+    except FlexhubError:
+        return
+    assert (message, shown) in ((POLL, proof(SIGNED)), (wire.OadrPoll(ven_id="other"), proof(SIGNED_TOO)))
 
 
 @pytest.mark.parametrize("apart", [timedelta(0), WINDOW, -WINDOW, timedelta(days=1), -timedelta(days=1)])

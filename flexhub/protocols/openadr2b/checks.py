@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
+from datetime import datetime
 from typing import Final
 
 from flexhub.protocols.openadr2b import messages as wire
@@ -11,6 +11,7 @@ from flexhub.protocols.openadr2b import names
 from flexhub.protocols.openadr2b.elements import (
     EiEvent,
     EiEventSignal,
+    EiTarget,
     EventResponse,
     Interval,
     Message,
@@ -117,15 +118,22 @@ def overlaps(message: wire.OadrDistributeEvent) -> Iterator[Finding]:
     Interpretation: events for different targets may, since each resource has but one then; and one that is over
     overlaps with none.
     """
-    told = [(at, event) for at, event in _events(message) if event.event_descriptor.event_status not in _OVER]
-    for (_, one), (at, other) in combinations(told, 2):
-        same = one.event_descriptor.ei_market_context == other.event_descriptor.ei_market_context
-        if not same or one.ei_target != other.ei_target:
-            continue
-        (begin, end), (start, stop) = span(one.ei_active_period.properties), span(other.ei_active_period.properties)
-        if (end is None or start < end) and (stop is None or begin < stop):
-            known = one.event_descriptor.event_id[:40]
-            yield Finding(f"{at}/eiActivePeriod", f"overlaps that of event {known!r} of the same market context")
+    groups: dict[tuple[str, EiTarget], list[tuple[datetime, int, datetime | None, str, str]]] = {}
+    for i, (at, event) in enumerate(_events(message)):
+        descriptor = event.event_descriptor
+        if descriptor.event_status not in _OVER:
+            start, end = span(event.ei_active_period.properties)
+            one = (start, i, end, at, descriptor.event_id)
+            groups.setdefault((descriptor.ei_market_context, event.ei_target), []).append(one)
+    for group in groups.values():
+        (_, _, until, _, longest), *others = sorted(group, key=lambda one: one[:2])
+        for start, _, end, at, name in others:
+            if until is None or start < until:
+                yield Finding(
+                    f"{at}/eiActivePeriod", f"overlaps that of event {longest[:40]!r} of the same market context"
+                )
+            if until is not None and (end is None or end > until):
+                until, longest = end, name
 
 
 def answered_twice(message: wire.OadrCreatedEvent) -> Iterator[Finding]:

@@ -80,9 +80,9 @@ RULES: Final[tuple[OadrRule[Any], ...]] = (
 )
 """Every rule about one message. The words of the rejection are ours; the codes are the profile's."""
 
-_SESSION: Final = "needs the conversation: what was sent, asked or known before"
-_MEANING: Final = "says what something means; no message breaks it"
-_TRANSPORT: Final = "is about HTTP or TLS"
+_SESSION: Final = "in a session, which knows what was sent and asked before (planned)"
+_MEANING: Final = "nowhere: it says what something means"
+_TRANSPORT: Final = "in a transport (planned)"
 ELSEWHERE: Final[dict[str, tuple[str, str]]] = {
     "4": ("modificationNumber starts at 0", _SESSION),
     "6": ("a testEvent other than false is a test", f"{_MEANING} (`checks.is_test`)"),
@@ -99,11 +99,14 @@ ELSEWHERE: Final[dict[str, tuple[str, str]]] = {
     "64": ("an answer comes before the next poll", _SESSION),
     "66": ("an event is sent until its end and startafter are over", _SESSION),
     "67": ("TLS and its ciphers", _TRANSPORT),
-    "68": ("RSA keys of at least 2048 bits, ECC of 224", "is about certificates (`fingerprint.weakness`)"),
+    "68": (
+        "RSA keys of at least 2048 bits, ECC of 224",
+        "where keys are loaded and signatures verified (`fingerprint.weakness`)",
+    ),
     "206": ("after oadrCreateOpt a later oadrCreatedEvent is ignored", _SESSION),
     "304": ("reportRequestID is one that was asked for", _SESSION),
     "402, 403": ("a venID that was allocated beforehand", _SESSION),
-    "514": ("what a signature is about", "is about signatures (`signature.verify`)"),
+    "514": ("what a signature is about", "where signatures are verified (`signature.verify`)"),
 }
 """Rules that no message can break alone: number -> what it says, and where it is judged."""
 
