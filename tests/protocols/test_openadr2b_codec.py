@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,15 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from flexhub.core.errors import FlexhubError, InvalidError, MalformedError
+from flexhub.core.errors import ConfigError, FlexhubError, InvalidError, MalformedError
 from flexhub.protocols.openadr2b import elements as part
 from flexhub.protocols.openadr2b import messages as wire
 from flexhub.protocols.openadr2b import names, simple
+from flexhub.protocols.openadr2b import schema as schemas
 from flexhub.protocols.openadr2b.codec import OadrCodec, verdict, written
 from flexhub.protocols.openadr2b.names import tag
 from flexhub.protocols.openadr2b.schema import installed, schema
 from flexhub.protocols.openadr2b.shapes import below, shape
-from tests.conftest import need
+from tests.conftest import ROOT, need
 from tests.protocols.generated import FEW
 from tests.protocols.openadr_generated import FEED, MESSAGES, PAYLOADS, SIGNATURE, elements, mutate
 
@@ -385,3 +388,23 @@ UNUSED = ABSTRACT | {
 def _names(kind: type[part.Element]) -> set[str]:
     form = shape(kind)
     return {a.name for a in form.attributes} | {n for p in form.particles for n in (*p.within, *p.path, *p.firsts)}
+
+
+def test_without_the_schemas_the_check_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schemas, "PACKAGE", "no_such_package")
+    assert not schemas.installed()
+    with pytest.raises(ConfigError, match=r"flexhub\[openadr\]"):
+        schemas.schema.__wrapped__()
+
+
+def test_the_schemas_are_compiled_once_and_their_package_is_not_imported() -> None:
+    program = (
+        "import sys\n"
+        "from flexhub.protocols.openadr2b.codec import OadrCodec\n"
+        "from flexhub.protocols.openadr2b.schema import schema\n"
+        "OadrCodec().decode(sys.stdin.buffer.read())\n"
+        "assert schema() is schema()\n"
+        "assert 'openleadr' not in sys.modules\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], input=PLAIN, capture_output=True, cwd=ROOT, check=False)
+    assert ran.returncode == 0, ran.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 from typing import Final
 
 from flexhub.protocols.openadr2b import messages as wire
@@ -12,6 +13,7 @@ from flexhub.protocols.openadr2b.elements import (
     EiEvent,
     EiEventSignal,
     EiTarget,
+    Element,
     EventResponse,
     Interval,
     Message,
@@ -19,7 +21,7 @@ from flexhub.protocols.openadr2b.elements import (
     PayloadFloat,
     SignalPayload,
 )
-from flexhub.protocols.openadr2b.shapes import shape
+from flexhub.protocols.openadr2b.shapes import Particle, name_of, shape
 from flexhub.protocols.openadr2b.times import ZERO, Length, length, span
 from flexhub.protocols.rules import Finding
 from flexhub.protocols.uftp.times import instant
@@ -169,26 +171,38 @@ def empty_request_ids(message: Message) -> Iterator[Finding]:
     yield from _empty(message, "", ("pyld:requestID",))
 
 
-def _empty(value: object, at: str, wanted: tuple[str, ...]) -> Iterator[Finding]:
+def _empty(value: Element, at: str, wanted: tuple[str, ...]) -> Iterator[Finding]:
     """Mandatory elements of these names that hold nothing, at and below a struct; an eiResponse is not looked into."""
-    for particle in shape(type(value)).particles:  # type: ignore[arg-type]  # a struct, by how it is called
+    for particle, below in _wanted(type(value), wanted):
         held = getattr(value, particle.field)
-        if held is None or "ei:eiResponse" in particle.names:
-            continue
-        if particle.required and held == "" and particle.path[-1] in wanted:
-            yield Finding(f"{at}{_local(particle.path[0])}", "is empty")
-        if particle.simple is not None:
+        if not below:
+            if held == "":
+                yield Finding(f"{at}{_local(particle.path[0])}", "is empty")
             continue
         around = "".join(f"{_local(name)}/" for name in (*particle.within, *particle.path[:-1]))
         if particle.least is None:
-            yield from _empty(held, f"{at}{around}{_name(held, particle.path)}/", wanted)
+            if held is not None:
+                yield from _empty(held, f"{at}{around}{_name(held, particle.path)}/", wanted)
             continue
-        for i, one in enumerate(held):
+        for i, one in enumerate(held or ()):
             yield from _empty(one, f"{at}{around}{_name(one, particle.path)}[{i}]/", wanted)
 
 
-def _name(value: object, path: tuple[str, ...]) -> str:
-    return _local(path[-1] if path else str(type(value).__struct_config__.tag))  # type: ignore[attr-defined]  # as above
+@cache
+def _wanted(kind: type[Element], wanted: tuple[str, ...]) -> tuple[tuple[Particle, bool], ...]:
+    """The particles of a struct that are mandatory and so called, or below which such are (true)."""
+    found: list[tuple[Particle, bool]] = []
+    for particle in shape(kind).particles:
+        if particle.simple is not None:
+            if particle.required and particle.least is None and particle.path[-1] in wanted:
+                found.append((particle, False))
+        elif "ei:eiResponse" not in particle.names and any(_wanted(inner, wanted) for inner in particle.kinds):
+            found.append((particle, True))
+    return tuple(found)
+
+
+def _name(value: Element, path: tuple[str, ...]) -> str:
+    return _local(path[-1] if path else name_of(type(value)))
 
 
 def _local(name: str) -> str:
