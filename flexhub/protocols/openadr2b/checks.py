@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import cache
 from typing import Final
@@ -18,6 +18,7 @@ from flexhub.protocols.openadr2b.elements import (
     Interval,
     Message,
     OadrReport,
+    OadrReportRequest,
     PayloadFloat,
     SignalPayload,
 )
@@ -54,10 +55,20 @@ def _numbers(interval: Interval) -> Iterator[tuple[str, float]]:
             yield f"signalPayload[{i}]/payloadFloat/value", payload.payload_base.value
 
 
+def _series(message: wire.OadrDistributeEvent) -> Iterator[tuple[str, str, tuple[Interval, ...]]]:
+    """(path, duration of the whole, intervals) of each signal and each baseline."""
+    for at, event, signal in _signals(message):
+        yield at, event.ei_active_period.properties.duration, signal.intervals
+    for at, event in _events(message):
+        baseline = event.ei_event_signals.ei_event_baseline
+        if baseline is not None:
+            yield f"{at}/eiEventSignals/eiEventBaseline", baseline.duration, baseline.intervals
+
+
 def interval_uids(message: wire.OadrDistributeEvent) -> Iterator[Finding]:
-    """Intervals of a signal are numbered 0, 1, 2, ..."""
-    for at, _, signal in _signals(message):
-        for i, interval in enumerate(signal.intervals):
+    """Intervals of a signal or baseline are numbered 0, 1, 2, ..."""
+    for at, _, intervals in _series(message):
+        for i, interval in enumerate(intervals):
             if interval.uid is None or interval.uid.strip() != str(i):
                 said = "is missing" if interval.uid is None else f"is {interval.uid[:40]!r}"
                 yield Finding(f"{at}/intervals/interval[{i}]/uid", f"{said}; the uid of this interval is {i}")
@@ -72,21 +83,26 @@ def cancelled_unmodified(message: wire.OadrDistributeEvent) -> Iterator[Finding]
 
 
 def durations(message: wire.OadrDistributeEvent) -> Iterator[Finding]:
-    """The intervals of a signal are as long together as the event; a single one needs no duration."""
-    for at, event, signal in _signals(message):
-        whole = length(event.ei_active_period.properties.duration)
-        told = [interval.duration for interval in signal.intervals]
-        if whole == ZERO or told == [None]:
+    """The intervals of a signal are as long together as the event, those of a baseline as that.
+
+    Interpretation: a single one need not tell its duration.
+    """
+    for at, whole, intervals in _series(message):
+        told = [interval.duration for interval in intervals]
+        if told == [None]:
             continue
         if None in told:
             path = f"{at}/intervals/interval[{told.index(None)}]/duration"
-            yield Finding(path, "is missing, so the intervals do not add up to the event")
-            continue
-        total = ZERO
-        for text in told:
-            total = total.plus(length(text or ""))
-        if total != whole:
-            yield Finding(f"{at}/intervals", f"last {_said(total)} together, the event {_said(whole)}")
+            yield Finding(path, "is missing, so the intervals do not add up to the whole")
+        elif (total := _sum(told)) != length(whole):
+            yield Finding(f"{at}/intervals", f"last {_said(total)} together, the whole {_said(length(whole))}")
+
+
+def _sum(durations: Iterable[str | None]) -> Length:
+    total = ZERO
+    for text in durations:
+        total = total.plus(length(text or "P"))
+    return total
 
 
 def _said(long: Length) -> str:
@@ -117,8 +133,8 @@ def current_value(message: wire.OadrDistributeEvent) -> Iterator[Finding]:
 def overlaps(message: wire.OadrDistributeEvent) -> Iterator[Finding]:
     """Events of one market context do not overlap.
 
-    Interpretation: events for different targets may, since each resource has but one then; and one that is over
-    overlaps with none.
+    Interpretation: events for different targets may, since each resource has but one then; one that is over overlaps
+    with none, and one that begins when another ends does not, either.
     """
     groups: dict[tuple[str, EiTarget], list[tuple[datetime, int, datetime | None, str, str]]] = {}
     for i, (at, event) in enumerate(_events(message)):
@@ -140,12 +156,10 @@ def overlaps(message: wire.OadrDistributeEvent) -> Iterator[Finding]:
 
 def answered_twice(message: wire.OadrCreatedEvent) -> Iterator[Finding]:
     """Each event gets one answer."""
-    seen: set[str] = set()
-    for i, answer in _answers(message):
-        name = answer.qualified_event_id.event_id
-        if name in seen:
-            yield Finding(f"{_ANSWER.format(i)}/qualifiedEventID/eventID", f"{name[:40]!r} is answered already")
-        seen.add(name)
+    yield from _again(
+        (f"{_ANSWER.format(i)}/qualifiedEventID/eventID", answer.qualified_event_id.event_id)
+        for i, answer in _answers(message)
+    )
 
 
 _ANSWER: Final = "eiCreatedEvent/eventResponses/eventResponse[{}]"
@@ -223,20 +237,16 @@ def schema_location(message: Message) -> Iterator[Finding]:
 
 
 def open_ended(message: wire.OadrDistributeEvent) -> Iterator[Finding]:
-    """An event of duration 0 has no end, and so has the last interval of its signals; no other interval.
-
-    Interpretation: the intervals before the last have an end, or nothing could follow them.
-    """
+    """A duration of 0 has no end: so only the last interval has it, and of an event only that has it, too."""
     for at, event, signal in _signals(message):
         endless = length(event.ei_active_period.properties.duration) == ZERO
+        last = len(signal.intervals) - 1
         for i, interval in enumerate(signal.intervals):
-            last = i == len(signal.intervals) - 1
-            long = None if interval.duration is None else length(interval.duration)
-            path = f"{at}/intervals/interval[{i}]/duration"
-            if long == ZERO and not (endless and last):
-                yield Finding(path, "is 0: only the last interval of an event without end has no end")
-            elif endless and last and long not in (None, ZERO):
-                yield Finding(path, f"is {interval.duration}, though the event has no end (its duration is 0)")
+            if interval.duration is not None and length(interval.duration) == ZERO and not (endless and i == last):
+                said = (
+                    "is 0, and nothing can follow what has no end" if endless else "is 0, though the event has an end"
+                )
+                yield Finding(f"{at}/intervals/interval[{i}]/duration", said)
 
 
 def opted_in_to_an_error(message: wire.OadrCreatedEvent) -> Iterator[Finding]:
@@ -267,28 +277,109 @@ def order(message: wire.OadrDistributeEvent) -> Iterator[Finding]:
         before = key
 
 
+def interval_starts(message: wire.OadrDistributeEvent) -> Iterator[Finding]:
+    """Intervals of signals and baselines follow one another from the start of the whole; none has a dtstart."""
+    for at, _, intervals in _series(message):
+        for i, interval in enumerate(intervals):
+            if interval.dtstart is not None:
+                yield Finding(f"{at}/intervals/interval[{i}]/dtstart", "has no place in an event")
+
+
+def _again(ids: Iterable[tuple[str, str]]) -> Iterator[Finding]:
+    """Of (path, id), those whose id came before."""
+    seen: set[str] = set()
+    for path, name in ids:
+        if name in seen:
+            yield Finding(path, f"{name[:40]!r} stands here already")
+        seen.add(name)
+
+
+def same_ids(message: wire.OadrDistributeEvent) -> Iterator[Finding]:
+    """Each eventID stands once in a message, each signalID once in an event."""
+    events = list(_events(message))
+    yield from _again((f"{at}/eventDescriptor/eventID", event.event_descriptor.event_id) for at, event in events)
+    for at, event in events:
+        signals = enumerate(event.ei_event_signals.ei_event_signals)
+        yield from _again((f"{at}/eiEventSignals/eiEventSignal[{i}]/signalID", one.signal_id) for i, one in signals)
+
+
+def simple_type(message: wire.OadrDistributeEvent) -> Iterator[Finding]:
+    """SIMPLE is a level, and has no unit."""
+    for at, _, signal in _signals(message):
+        if signal.signal_name not in names.SIMPLE:
+            continue
+        if signal.signal_type is not names.SignalType.LEVEL:
+            yield Finding(f"{at}/signalType", f"is {signal.signal_type}; SIMPLE is a level")
+        if signal.item_base is not None:
+            yield Finding(f"{at}/{_local(name_of(type(signal.item_base)))}", "has no place here: a level has no unit")
+
+
+def whole_request_id(message: wire.OadrCreatedEvent) -> Iterator[Finding]:
+    """Where each event is answered, only the answers have a requestID; that of the eiResponse is empty."""
+    created = message.ei_created_event
+    if created.event_responses and created.ei_response.request_id:
+        yield Finding("eiCreatedEvent/eiResponse/requestID", "is not empty, though the events are answered each")
+
+
 def _reports(message: wire.OadrRegisterReport | wire.OadrUpdateReport) -> Iterator[tuple[str, OadrReport]]:
     for i, report in enumerate(message.oadr_reports):
         yield f"oadrReport[{i}]", report
 
 
-def metadata_specifier(message: wire.OadrCreateReport | wire.OadrRegisteredReport) -> Iterator[Finding]:
-    """A request for metadata, which reads nothing, names the specifier METADATA, and nothing else does.
+Asking = wire.OadrCreateReport | wire.OadrRegisteredReport
 
-    Interpretation: that a request is for metadata shows in the readingType x-notApplicable.
-    """
+
+def _requests(message: Asking) -> Iterator[tuple[str, OadrReportRequest]]:
     for i, request in enumerate(message.oadr_report_requests):
+        yield f"oadrReportRequest[{i}]", request
+
+
+def metadata_specifier(message: Asking) -> Iterator[Finding]:
+    """A request for metadata, which is that of the reportSpecifierID METADATA, asks for the rID 0."""
+    for at, request in _requests(message):
         specifier = request.report_specifier
-        metadata = specifier.report_specifier_id == names.METADATA_SPECIFIER
-        for j, payload in enumerate(specifier.specifier_payloads):
-            if (payload.reading_type == names.NOT_APPLICABLE) != metadata:
-                at = f"oadrReportRequest[{i}]/reportSpecifier"
-                if metadata:
-                    path = f"{at}/specifierPayload[{j}]/readingType"
-                    yield Finding(path, f"is {payload.reading_type}; metadata is no reading: {names.NOT_APPLICABLE}")
-                else:
-                    yield Finding(f"{at}/reportSpecifierID", "is not METADATA, though nothing is read")
-                break
+        if specifier.report_specifier_id == names.METADATA_SPECIFIER:
+            for i, payload in enumerate(specifier.specifier_payloads):
+                if payload.r_id != names.METADATA_RID:
+                    path = f"{at}/reportSpecifier/specifierPayload[{i}]/rID"
+                    yield Finding(path, f"is {payload.r_id[:40]!r}; that of metadata is 0")
+
+
+def requested_reading(message: Asking) -> Iterator[Finding]:
+    """The readingType of a request is x-notApplicable: that of the data point is told by the metadata."""
+    for at, request in _requests(message):
+        for i, payload in enumerate(request.report_specifier.specifier_payloads):
+            if payload.reading_type != names.NOT_APPLICABLE:
+                path = f"{at}/reportSpecifier/specifierPayload[{i}]/readingType"
+                yield Finding(path, f"is {payload.reading_type}; a request says {names.NOT_APPLICABLE}")
+
+
+def requested_ids(message: Asking) -> Iterator[Finding]:
+    """The reportRequestID of a request is its own: not empty, not 0, which is that of metadata, and not another's."""
+    requests = [(f"{at}/reportRequestID", request.report_request_id) for at, request in _requests(message)]
+    for path, name in requests:
+        if name in ("", names.METADATA_REQUEST):
+            yield Finding(path, f"is {name!r}, so no report can name it")
+    yield from _again((path, name) for path, name in requests if name not in ("", names.METADATA_REQUEST))
+
+
+def requested_interval(message: Asking) -> Iterator[Finding]:
+    """The reportInterval of a request has a start and a duration, and nothing of an event."""
+    for at, request in _requests(message):
+        told = request.report_specifier.report_interval
+        held = (
+            {}
+            if told is None
+            else {
+                "tolerance": told.tolerance,
+                "x-eiNotification": told.x_ei_notification,
+                "x-eiRampUp": told.x_ei_ramp_up,
+                "x-eiRecovery": told.x_ei_recovery,
+            }
+        )
+        for name, value in held.items():
+            if value is not None:
+                yield Finding(f"{at}/reportSpecifier/reportInterval/properties/{name}", "has no place in a request")
 
 
 def metadata_request_id(message: wire.OadrRegisterReport) -> Iterator[Finding]:
@@ -319,19 +410,83 @@ def metadata_name(message: wire.OadrRegisterReport | wire.OadrUpdateReport) -> I
             yield Finding(f"{at}/reportName", f"{name} is not the name of what an {kind} holds")
 
 
-def interval_start(message: wire.OadrUpdateReport) -> Iterator[Finding]:
-    """An interval without a start has that of its report, so one of them has one."""
+def data_form(message: wire.OadrUpdateReport) -> Iterator[Finding]:
+    """A report of data has a start, intervals and a name, and is not of the specifier METADATA."""
     for at, report in _reports(message):
-        for i, interval in enumerate(report.intervals or ()):
-            if interval.dtstart is None and report.dtstart is None:
-                yield Finding(f"{at}/intervals/interval[{i}]/dtstart", "is missing, and the report has none, either")
+        for name, value in (("dtstart", report.dtstart), ("intervals", report.intervals)):
+            if value is None:
+                yield Finding(f"{at}/{name}", "is missing")
+        if not report.report_name:
+            yield Finding(f"{at}/reportName", "is missing")
+        if report.report_specifier_id == names.METADATA_SPECIFIER:
+            yield Finding(f"{at}/reportSpecifierID", "is METADATA; metadata is registered")
+
+
+def data_starts(message: wire.OadrUpdateReport) -> Iterator[Finding]:
+    """Intervals have that start which the report has, or each its own; the first of those is the report's.
+
+    Interpretation: a feed of Green Button tells its times itself.
+    """
+    for at, report in _reports(message):
+        told = [interval.dtstart for interval in report.intervals or ()]
+        if _is_feed(report) or told.count(None) == len(told):
+            continue
+        if None in told:
+            path = f"{at}/intervals/interval[{told.index(None)}]/dtstart"
+            yield Finding(path, "is missing, though another interval of the report has one")
+        elif report.dtstart is not None and instant(told[0] or "") != instant(report.dtstart):
+            yield Finding(f"{at}/intervals/interval[0]/dtstart", f"is {told[0]}, the report's {report.dtstart}")
+
+
+def _is_feed(report: OadrReport) -> bool:
+    return report.report_name is not None and report.report_name.endswith("GREENBUTTON")
+
+
+def data_durations(message: wire.OadrUpdateReport) -> Iterator[Finding]:
+    """Intervals all have a duration, or none; where none has a start, all; together they last as long as the report."""
+    for at, report in _reports(message):
+        intervals = report.intervals or ()
+        told = [interval.duration for interval in intervals]
+        following = len(intervals) > 1 and all(interval.dtstart is None for interval in intervals)
+        if None in told and (following or told.count(None) < len(told)):
+            path = f"{at}/intervals/interval[{told.index(None)}]/duration"
+            yield Finding(path, "is missing, so nobody knows when the interval ends")
+        elif report.duration is not None and None not in told and _sum(told) != length(report.duration):
+            lasts = f"lasts {_said(length(report.duration))}, its intervals {_said(_sum(told))}"
+            yield Finding(f"{at}/duration", lasts)
+
+
+def metadata_ids(message: wire.OadrRegisterReport) -> Iterator[Finding]:
+    """Each reportSpecifierID stands once in a registration, each rID once in a report."""
+    reports = list(_reports(message))
+    yield from _again((f"{at}/reportSpecifierID", report.report_specifier_id) for at, report in reports)
+    for at, report in reports:
+        described = enumerate(report.oadr_report_descriptions)
+        yield from _again((f"{at}/oadrReportDescription[{i}]/rID", one.r_id) for i, one in described)
+
+
+def sampling(message: wire.OadrRegisterReport) -> Iterator[Finding]:
+    """Telemetry tells how often each data point is sampled, at least once in the duration of the report."""
+    for at, report in _reports(message):
+        telemetry = (report.report_name or "").startswith(f"{names.METADATA}TELEMETRY")
+        for i, described in enumerate(report.oadr_report_descriptions):
+            path = f"{at}/oadrReportDescription[{i}]/oadrSamplingRate"
+            rate = described.oadr_sampling_rate
+            if rate is None:
+                if telemetry:
+                    yield Finding(path, "is missing")
+            elif report.duration is not None and length(rate.oadr_max_period).about() > length(report.duration).about():
+                yield Finding(f"{path}/oadrMaxPeriod", f"is {rate.oadr_max_period}, the report lasts {report.duration}")
 
 
 def transport_address(message: wire.OadrCreatePartyRegistration) -> Iterator[Finding]:
-    """A VEN that is pushed to tells where.
+    """Over simpleHttp a VEN says whether it polls; where it does not, it tells its address.
 
-    Interpretation: over XMPP that is told by the connection, so only simpleHttp needs the address.
+    Interpretation: over XMPP the connection tells both.
     """
-    pushed = message.oadr_transport_name is names.TransportName.SIMPLE_HTTP and not message.oadr_http_pull_model
-    if pushed and not message.oadr_transport_address:
+    if message.oadr_transport_name is not names.TransportName.SIMPLE_HTTP:
+        return
+    if message.oadr_http_pull_model is None:
+        yield Finding("oadrHttpPullModel", "is missing, though the transport is simpleHttp")
+    elif not message.oadr_http_pull_model and not message.oadr_transport_address:
         yield Finding("oadrTransportAddress", "is missing, though the VEN does not poll")

@@ -193,8 +193,10 @@ METADATA_SPECIFIER: Final = "METADATA"
 """reportSpecifierID of a request for metadata [rule 306]."""
 METADATA_REQUEST: Final = "0"
 """reportRequestID of metadata that nobody asked for by one [rule 311]."""
+METADATA_RID: Final = "0"
+"""rID of a request for metadata."""
 NOT_APPLICABLE: Final = "x-notApplicable"
-"""readingType of what is not read: asked for with metadata."""
+"""readingType of every request, and of what is no reading."""
 
 REPORT_NAMES: Final = tuple(
     prefix + name

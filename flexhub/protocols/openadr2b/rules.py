@@ -39,15 +39,28 @@ def _row(
 
 _CLAUSES: Final = {
     "E1": "2.0b EiEvent, order of events",
-    "P1": "2.0b EiRegisterParty, oadrTransportAddress",
+    "E2": "2.0b EiEvent, intervals",
+    "E3": "2.0b EiEvent, ids",
+    "E4": "2.0b EiEvent, signals",
+    "E5": "2.0b EiEvent, oadrCreatedEvent",
+    "P1": "2.0b EiRegisterParty, transports",
     "R1": "2.0b EiReport, metadata reports",
     "R2": "2.0b EiReport, names of reports",
+    "R3": "2.0b EiReport, data reports",
+    "R4": "2.0b EiReport, data reports",
+    "R5": "2.0b EiReport, metadata reports",
+    "R6": "2.0b EiReport, metadata reports",
+    "R7": "2.0b EiReport, requests",
+    "R8": "2.0b EiReport, requests",
+    "R9": "2.0b EiReport, requests",
 }
 _DATA: Final = ResponseCode.INVALID_DATA
 _ID: Final = ResponseCode.INVALID_ID
 _ERROR: Final = ResponseCode.COMPLIANCE_ERROR
 _EVENTS: Final = wire.OadrDistributeEvent
 _CREATED: Final = wire.OadrCreatedEvent
+_REGISTER: Final = wire.OadrRegisterReport
+_UPDATE: Final = wire.OadrUpdateReport
 _ASKING: Final = (wire.OadrCreateReport, wire.OadrRegisteredReport)
 
 RULES: Final[tuple[OadrRule[Any], ...]] = (
@@ -64,19 +77,24 @@ RULES: Final[tuple[OadrRule[Any], ...]] = (
     _row(45, Message, checks.schema_location, _ERROR, "schemaLocation"),
     _row(47, _EVENTS, checks.open_ended, _DATA, "Not the same end of event and intervals"),
     _row(48, _CREATED, checks.opted_in_to_an_error, _DATA, "optIn with an error"),
-    _row(306, _ASKING, checks.metadata_specifier, ResponseCode.REPORT_NOT_SUPPORTED, "Metadata is not METADATA"),
-    _row(311, wire.OadrRegisterReport, checks.metadata_request_id, _ID, "reportRequestID of metadata is not 0"),
-    _row(314, wire.OadrUpdateReport, checks.interval_start, _DATA, "An interval has no start"),
+    _row(306, _ASKING, checks.metadata_specifier, _ID, "Not the rID of metadata"),
+    _row(311, _REGISTER, checks.metadata_request_id, _ID, "reportRequestID of metadata is not 0"),
+    _row(314, _UPDATE, checks.data_starts, _DATA, "Not the start of the report"),
     _row("E1", _EVENTS, checks.order, _ERROR, "Events are not in order"),
+    _row("E2", _EVENTS, checks.interval_starts, _DATA, "dtstart of an interval"),
+    _row("E3", _EVENTS, checks.same_ids, _ID, "An id stands twice"),
+    _row("E4", _EVENTS, checks.simple_type, ResponseCode.SIGNAL_NOT_SUPPORTED, "SIMPLE is not a level"),
+    _row("E5", _CREATED, checks.whole_request_id, _ID, "requestID beside those of the answers"),
     _row("P1", wire.OadrCreatePartyRegistration, checks.transport_address, _DATA, "No address to push to"),
-    _row("R1", wire.OadrRegisterReport, checks.metadata_form, _DATA, "Not the form of metadata"),
-    _row(
-        "R2",
-        (wire.OadrRegisterReport, wire.OadrUpdateReport),
-        checks.metadata_name,
-        _DATA,
-        "Not the name of such a report",
-    ),
+    _row("R1", _REGISTER, checks.metadata_form, _DATA, "Not the form of metadata"),
+    _row("R2", (_REGISTER, _UPDATE), checks.metadata_name, _DATA, "Not the name of such a report"),
+    _row("R3", _UPDATE, checks.data_form, _DATA, "Not the form of data"),
+    _row("R4", _UPDATE, checks.data_durations, _DATA, "Not the durations of a report"),
+    _row("R5", _REGISTER, checks.metadata_ids, _ID, "An id stands twice"),
+    _row("R6", _REGISTER, checks.sampling, _DATA, "No sampling rate"),
+    _row("R7", _ASKING, checks.requested_reading, _DATA, "readingType of a request"),
+    _row("R8", _ASKING, checks.requested_ids, _ID, "reportRequestID is not a request's own"),
+    _row("R9", _ASKING, checks.requested_interval, _DATA, "Not the interval of a report"),
 )
 """Every rule about one message. The words of the rejection are ours; the codes are the profile's."""
 

@@ -26,6 +26,10 @@ class Length(NamedTuple):
         """Both, one after the other."""
         return Length(self.months + other.months, self.seconds + other.seconds)
 
+    def about(self) -> int:
+        """Seconds, a month being 30 days: to compare durations only."""
+        return 30 * 86400 * self.months + self.seconds
+
 
 ZERO: Final = Length(0, 0)
 
@@ -51,12 +55,12 @@ def length(duration: str) -> Length:
 def span(properties: Properties) -> tuple[datetime, datetime | None]:
     """First instant of a period, and the first after it; None where it has no end [rule 47], or no computable one.
 
-    Interpretation: a month is 30 days here, as others have it, since it serves to compare periods only.
+    Interpretation: a month is 30 days here, since it serves to compare periods only.
     """
     start, long = instant(properties.dtstart), length(properties.duration)
     if long == ZERO:
         return start, None
     try:
-        return start, start + timedelta(days=30 * long.months, seconds=long.seconds)
+        return start, start + timedelta(seconds=long.about())
     except OverflowError:
         return start, None
