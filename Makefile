@@ -29,10 +29,10 @@ dev: $(VENV)/.dev  ## the program and all its tools, in .venv
 demo: $(VENV)/.run  ## everything running on http://127.0.0.1:8080
 	$(BIN)/flexhub demo $(ARGS)
 
-test: $(VENV)/.dev debian  ## every test, and the coverage
+test: $(VENV)/.dev debian peer  ## every test, and the coverage
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered --cov-report=xml:build/coverage.xml $(TESTS)
 
-soak: $(VENV)/.dev debian  ## kills, anything at all over HTTP, mutants of messages, and the property tests, at length
+soak: $(VENV)/.dev debian peer  ## kills, anything at all over HTTP, mutants of messages, and the property tests, at length
 	SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest -m soak $(TESTS)
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -n 2 --dist worksteal --timeout 3600 $(TESTS)
 
@@ -76,8 +76,8 @@ debian:
 	    fi; \
 	fi
 
-# Another implementation of UFTP to measure beside, in an environment of its own, since it pins what it needs. Without it
-# its figures are left out; in CI that it cannot be had is a failure.
+# Another implementation of UFTP, to talk to and to measure beside, in an environment of its own, since it pins what it
+# needs. Without it tests with it skip and say so, and its figures are left out; in CI that it cannot be had is a failure.
 peer: $(PEER)/.made
 
 $(PEER)/.made: requirements/peer-shapeshifter.txt | $(VENV)/bin/python

@@ -15,7 +15,7 @@ import msgspec
 import typer
 from typer.testing import CliRunner
 
-from docs import access, exchange, openadr2b, uftp
+from docs import access, exchange, openadr2b, uftp, usef2015
 from docs.lifecycle_diagram import draw
 from docs.words import first_paragraph, kind_of, one_line, sentence
 from flexhub.app import cli, config
@@ -127,8 +127,8 @@ def interpretations() -> Iterator[tuple[str, str]]:
     for file in sorted((ROOT / "flexhub").rglob("*.py")):
         text = file.read_text("utf-8")
         for hit in INTERPRETATION.finditer(text):
-            words = re.sub(r"\s*\n\s*(?:#\s*)?", " ", hit[1]).strip()
-            yield str(file.relative_to(ROOT)), words.replace('"""', "").strip()
+            words = re.sub(r"\s*\n\s*(?:#\s*)?", " ", hit[1].partition('"""')[0]).strip()
+            yield str(file.relative_to(ROOT)), words
 
 
 def interpretations_page() -> str:
@@ -262,7 +262,8 @@ def conformance_page() -> str:
         "",
         "Suites ship with the package. `flexhub conformance run SUITE` judges flexhub itself, with `--target URL` an",
         "endpoint of anyone's. Each requirement also has a mutant, a target made wrong in just that requirement;",
-        "`--self-check` shows that exactly the requirement's own cases notice it.",
+        "`--self-check` shows that exactly the requirement's own cases notice it. `run uftp --role agr` is the suite",
+        "`uftp-agr`; [judge a UFTP endpoint](../uftp-conformance.md) tells more.",
         "",
     ]
     for name in registry.names():
@@ -292,6 +293,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "conformance.md": conformance_page,
     "openadr2b.md": openadr2b.page,
     "uftp.md": uftp.page,
+    "usef2015.md": usef2015.page,
 }
 """File name -> what writes its Markdown."""
 

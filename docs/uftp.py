@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from docs.words import first_paragraph
+from flexhub.conformance.registry import suite
 from flexhub.mappings.registry import mappings
 from flexhub.protocols.uftp.messages import element
 from flexhub.protocols.uftp.protocol import UNMAPPED
@@ -15,7 +16,10 @@ from flexhub.protocols.uftp.simple import DIFFERENCES
 
 def page() -> str:
     """The page."""
-    return "\n".join([*_rules(), *_states(), *_differences(), *_fates(), ""])
+    told = "Messages that no mapping is about"
+    return "\n".join(
+        [*_rules(), *_states(), *differences(DIFFERENCES), *_HEAD, *fates("uftp"), *unmapped(told, UNMAPPED), ""]
+    )
 
 
 def _rules() -> Iterator[str]:
@@ -28,9 +32,13 @@ def _rules() -> Iterator[str]:
         "",
     )
     yield "A rule that looks something up is judged in a conversation only, and lets pass what was not looked up."
-    yield from ("", "| rule | clause | rejection | looks up |", "| --- | --- | --- | --- |")
+    yield "[Suites](../uftp-conformance.md) judge it at endpoints of the roles that are sent such messages."
+    yield from ("", "| rule | clause | rejection | looks up | judged at |", "| --- | --- | --- | --- | --- |")
+    suites = {role: {case.requirement for case in suite(f"uftp-{role}").cases} for role in ("agr", "dso", "cro")}
     for rule in RULES:
-        yield f"| {rule.id} | {rule.clause} | {rule.reject} | {', '.join(map(str, rule.needs)) or 'nothing'} |"
+        needs = ", ".join(map(str, rule.needs)) or "nothing"
+        roles = ", ".join(role.upper() for role, judged in suites.items() if rule.id in judged)
+        yield f"| {rule.id} | {rule.clause} | {rule.reject} | {needs} | {roles} |"
 
 
 def _states() -> Iterator[str]:
@@ -39,16 +47,20 @@ def _states() -> Iterator[str]:
         yield from (f"| {state} | {event} | {after} |" for (state, event), after in table.items())
 
 
-def _differences() -> Iterator[str]:
+def differences(told: Mapping[str, str]) -> Iterator[str]:
+    """Where a codec's verdict is not the schema's."""
     yield from ("", "## Where our verdict is not that of the schemas", "", "| what | why |", "| --- | --- |")
-    yield from (f"| {name} | {why} |" for name, why in DIFFERENCES.items())
+    yield from (f"| {name} | {why} |" for name, why in told.items())
 
 
-def _fates() -> Iterator[str]:
-    yield from ("", "## What becomes of each field", "")
-    for mapping in mappings("uftp"):
+_HEAD = ("", "## What becomes of each field", "")
+
+
+def fates(protocol: str) -> Iterator[str]:
+    """What becomes of each field, mapping by mapping."""
+    for mapping in mappings(protocol):
         yield from (
-            f"### {element(mapping.message)} and {mapping.core.__name__}",
+            f"### {element(mapping.message)} and {element(mapping.core)}",
             "",
             first_paragraph(mapping.to_core),
             "",
@@ -65,5 +77,9 @@ def _fates() -> Iterator[str]:
             }
             yield from (f"| `{name}/{field}` | {how} |" for field, how in sorted(told.items()))
         yield ""
-    yield from ("## Messages that no mapping is about", "", "| message | why |", "| --- | --- |")
-    yield from (f"| {element(kind)} | {why} |" for kind, why in UNMAPPED.items())
+
+
+def unmapped(title: str, told: Mapping[type, str]) -> Iterator[str]:
+    """Messages without a counterpart, and why."""
+    yield from (f"## {title}", "", "| message | why |", "| --- | --- |")
+    yield from (f"| {element(kind)} | {why} |" for kind, why in told.items())

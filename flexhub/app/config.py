@@ -77,9 +77,13 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 SERVED: Final = (Role.PROSUMER, Role.AGGREGATOR, Role.MARKET_OPERATOR)
 """What a hub can be: an agent (FOA), a manager (FMAN), a market (FMAR), or several of them."""
 
+_SERVED: Final = f"{', '.join(SERVED[:-1])} and {SERVED[-1]}"
+
 
 class HubSection(Section, frozen=True, kw_only=True):
     """``[hub]``: who this hub is, which roles it serves, and where it listens. `zone` has the local days of bills.
+
+    A hub that only takes part in UFTP, as a grid operator does, serves no role: `roles` is empty.
 
     `doors` is the number of processes that speak HTTP for it; with 0 its own process does. `drain` is how long, once it
     is told to stop, it goes on serving while ``/ready`` says so, for those who send it work to go elsewhere.
@@ -94,10 +98,8 @@ class HubSection(Section, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         unserved = [str(role) for role in self.roles if role not in SERVED]
-        if unserved or not self.roles:
-            served = f"{', '.join(SERVED[:-1])} and {SERVED[-1]}"
-            message = f"this version serves {served}, not {', '.join(unserved) or 'nothing'}"
-            raise InvalidError(message, path="roles")
+        if unserved:
+            raise InvalidError(f"this version serves {_SERVED}, not {', '.join(unserved)}", path="roles")
         host_port(self.listen)
         TimeGrid(zone=self.zone)
 
@@ -398,6 +400,48 @@ class UftpDirectorySection(Section, frozen=True, kw_only=True):
             raise InvalidError("one of file, dns and address_book", path="file")
 
 
+class UftpTradeSection(Section, frozen=True, kw_only=True):
+    """``[[uftp.trade]]``: what one of us trades by itself at a congestion point, and with whom.
+
+    With a `limit` it is a DSO, without one an AGR; `domain` says which of us, where several are. `penalty` is for a MW
+    that lacks over an ISP, and agreed. An AGR adds `margin` (a share) to what its options cost, which can be ordered
+    for `offer_for`; it sends its prognosis so long before a day, and its metering so long after it. A DSO asks for
+    `reserve` beyond its limit, and orders what the limit needs when it chooses: at every offer, or `choose_after` the
+    request. It pays `highest_price` at most for what is above the limit, has requests answered within `answer_within`,
+    and settles so long after a day. Moments that are left out are asked for.
+    """
+
+    congestion_point: str
+    partners: Annotated[tuple[Domain, ...], msgspec.Meta(min_length=1)]
+    domain: Domain | None = None
+    penalty: Money = Money(0)
+    margin: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    offer_for: Duration = Duration(hours=1)
+    prognosis_before: Duration | None = None
+    metering_after: Duration | None = None
+    limit: Power | None = None
+    reserve: Power = Power(0)
+    highest_price: EnergyPrice | None = None
+    answer_within: Duration = Duration(hours=1)
+    choose_after: Duration | None = None
+    settle_after: Duration | None = None
+
+    @property
+    def role(self) -> uftp.Role:
+        """As above."""
+        return uftp.Role.AGR if self.limit is None else uftp.Role.DSO
+
+    def __post_init__(self) -> None:
+        if (self.limit is None) is not (self.highest_price is None):
+            raise InvalidError("limit and highest_price go together", path="highest_price")
+        if self.limit is None and len(self.partners) > 1:
+            raise InvalidError("an AGR has one DSO at a congestion point", path="partners")
+        if self.limit is not None and not 0 <= self.reserve < self.limit:
+            raise InvalidError("a reserve is less than the limit", path="reserve")
+        if self.choose_after is not None and self.choose_after > self.answer_within:
+            raise InvalidError("offers can no longer be ordered then", path="choose_after")
+
+
 class UftpSection(Section, frozen=True, kw_only=True):
     """``[uftp]``: the hub as participants of UFTP, with a listener of their own, since signatures admit there.
 
@@ -418,9 +462,26 @@ class UftpSection(Section, frozen=True, kw_only=True):
     reply_within: Duration = Duration(hours=6)
     oauth: ClientSection | None = None
     ca: Path | None = None
+    trade: tuple[UftpTradeSection, ...] = ()
+
+    def trader(self, trade: UftpTradeSection) -> UftpParticipantSection:
+        """Who of us trades there.
+
+        Raises:
+            InvalidError: nobody, or several could; or its local days are not known, or ISPs are no quarter-hours.
+        """
+        own = [p for p in self.participant if p.role is trade.role and trade.domain in (None, p.domain)]
+        if len(own) != 1:
+            raise InvalidError(f"{len(own) or 'no'} participants could be meant, each a {trade.role}", path="trade")
+        if own[0].time_zone is None or own[0].isp_duration != timedelta(minutes=15):
+            raise InvalidError(f"{own[0].domain} needs a time_zone, and ISPs of PT15M, to trade", path="trade")
+        return own[0]
 
     def __post_init__(self) -> None:
         host_port(self.listen)
+        points = [(self.trader(t).domain, t.role, t.congestion_point) for t in self.trade]
+        if len(set(points)) < len(points):
+            raise InvalidError("one of us stands twice at a congestion point", path="trade")
         names = [(p.domain, p.role) for p in self.participant]
         if len(set(names)) < len(names):
             raise InvalidError("a domain stands twice in one role", path="participant")
@@ -446,6 +507,14 @@ class Config(Section, frozen=True, kw_only=True):
     peer: tuple[PeerSection, ...] = ()
     pages: bool = True
     uftp: UftpSection | None = None
+
+    def __post_init__(self) -> None:
+        if not self.hub.roles and self.uftp is None:
+            raise InvalidError(f"this version serves {_SERVED}, not nothing", path="hub/roles")
+        trades = self.uftp.trade if self.uftp is not None else ()
+        managing = Role.AGGREGATOR in self.hub.roles or Role.PROSUMER in self.hub.roles
+        if not managing and any(trade.role is uftp.Role.AGR for trade in trades):
+            raise InvalidError("an AGR trades what a manager has: the role aggregator is needed", path="hub/roles")
 
 
 def load(path: str | Path, environ: Mapping[str, str] | None = None) -> Config:

@@ -4,43 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import re
-import uuid
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from flexhub.app import convert_xml as xml
 from flexhub.core import documents
 from flexhub.core.errors import FlexhubError, InvalidError, MalformedError
 from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.watch import Watch, unseen
 from flexhub.mappings.fates import Kind, Loss, refuse_serious
 from flexhub.mappings.flexoffer import Context, Form, Sign, to_core, to_wire
-from flexhub.mappings.uftp.context import Context as UftpContext
-from flexhub.mappings.uftp.offers import KEPT as UFTP
-from flexhub.mappings.uftp.offers import offer_to_core, offer_to_wire
 from flexhub.protocols import codec
 from flexhub.protocols.flexoffer import messages as wire
 from flexhub.protocols.flexoffer.codec import WRAPPER, FlexOfferCodec
 from flexhub.protocols.flexoffer.rules import RULES
-from flexhub.protocols.openadr2b.names import NAMESPACES
-from flexhub.protocols.registry import protocol
 from flexhub.protocols.rules import Broken, broken
-from flexhub.protocols.uftp import codec as uftp
-from flexhub.protocols.uftp import messages as uftp_wire
-from flexhub.protocols.uftp.messages import VERSIONS, element
-from flexhub.protocols.uftp.rules import RULES as UFTP_RULES
-from flexhub.protocols.uftp.times import text_of
 from flexhub.protocols.unknown import shape
 
 CORE: Final = "core"
-OPENADR: Final = "openadr2b"
-TARGETS: Final = (Form.V1.value, Form.GOFLEX.value, UFTP, CORE)
+TARGETS: Final = (Form.V1.value, Form.GOFLEX.value, *xml.PROTOCOLS, CORE)
 """What `convert` can write."""
 
 _TELLING: Final = frozenset(shape(wire.FlexOffer)) - {"id", "label", "state"}
 _CORE_FIELDS: Final = frozenset(("issuer", "created"))
 _ROOT: Final = "FlexOffer"
-_OPENADR: Final = f"{{{NAMESPACES['oadr']}}}"
 _XML: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*<")
 
 
@@ -67,12 +55,8 @@ def recognise(data: bytes) -> Recognised:
         InvalidError: XML that is a message by its name, and not by what it holds.
     """
     if _XML.match(data):
-        root = uftp.parsed(data)
-        if str(root.tag).startswith(_OPENADR):
-            from flexhub.protocols.openadr2b.rules import element as name_of  # noqa: PLC0415 - heavy; others need it not
-
-            return Recognised(OPENADR, name_of(protocol(OPENADR).codec.decode(data)), 1)
-        return Recognised("uftp", element(type(uftp.read(root))), 1)
+        protocol, message = xml.read(data)
+        return Recognised(protocol, xml.name_of(message), 1)
     values = _values(data)
     objects = values[0] if len(values) == 1 else values
     if isinstance(objects, dict):
@@ -100,8 +84,8 @@ def convert(  # noqa: PLR0913 - one argument per choice
     """Write any supported message as another.
 
     Args:
-        data: a flex-offer message in any dialect and wrapping, a UFTP FlexOffer, or core JSON (an object, a list, or
-            JSON lines).
+        data: a flex-offer message in any dialect and wrapping, core JSON (an object, a list, or JSON lines), or a
+            message of UFTP or USEF 2015: any of those as one of the other, a FlexOffer also as a flex-offer.
         to: one of `TARGETS`; several core documents are written as JSON lines.
         allow_loss: let bounds and prices be lost.
         sign_in: what a positive amount means in a flex-offer message that is read.
@@ -118,11 +102,17 @@ def convert(  # noqa: PLR0913 - one argument per choice
     if to not in TARGETS:
         raise InvalidError(f"{to!r} is not a target; allowed: {', '.join(TARGETS)}", value=to)
     losses: list[Loss] = []
+    if to in xml.PROTOCOLS and _XML.match(data):
+        out = xml.rewritten(*_unbroken(data), to, losses)
+        refuse_serious(losses, allow=allow_loss)
+        return Converted(out, tuple(losses))
     offers = _core_offers(data, sign_in, losses, watch)
     if to == CORE:
         out = b"".join(documents.encode(offer) + b"\n" for offer in watch(offers, "writing"))
-    elif to == UFTP:
-        out = _uftp(offers, losses)
+    elif to in xml.PROTOCOLS:
+        if len(offers) != 1:
+            raise InvalidError(f"{len(offers)} offers; a FlexOffer holds one", path=_ROOT)
+        out = xml.written(offers[0], to, losses)
     else:
         context = Context(form=Form(to), sign=sign_out, null_ids=True)
         messages = []
@@ -142,13 +132,8 @@ def validate(data: bytes, watch: Watch = unseen) -> list[Broken]:
         found = recognise(data)
         if found.protocol == "core":
             return _core_findings(data, watch)
-        if found.protocol == OPENADR:
-            from flexhub.protocols.openadr2b.rules import findings as openadr  # noqa: PLC0415 - as above
-
-            return openadr(protocol(OPENADR).codec.decode(data))
-        if found.protocol == "uftp":
-            message = uftp.read(uftp.parsed(data))
-            return broken(UFTP_RULES, message, at=element(type(message)))
+        if _XML.match(data):
+            return xml.findings(*xml.read(data))
         document = FlexOfferCodec().decode(data)
     except FlexhubError as error:
         return [_finding(error)]
@@ -182,13 +167,10 @@ def _core_documents(data: bytes) -> list[bytes]:
 
 
 def _core_offers(data: bytes, sign: Sign, losses: list[Loss], watch: Watch) -> list[FlexOffer]:
-    found = recognise(data)
-    if found.protocol == OPENADR:
-        raise InvalidError("messages of OpenADR 2.0b are judged; no mapping is made yet", path=found.message)
-    if found.protocol == "core":
+    if recognise(data).protocol == "core":
         return [documents.decode(FlexOffer, document) for document in watch(_core_documents(data), "reading")]
     if _XML.match(data):
-        return [_offer_of_uftp(data, losses)]
+        return [xml.offer_of(_unbroken(data)[1], losses)]
     document = FlexOfferCodec().decode(data)
     digest = hashlib.sha256(data).hexdigest()[:16]
     offers = []
@@ -203,43 +185,10 @@ def _core_offers(data: bytes, sign: Sign, losses: list[Loss], watch: Watch) -> l
     return offers
 
 
-def _offer_of_uftp(data: bytes, losses: list[Loss]) -> FlexOffer:
-    message = uftp.read(uftp.parsed(data))
-    name = element(type(message))
-    if not isinstance(message, uftp_wire.FlexOffer):
-        raise InvalidError("of UFTP's messages only a FlexOffer becomes a flex-offer", path=name)
-    _refuse_broken(broken(UFTP_RULES, message))
-    read = offer_to_core(message, UftpContext())
-    losses += read.losses
-    return read.value
-
-
-def _uftp(offers: list[FlexOffer], losses: list[Loss]) -> bytes:
-    """One offer as a FlexOffer. Ids that are no UUIDs become such as follow from them, so the result is repeatable."""
-    if len(offers) != 1:
-        raise InvalidError(f"{len(offers)} offers; a FlexOffer holds one", path=_ROOT)
-    offer = offers[0]
-    told = offer.extras.get(UFTP)
-    kept = told if isinstance(told, dict) else {}
-    identity = {
-        "version": VERSIONS[-1],
-        "sender_domain": offer.issuer,
-        "recipient_domain": offer.recipient or "",
-        "time_stamp": text_of(offer.created),
-        "message_id": _uuid(offer.id),
-        "conversation_id": kept.get("conversation_id") or _uuid(f"conversation of {offer.id}"),
-        "unsolicited": kept.get("unsolicited", "flex_request_message_id" not in kept),
-    }
-    written = offer_to_wire(offer, UftpContext(kept=identity, time_zone=kept.get("time_zone", "Europe/Amsterdam")))
-    losses += written.losses
-    return uftp.written(written.value) + b"\n"
-
-
-def _uuid(text: str) -> str:
-    try:
-        return str(uuid.UUID(text))
-    except ValueError:
-        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"flexhub:{text}"))
+def _unbroken(data: bytes) -> tuple[str, xml.Message]:
+    told = xml.read(data)
+    _refuse_broken(xml.findings(*told))
+    return told
 
 
 def _refuse_broken(findings: list[Broken]) -> None:

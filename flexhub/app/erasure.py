@@ -23,7 +23,7 @@ from flexhub.adapters.store.erasing import Erasing, alone
 from flexhub.adapters.store.interface import AccountRow, DocumentRow, JournalRow, NoticeRow, SendRow
 from flexhub.app.access import audit
 from flexhub.app.exchange.auction import Deal, Entry, Round
-from flexhub.app.exchange.papers import LIVE, Holding, Membership, PlanRecord
+from flexhub.app.exchange.papers import LIVE, Held, Holding, Membership, PlanRecord
 from flexhub.app.exchange.pseudonyms import Secret
 from flexhub.app.exchange.running import Cadence
 from flexhub.app.exchange.selling import Position, Selling
@@ -32,12 +32,14 @@ from flexhub.app.hub import origin
 from flexhub.app.hub.told import Cursor
 from flexhub.app.uftp.cro import UftpConnection, UftpPoint, UftpPortfolio
 from flexhub.app.uftp.papers import UftpAgreed, UftpMessage, UftpOrderPlaces, UftpOrders, UftpRevision, UftpTest
+from flexhub.app.uftp.trading.papers import UftpDay, UftpOffering, UftpReckoned, UftpTrade
 from flexhub.core import documents
 from flexhub.core.errors import ForbiddenError, NotFoundError
 from flexhub.core.flexoffer import FlexOffer, State
 from flexhub.core.registry import Connection, Party, Resource, Role
 from flexhub.core.timeseries import Measurement, TimeSeries
 from flexhub.core.trading import Bill, Contract, FlexRequest, Order
+from flexhub.engines.slots import Assignment
 
 Sold = TypeVar("Sold", Obligation, Position)
 
@@ -55,6 +57,43 @@ class Fate(enum.StrEnum):
     STAYS = "say nothing about a prosumer"
 
 
+def _faults_kept(record: PlanRecord, names: Names) -> PlanRecord:
+    faults = tuple(f for f in record.faults if f.offer not in names.names and not names.within(f.message))
+    return msgspec.structs.replace(record, faults=faults)
+
+
+def _sold_kept(sold: Sold, names: Names) -> Sold:
+    return msgspec.structs.replace(sold, offers=tuple(o for o in sold.offers if o not in names.names))
+
+
+def _positions_kept(selling: Selling, names: Names) -> Selling:
+    return msgspec.structs.replace(selling, positions=tuple(_sold_kept(p, names) for p in selling.positions))
+
+
+def _held_kept(held: Held, names: Names) -> Held:
+    return msgspec.structs.replace(held, offers={i: h for i, h in held.offers.items() if i not in names.names})
+
+
+def _members_kept(kept: UftpOffering, names: Names) -> UftpOffering:
+    def others(parts: Iterable[Assignment]) -> tuple[Assignment, ...]:
+        return tuple(part for part in parts if part.offer not in names.names)
+
+    offering = kept.offering
+    behind = {reference: others(parts) for reference, parts in offering.behind.items()}
+    offering = msgspec.structs.replace(offering, courses=others(offering.courses), behind=behind)
+    faults = tuple(f for f in kept.faults if f.offer not in names.names and not names.within(f.message))
+    return msgspec.structs.replace(kept, offering=offering, faults=faults)
+
+
+EDITS: Final[dict[type[msgspec.Struct], Callable[[Any, Names], msgspec.Struct]]] = {
+    PlanRecord: _faults_kept,
+    Obligation: _sold_kept,
+    Selling: _positions_kept,
+    Held: _held_kept,
+    UftpOffering: _members_kept,
+}
+"""What is left of a document that says something about an erased party: runs of planning, and what was sold."""
+
 KINDS: Final[dict[type, Fate]] = {
     Party: Fate.NAMED,
     Connection: Fate.NAMED,
@@ -68,9 +107,7 @@ KINDS: Final[dict[type, Fate]] = {
     FlexRequest: Fate.OWNED,
     Entry: Fate.OWNED,
     Deal: Fate.OWNED,
-    PlanRecord: Fate.EDITED,
-    Obligation: Fate.EDITED,
-    Selling: Fate.EDITED,
+    **dict.fromkeys(EDITS, Fate.EDITED),
     Cursor: Fate.OWNED,
     Order: Fate.OWNED,
     TimeSeries: Fate.OWNED,
@@ -82,7 +119,10 @@ KINDS: Final[dict[type, Fate]] = {
     UftpConnection: Fate.OWNED,
     UftpPoint: Fate.OWNED,
     UftpPortfolio: Fate.OWNED,
+    UftpReckoned: Fate.OWNED,
     UftpAgreed: Fate.STAYS,
+    UftpTrade: Fate.STAYS,
+    UftpDay: Fate.STAYS,
     Round: Fate.STAYS,
     Cadence: Fate.STAYS,
     Secret: Fate.STAYS,
@@ -320,27 +360,6 @@ def _pseudonymous(bill: Bill) -> Bill:
         for line in bill.lines
     )
     return msgspec.structs.replace(bill, lines=lines)
-
-
-def _faults_kept(record: PlanRecord, names: Names) -> PlanRecord:
-    faults = tuple(f for f in record.faults if f.offer not in names.names and not names.within(f.message))
-    return msgspec.structs.replace(record, faults=faults)
-
-
-def _sold_kept(sold: Sold, names: Names) -> Sold:
-    return msgspec.structs.replace(sold, offers=tuple(o for o in sold.offers if o not in names.names))
-
-
-def _positions_kept(selling: Selling, names: Names) -> Selling:
-    return msgspec.structs.replace(selling, positions=tuple(_sold_kept(p, names) for p in selling.positions))
-
-
-EDITS: Final[dict[type[msgspec.Struct], Callable[[Any, Names], msgspec.Struct]]] = {
-    PlanRecord: _faults_kept,
-    Obligation: _sold_kept,
-    Selling: _positions_kept,
-}
-"""What is left of a document that says something about an erased party: runs of planning, and what was sold."""
 
 
 def _without(

@@ -6,6 +6,7 @@ import gc
 import logging
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -34,6 +35,10 @@ BACKLOG: Final = 1024
 
 Apply = Callable[[Config], None]
 """Brings what may change of a configuration into a process that serves."""
+
+
+SWITCH_S: Final = 0.0005
+"""How long a thread that is busy keeps the interpreter from another one that asks for it."""
 
 
 def utc_now() -> datetime:
@@ -178,3 +183,12 @@ def spare_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+
+
+def share_interpreter() -> None:
+    """Let the writer's thread have the interpreter soon after each of its calls into the database.
+
+    It leaves the interpreter to the event loop for each, a dozen times a commit, and would wait five milliseconds to
+    have it back wherever the loop is busy; all that time the messages of the batch, and those behind it, would wait.
+    """
+    sys.setswitchinterval(SWITCH_S)

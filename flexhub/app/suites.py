@@ -26,7 +26,7 @@ class Participants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @asynccontextmanager
 async def transports(
-    chosen: Suite[Any], target: str | None, tokens: Path | None
+    chosen: Suite[Any], target: str | None, tokens: Path | None, market: Path | None = None, prompt: str | None = None
 ) -> AsyncIterator[Callable[[], Transports]]:
     """What makes the transports of one run of the suite, each under a name of its own.
 
@@ -37,6 +37,14 @@ async def transports(
     """
     if not chosen.endpoint:
         yield dict
+        return
+    if chosen.role:
+        from flexhub.app.uftp.judged import given as others  # noqa: PLC0415 - only where an endpoint of UFTP is judged
+        from flexhub.app.uftp.judged_own import own  # noqa: PLC0415 - as above
+
+        ours = own(chosen.role) if market is None else others(chosen.role, market, target, prompt)
+        async with ours as fresh:
+            yield lambda: {"uftp": fresh()}
         return
     from flexhub.adapters.http.client import HttpClient  # noqa: PLC0415 - HTTP is loaded for endpoints only
     from flexhub.app.serving import utc_now  # noqa: PLC0415 - as above

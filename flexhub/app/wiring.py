@@ -9,7 +9,7 @@ import signal
 import ssl
 import threading
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from importlib.metadata import version
@@ -41,12 +41,15 @@ from flexhub.app.serving import (
     listening,
     service_of,
     serving_http,
+    share_interpreter,
     spare_collector,
     tls_context,
     utc_now,
 )
 from flexhub.app.uftp import running as uftp
 from flexhub.app.uftp.papers import UftpAgreed
+from flexhub.app.uftp.trading.papers import UftpTrade
+from flexhub.app.uftp.trading.running import trades
 from flexhub.core.documents import encode
 from flexhub.core.errors import ConfigError, FlexhubError, UnavailableError
 from flexhub.core.registry import Connection, Party, Resource, Role
@@ -119,7 +122,7 @@ def manages(config: Config) -> bool:
 def deciders(config: Config, engine: ManagerEngine) -> tuple[dict[str, Handler], dict[str, Asker]]:
     """Who decides what in a hub of this configuration, by the roles that it serves, and who answers its questions."""
     decided: dict[str, Handler] = handlers.common() | retention.HANDLERS | uftp.handlers(config)
-    askers: dict[str, Asker] = {retention.QUESTION: retention.Trimmer(config.retention)}
+    askers: dict[str, Asker] = {retention.QUESTION: retention.Trimmer(config.retention)} | uftp.askers(config, engine)
     if manages(config):
         elsewhere = {p.id for p in config.peer if p.tokens is not None} if Role.PROSUMER in config.hub.roles else ()
         decided |= handlers.build(
@@ -138,11 +141,20 @@ def deciders(config: Config, engine: ManagerEngine) -> tuple[dict[str, Handler],
     return decided, askers
 
 
-def assemble(
-    config: Config, store: Store, clock: Callable[[], datetime], engine: ManagerEngine, sender: Sender | None = None
+def assemble(  # noqa: PLR0913 - the parts it is composed of
+    config: Config,
+    store: Store,
+    clock: Callable[[], datetime],
+    engine: ManagerEngine,
+    sender: Sender | None = None,
+    *,
+    off: Collection[str] | None = None,
 ) -> Hub:
-    """The hub loop with the exchange's handlers and askers."""
-    return Hub(store, *deciders(config, engine), clock, max_batch=config.store.max_batch, sender=sender)
+    """The hub loop with the exchange's handlers and askers; UFTP's rules that are `off` are not judged."""
+    decided, askers = deciders(config, engine)
+    if off is not None:
+        decided |= uftp.handlers(config, off)
+    return Hub(store, decided, askers, clock, max_batch=config.store.max_batch, sender=sender)
 
 
 class Post:
@@ -217,13 +229,14 @@ async def posting(config: Config) -> AsyncIterator[Post | None]:
 
 
 @asynccontextmanager
-async def running(
+async def running(  # noqa: PLR0913 - what may be given instead of what is configured
     config: Config,
     *,
     clock: Callable[[], datetime] = utc_now,
     engine: ManagerEngine | None = None,
     timers: bool = True,
     page: Settings | None = None,
+    off: Collection[str] | None = None,
 ) -> AsyncIterator[Running]:
     """A hub that serves for as long as the block lasts.
 
@@ -233,6 +246,7 @@ async def running(
         engine: the manager engine, instead of the one that the configuration names.
         timers: fire timers as the clock goes; without, only `Hub.tick` does.
         page: what the page is told, where the configuration has pages; by default the hub's name and zone.
+        off: UFTP's rules that are not judged, for the conformance suite's self-check; it may change meanwhile.
 
     Raises:
         ConfigError: an unknown engine or store, or files that cannot be read.
@@ -248,7 +262,7 @@ async def running(
             post = await outside.enter_async_context(posting(config))
             speaking = await outside.enter_async_context(uftp.speaking(config))
             sender = post if speaking is None else speaking.carrier(post)
-            hub = assemble(config, store, clock, engine or engine_of(config), sender)
+            hub = assemble(config, store, clock, engine or engine_of(config), sender, off=off)
             if post is not None:
                 post.hub = hub
             watch(hub, config)
@@ -264,6 +278,7 @@ async def running(
                     uftp_url = await serving.enter_async_context(uftp.listening_to(config, speaking, hub))
                     followers = await serving.enter_async_context(following(hub, config, peers_of(config)))
                     spare_collector()
+                    share_interpreter()
                     try:
                         yield Running(hub, *address(config, bound), _Reload(hub, config, apply), followers, uftp_url)
                     finally:
@@ -323,6 +338,9 @@ async def seed(hub: Hub, config: Config) -> None:
     for name, agreed in uftp.agreed(config).items():
         if await hub.get(UftpAgreed, name) != agreed:
             await _say(hub, "uftp.agreed", name, agreed)
+    for name, trade in trades(config).items():
+        if await hub.get(UftpTrade, name) != trade:
+            await _say(hub, "uftp.trade.put", name, trade)
     for section in config.party:
         entry, contract = registration(section), contract_of(section, config.hub.name)
         same = await hub.get(Party, entry.party.id) == entry.party

@@ -14,9 +14,13 @@ SUITES: Final[dict[str, str]] = {
     "flexoffer-rest": "flexhub.conformance.suites.flexoffer_rest",
     "mapping": "flexhub.conformance.suites.mapping",
     "openadr2b-messages": "flexhub.conformance.suites.openadr2b_messages",
+    "uftp-agr": "flexhub.conformance.suites.uftp:AGR",
+    "uftp-cro": "flexhub.conformance.suites.uftp:CRO",
+    "uftp-dso": "flexhub.conformance.suites.uftp:DSO",
     "uftp-messages": "flexhub.conformance.suites.uftp_messages",
+    "usef2015-messages": "flexhub.conformance.suites.usef2015_messages",
 }
-"""Name -> module with its ``SUITE``; imported only when asked for."""
+"""Name -> module with its ``SUITE``, or ``module:name``; imported only when asked for."""
 
 GROUP: Final = "flexhub.suite"
 
@@ -34,7 +38,8 @@ def suite(name: str) -> Suite[Any]:
         ConfigError: there is none, or what is installed under the name is no `Suite`.
     """
     if name in SUITES:
-        found: object = import_module(SUITES[name]).SUITE
+        module, _, attribute = SUITES[name].partition(":")
+        found: object = getattr(import_module(module), attribute or "SUITE")
     else:
         point = next(iter(entry_points(group=GROUP, name=name)), None)
         if point is None:

@@ -29,6 +29,10 @@ class Result(enum.StrEnum):
     EXEMPT = "exempt"
 
 
+class NotJudged(Exception):  # noqa: N818 - it is what came of a case, not an error
+    """Raised by a check: this target gives nothing to judge by, so the case is exempt. Its text says why."""
+
+
 class Requirement(msgspec.Struct, frozen=True):
     """A property that a target must have, and where it is demanded."""
 
@@ -59,18 +63,23 @@ class Case(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
 
 class Mutant(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """A target made wrong in one requirement. With `all_cases`, every case of the requirement notices."""
+    """A target made wrong in one requirement. With `all_cases`, every case of the requirement notices.
+
+    `along` are requirements that cannot but fall with it, since one guards what the other does; their cases may fail.
+    """
 
     requirement: str
     breaks: Callable[[T], T]
     all_cases: bool = False
+    along: frozenset[str] = frozenset()
 
 
 class Suite(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """Requirements with their cases and mutants.
 
     `connect` makes the target of an address (None: our own), with the transports that the caller hands in; a suite
-    that judges an `endpoint` needs some, one that judges the library none.
+    that judges an `endpoint` needs some, one that judges the library none. A suite of a UFTP `role` (in lower case) is
+    handed its target as ``uftp``.
 
     Raises:
         ConfigError: an id twice, or a case, mutant or status about no requirement.
@@ -84,6 +93,7 @@ class Suite(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     connect: Callable[[str | None, Mapping[str, Any]], T]
     status: dict[str, Status] = {}
     endpoint: bool = False
+    role: str = ""
 
     def __post_init__(self) -> None:
         known = {r.id for r in self.requirements}
@@ -122,11 +132,14 @@ LONGEST: Final = 500
 """Longest text of what came that a report holds."""
 
 
-async def _judge(case: Case[T], target: T) -> str | None:
+async def _judge(case: Case[T], target: T) -> tuple[Result, str]:
     try:
-        return await case.check(target)
+        came = await case.check(target)
+    except NotJudged as reason:
+        return Result.EXEMPT, str(reason)
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        came = f"{type(error).__name__}: {error}"
+    return (Result.PASSED, "") if came is None else (Result.FAILED, came)
 
 
 async def run(suite: Suite[T], target: T, name: str = "", watch: Watch = unseen) -> Report:
@@ -135,12 +148,7 @@ async def run(suite: Suite[T], target: T, name: str = "", watch: Watch = unseen)
     lines: list[CaseResult] = []
     for case in watch(suite.cases, "judging"):
         status = suite.status.get(case.requirement)
-        came: str | None
-        if status is not None:
-            result, came = status.result, status.reason
-        else:
-            came = await _judge(case, target)
-            result = Result.PASSED if came is None else Result.FAILED
+        result, came = await _judge(case, target) if status is None else (status.result, status.reason)
         lines.append(
             CaseResult(
                 id=case.id,
@@ -149,7 +157,7 @@ async def run(suite: Suite[T], target: T, name: str = "", watch: Watch = unseen)
                 sent=case.sent,
                 expected=case.expected,
                 result=result,
-                came=(came or "")[:LONGEST],
+                came=came[:LONGEST],
             )
         )
     count = {result: sum(line.result is result for line in lines) for result in Result}
@@ -164,10 +172,13 @@ async def run(suite: Suite[T], target: T, name: str = "", watch: Watch = unseen)
     )
 
 
-async def self_check(suite: Suite[T], fresh: Callable[[], T], watch: Watch = unseen) -> list[str]:
+async def self_check(
+    suite: Suite[T], fresh: Callable[[], T], watch: Watch = unseen, *, own_only: bool = False
+) -> list[str]:
     """What is wrong with the suite itself; empty where every requirement is noticed by exactly its own cases.
 
-    `fresh` makes a good target; each mutant gets one of its own.
+    `fresh` makes a good target; each mutant gets one of its own. With `own_only` a mutant is judged by the cases of its
+    requirement alone: that they notice is seen, that no others do is not.
     """
     problems: list[str] = []
     good = await run(suite, fresh())
@@ -185,9 +196,11 @@ async def self_check(suite: Suite[T], fresh: Callable[[], T], watch: Watch = uns
         if not mutants:
             problems.append(f"{requirement} has no mutant, so nothing shows that its cases see")
         for mutant in mutants:
-            report = await run(suite, mutant.breaks(fresh()))
+            cases = tuple(case for case in suite.cases if case.id in own) if own_only else suite.cases
+            report = await run(msgspec.structs.replace(suite, cases=cases), mutant.breaks(fresh()))
             red = {line.id for line in report.cases if line.result is Result.FAILED}
-            problems += _noticed(requirement, own, red, every=mutant.all_cases)
+            along = {case.id for case in suite.cases if case.requirement in mutant.along}
+            problems += _noticed(requirement, own, red - (along - own), every=mutant.all_cases)
     return problems
 
 

@@ -14,7 +14,10 @@ from flexhub.mappings.fates import Fates, Mapped
 
 
 class Mapping(msgspec.Struct, frozen=True, kw_only=True):
-    """One message and one core type, both ways; the context is the mapping's own type of choices."""
+    """One message and one core type, both ways; the context is the mapping's own type of choices.
+
+    Between two protocols ``core`` is the other's message.
+    """
 
     message: type
     core: type
@@ -27,8 +30,10 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True):
 MAPPINGS: Final[dict[str, str]] = {
     "flexoffer": "flexhub.mappings.flexoffer.mapping",
     "uftp": "flexhub.mappings.uftp.mapping",
+    "usef2015": "flexhub.mappings.usef2015.mapping",
+    "usef2015-uftp": "flexhub.mappings.usef2015.bridge",
 }
-"""Protocol -> module with its ``MAPPINGS``; imported only when asked for."""
+"""Protocol -> module with its ``MAPPINGS``; imported only when asked for. Of two protocols: one's to the other's."""
 
 
 @cache

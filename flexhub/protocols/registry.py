@@ -32,6 +32,7 @@ PROTOCOLS: Final[dict[str, str]] = {
     "flexoffer": "flexhub.protocols.flexoffer.protocol",
     "openadr2b": "flexhub.protocols.openadr2b.protocol",
     "uftp": "flexhub.protocols.uftp.protocol",
+    "usef2015": "flexhub.protocols.usef2015.protocol",
 }
 """Name -> module with its ``PROTOCOL``; imported only when it is asked for."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -35,6 +36,16 @@ class Rule(msgspec.Struct, Generic[M], frozen=True, kw_only=True):
     reject: str
 
 
+class Judged(Rule[M], frozen=True, kw_only=True):
+    """A rule of a conversation: `judge` sees the message and what was looked up; `needs` names the kinds of look-ups.
+
+    What was not looked up it lets pass, so that `check`, which sees the message alone, is the same row.
+    """
+
+    judge: Callable[[Any, Any], Iterator[Finding]]
+    needs: tuple[enum.StrEnum, ...] = ()
+
+
 class Broken(msgspec.Struct, frozen=True, kw_only=True):
     """A finding with the rule that it breaks; its JSON form is what ``flexhub validate`` prints."""
 
@@ -45,6 +56,18 @@ class Broken(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message} [{self.rule}, {self.clause}]"
+
+
+def judged(
+    rules: Iterable[Judged[Any]], message: object, seen: object, *, off: Collection[str] = (), at: str
+) -> list[Broken]:
+    """As `broken`, given what was looked up."""
+    return [
+        Broken(rule=rule.id, clause=rule.clause, path=f"{at}/{path}" if path else at, message=text)
+        for rule in rules
+        if rule.id not in off and isinstance(message, rule.of)
+        for path, text in rule.judge(message, seen)
+    ]
 
 
 def broken(

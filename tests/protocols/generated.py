@@ -15,7 +15,10 @@ from lxml import etree
 
 from flexhub.protocols.uftp.codec import Attribute, Shape
 
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+EACH = settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+"""For tests that run once for each type of message, so that none is left to chance."""
 
 UUIDS = st.uuids().map(str)
 DAYS = st.dates().map(str)
@@ -144,3 +147,15 @@ def mutate(draw: st.DrawFn, root: etree._Element, names: list[str], tags: list[s
             node.tag = draw(st.sampled_from(tags))
         case _:
             pass
+
+
+ENCODINGS = ["UTF-8", "utf-8", "utf8", "UTF-8", "US-ASCII", "UTF-8", "ISO-8859-1", "UTF-16"]
+
+
+def declared(draw: st.DrawFn, root: etree._Element) -> tuple[bytes, bool]:
+    """(a document that says its encoding, and has it; whether that is one that is read: the difference "encoding")."""
+    name = draw(st.sampled_from(ENCODINGS))
+    quote = draw(st.sampled_from("'\""))
+    head = f"<?xml version={quote}1.0{quote} encoding={quote}{name}{quote}?>"
+    text = head + etree.tostring(root, encoding="unicode")
+    return text.encode(name, "xmlcharrefreplace"), name not in ("ISO-8859-1", "UTF-16")

@@ -26,7 +26,7 @@ from flexhub.protocols.openadr2b.names import tag
 from flexhub.protocols.openadr2b.schema import installed, schema
 from flexhub.protocols.openadr2b.shapes import below, shape
 from tests.conftest import ROOT, need
-from tests.protocols.generated import FEW
+from tests.protocols.generated import EACH
 from tests.protocols.openadr_generated import FEED, MESSAGES, PAYLOADS, SIGNATURE, elements, mutate
 
 CODEC = OadrCodec(check=False)
@@ -39,7 +39,7 @@ def oracle() -> etree.XMLSchema:
     return schema()
 
 
-@FEW
+@EACH
 @given(MESSAGES)
 def test_what_is_written_is_read_back_and_the_schema_accepts_it(oracle: etree.XMLSchema, message: Any) -> None:
     data = CODEC.encode(message)
@@ -50,14 +50,14 @@ def test_what_is_written_is_read_back_and_the_schema_accepts_it(oracle: etree.XM
 
 
 @pytest.mark.parametrize("kind", wire.MESSAGES, ids=lambda kind: kind.__name__)
-@settings(FEW, max_examples=5)
+@settings(EACH, max_examples=5)
 @given(data=st.data())
 def test_every_message_comes_back(kind: type[part.Message], data: st.DataObject) -> None:
     message = data.draw(elements(kind))
     assert CHECKED.decode(CHECKED.encode(message)) == message
 
 
-@FEW
+@EACH
 @given(PAYLOADS)
 def test_a_payload_comes_back_with_id_and_signature(payload: wire.OadrPayload) -> None:
     data = written(payload)
@@ -84,7 +84,7 @@ def _differs(root: etree._Element) -> bool:
     )
 
 
-@settings(FEW, max_examples=400)
+@settings(EACH, max_examples=400)
 @given(mutants())
 def test_of_mutants_our_verdict_is_the_schemas(oracle: etree.XMLSchema, data: bytes) -> None:
     root = etree.fromstring(data)

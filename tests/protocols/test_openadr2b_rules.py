@@ -15,7 +15,7 @@ from flexhub.protocols.openadr2b import elements as part
 from flexhub.protocols.openadr2b import messages as wire
 from flexhub.protocols.openadr2b.rules import RULES, findings
 from flexhub.protocols.openadr2b.times import ZERO, Length, length, span
-from tests.protocols.generated import FEW
+from tests.protocols.generated import EACH
 from tests.protocols.openadr_generated import MESSAGES
 
 NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
@@ -77,7 +77,7 @@ def test_events_of_one_market_context_overlap_or_not(events: list[part.OadrEvent
     assert ("OADR-018" in broken_by(*events)) is overlap
 
 
-@FEW
+@EACH
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 5), st.sampled_from(["urn:a", "urn:b"])), max_size=8))
 def test_an_event_is_told_if_it_overlaps_one_that_starts_before_it(told: list[tuple[int, int, str]]) -> None:
     events = [event(str(i), start, minutes, context=context) for i, (start, minutes, context) in enumerate(told)]
@@ -146,7 +146,7 @@ def test_whatever_is_not_false_is_a_test(told: str | None, *, test: bool) -> Non
     assert checks.is_test(msgspec.structs.replace(one, event_descriptor=descriptor)) is test
 
 
-@FEW
+@EACH
 @given(MESSAGES)
 def test_no_check_fails_on_whatever_the_schema_lets_in(message: part.Message) -> None:
     for found in findings(message):

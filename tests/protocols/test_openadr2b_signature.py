@@ -36,7 +36,7 @@ from flexhub.protocols.openadr2b.signature import (
     verify,
 )
 from tests.conftest import need
-from tests.protocols.generated import FEW
+from tests.protocols.generated import EACH
 from tests.protocols.openadr_generated import mutate
 
 NOW = datetime(2026, 3, 28, 10, tzinfo=UTC)
@@ -209,7 +209,7 @@ def mutants(draw: st.DrawFn) -> bytes:
 SIGNED, SIGNED_TOO = signed(), signed(message=wire.OadrPoll(ven_id="other"), nonce="n2")
 
 
-@settings(FEW, max_examples=300)
+@settings(EACH, max_examples=300)
 @given(mutants())
 def test_whatever_is_done_to_a_signed_message_it_is_refused_or_still_the_same(data: bytes) -> None:
     try:

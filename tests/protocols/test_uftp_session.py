@@ -15,8 +15,9 @@ from flexhub.core.effects import Notify, SetTimer
 from flexhub.core.errors import IllegalTransitionError, InvalidError
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp import session
+from flexhub.protocols.uftp.checks import isp_conflict
 from flexhub.protocols.uftp.codec import UftpCodec
-from flexhub.protocols.uftp.seen import Market, Need, Peer, needs
+from flexhub.protocols.uftp.seen import Market, Need, Peer, alone, needs
 from flexhub.protocols.uftp.session import DELIVERIES, STAGES, Attempt, Book, Delivery, Event, Policy, Stage
 
 CODEC = UftpCodec()
@@ -287,3 +288,41 @@ def test_a_partial_order_at_less_than_the_option_allows_is_not_sent() -> None:
     with pytest.raises(InvalidError, match="below"):
         dso.send(less)
     dso.send(msgspec.structs.replace(ORDER, activation_factor=Decimal("0.6"), price=Decimal("7.5")))
+
+
+@pytest.mark.parametrize(("zone", "rules"), [("Europe/Amsterdam", []), (None, ["UFTP-48"])])
+def test_whether_a_settlement_lies_ahead_is_told_by_the_agreed_clock(zone: str | None, rules: list[str]) -> None:
+    message = msgspec.structs.replace(
+        FILES["settlement.xml"], time_stamp="2026-03-31T22:30:00Z", period_end="2026-04-01"
+    )
+    market = Market(domain="agr.example.com", role=wire.Role.AGR, time_zone=zone)
+    now = datetime(2026, 3, 31, 22, 30, tzinfo=UTC)  # half past midnight in Amsterdam
+    step = session.receive(Book(market=market), message, now, new_id=fresh())
+    assert [broken.rule for broken in step.broken] == rules
+
+
+def test_a_copy_is_answered_as_before_and_anew_where_its_rule_is_off() -> None:
+    agr, dso = pair()
+    first = agr.take(dso.send(REQUEST))
+    again = session.receive(agr.book, REQUEST, NOW, new_id=fresh())
+    assert again.answer == first.answer
+    off = session.receive(agr.book, REQUEST, NOW, new_id=fresh(), off={"UFTP-14", "UFTP-31"})
+    assert off.answer is not None
+    assert off.answer.message_id != (first.answer or REQUEST).message_id
+    assert off.broken == ()
+
+
+def test_many_long_spans_are_judged_without_writing_them_out() -> None:
+    """Of a settlement, whose ISPs' length nobody told: 200,000 spans of ten thousand million ISPs each."""
+    settled = FILES["settlement.xml"]
+    first, step = settled.flex_order_settlements[0], 10**10
+    like = first.isps[0]
+    spans = tuple(msgspec.structs.replace(like, start=n * step + 1, duration=step) for n in range(200_000))
+
+    def conflicts(isps: tuple[Any, ...]) -> list[str]:
+        item = msgspec.structs.replace(first, isps=isps)
+        m = msgspec.structs.replace(settled, flex_order_settlements=(item,))
+        return [found.path for found in isp_conflict(m, alone(m))]
+
+    assert conflicts(spans) == []
+    assert conflicts((*spans, spans[7])) == ["FlexOrderSettlement[0]/ISP[200000]/@Start"]

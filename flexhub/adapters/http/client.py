@@ -54,7 +54,7 @@ class HttpClient:
         async with self._open().request(
             method, self._base + path, headers=dict(headers), data=body, allow_redirects=False
         ) as response:
-            return await _whole(response)
+            return await whole(response)
 
     async def listen(
         self, path: str, headers: Mapping[str, str], heard: Callable[[bytes], bool], opened: asyncio.Event
@@ -74,7 +74,8 @@ class HttpClient:
             return Answer(response.status, _lower(response.headers), body)
 
 
-async def _whole(response: aiohttp.ClientResponse) -> Answer:
+async def whole(response: aiohttp.ClientResponse) -> Answer:
+    """An answer, read to its end."""
     body = await response.content.read(MAX_ANSWER)
     while len(body) < MAX_ANSWER and (more := await response.content.read(MAX_ANSWER - len(body))):
         body += more

@@ -67,20 +67,14 @@ _journal_columns: Final = [schema.journal.c[name] for name in JournalRow._fields
 _document_columns: Final = [schema.document.c[name] for name in DocumentRow._fields]
 _notice_columns: Final = [schema.notice.c[name] for name in NoticeRow._fields]
 
-_CLEAR_TIMER: Final = delete(schema.timer).where(
-    schema.timer.c.subject == bindparam("of_subject"), schema.timer.c.event == bindparam("of_event")
-)
+_CLEAR_TIMER: Final = "DELETE FROM timer WHERE subject = {mark} AND event = {mark}"
 _REMOVE_ASK: Final = delete(schema.ask).where(schema.ask.c.id == bindparam("ask_id"))
 _FORGET_SEND: Final = delete(schema.outbox).where(
     schema.outbox.c.peer == bindparam("of_peer"),
     schema.outbox.c.message_id == bindparam("of_id"),
     schema.outbox.c.state != "waiting",
 )
-_MARK: Final = (
-    update(schema.outbox)
-    .where(schema.outbox.c.peer == bindparam("of_peer"), schema.outbox.c.message_id == bindparam("of_id"))
-    .values(state=bindparam("now"))
-)
+_MARK: Final = "UPDATE outbox SET state = {mark} WHERE peer = {mark} AND message_id = {mark}"
 _DOCUMENTS: Final = select(*_document_columns).where(
     schema.document.c.kind == bindparam("of_kind"), schema.document.c.id.in_(bindparam("ids", expanding=True))
 )
@@ -242,6 +236,11 @@ class SqlTransaction:
         if rows:
             self._connection.execute(statement, rows)
 
+    def _each(self, sql: str, rows: list[tuple[str, ...]]) -> None:
+        """Run a statement that every batch runs for some rows, without parameter objects of SQLAlchemy's."""
+        if rows:
+            self._connection.exec_driver_sql(sql.format(mark=self._dialect.mark), rows)
+
     def add_journal(self, rows: Sequence[JournalRow]) -> None:
         """Append messages, in this order."""
         if rows:
@@ -295,7 +294,7 @@ class SqlTransaction:
 
     def mark_sends(self, states: Mapping[tuple[str, str], str]) -> None:
         """What has become of messages, by (peer, message_id)."""
-        self._many(_MARK, [{"of_peer": p, "of_id": id_, "now": state} for (p, id_), state in states.items()])
+        self._each(_MARK, [(state, *key) for key, state in states.items()])
 
     def last_audit(self) -> str | None:
         """The hash of the newest block of the audit log; no other comes between it and this transaction's."""
@@ -326,10 +325,7 @@ class SqlTransaction:
 
     def set_timers(self, timers: Mapping[tuple[str, str], datetime | None]) -> None:
         """Set, move or clear timers."""
-        self._many(
-            _CLEAR_TIMER,
-            [{"of_subject": subject, "of_event": name} for (subject, name), due in timers.items() if due is None],
-        )
+        self._each(_CLEAR_TIMER, [key for key, due in timers.items() if due is None])
         self._rows(_SET_TIMER, [(*key, micros(due)) for key, due in timers.items() if due is not None])
 
     def add_token(self, row: TokenRow) -> None:

@@ -24,7 +24,7 @@ from flexhub.app.hub.reading import Front
 from flexhub.app.hub.tags import Only
 from flexhub.app.hub.tokens import Bearer
 from flexhub.app.metrics import Http
-from flexhub.app.uftp.outgoing import Outgoing
+from flexhub.app.uftp.outgoing import Outgoing, Run
 from flexhub.core.documents import decode, encode
 from flexhub.core.errors import InvalidError, NotFoundError
 from flexhub.core.flexoffer import FlexOffer
@@ -178,6 +178,11 @@ async def ask_settle(service: Service, call: Call) -> Reply:
 async def send_uftp(service: Service, call: Call) -> Reply:
     """Have a UFTP message sent."""
     return await handle(service, call, "uftp.send", f"uftp {call.message_id}", decode(Outgoing, call.body))
+
+
+async def run_uftp(service: Service, call: Call) -> Reply:
+    """Have something of UFTP's trading done now."""
+    return await handle(service, call, "uftp.run", f"uftp {call.message_id}", decode(Run, call.body))
 
 
 # -- answers from what is stored --------------------------------------------------------------------------------------

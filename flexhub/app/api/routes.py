@@ -16,7 +16,7 @@ from flexhub.app.exchange.market import Receipt, Registration
 from flexhub.app.exchange.offers import Decline
 from flexhub.app.exchange.sight import REACH, Data, Reach
 from flexhub.app.hub.readiness import Ready
-from flexhub.app.uftp.outgoing import Outgoing, Outgone
+from flexhub.app.uftp.outgoing import Outgoing, Outgone, Run
 from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.registry import Role
 from flexhub.core.timeseries import Measurement
@@ -131,6 +131,21 @@ ROUTES: Final[tuple[Route, ...]] = (
         "is added. A message that breaks a rule is not sent. What comes of it is told by the notice uftp.settled.",
         body=Outgoing,
         returns={202: Outgone},
+        roles=(Role.ADMIN,),
+        problems=(*WRITING, 404),
+        clause="UFTP 3.1.0",
+    ),
+    Route(
+        method="POST",
+        path="/uftp/run",
+        call=calls.run_uftp,
+        name="runUftp",
+        of=None,
+        scope="uftp:write",
+        text="Has something done now about a local day at a congestion point that this hub trades at: a prognosis or "
+        "the metering (as an AGR), or the settlement (as a DSO).",
+        body=Run,
+        returns={202: m.Empty},
         roles=(Role.ADMIN,),
         problems=(*WRITING, 404),
         clause="UFTP 3.1.0",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
@@ -42,7 +45,11 @@ def list_(*, as_json: terminal.AsJson = False) -> None:
 
 
 @app.command(
-    epilog=terminal.example("flexhub conformance run mapping", "flexhub conformance run mapping --junit m.xml")
+    epilog=terminal.example(
+        "flexhub conformance run mapping",
+        "flexhub conformance run mapping --junit m.xml",
+        "flexhub conformance run uftp --role agr",
+    )
 )
 def run(  # noqa: PLR0913 - one argument per option
     suite: Annotated[str, typer.Argument(metavar="SUITE", help="The suite; `flexhub conformance list` names them.")],
@@ -52,6 +59,19 @@ def run(  # noqa: PLR0913 - one argument per option
         Path | None,
         typer.Option(metavar="FILE", help="TOML: [one] and [other], each party and token of a prosumer at the target."),
     ] = None,
+    role: Annotated[
+        str | None, typer.Option(metavar="ROLE", help="Of suite uftp: the target's role, agr, dso or cro.")
+    ] = None,
+    market: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of suite uftp, TOML: the target, and as whom the suite speaks, with keys."),
+    ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Of suite uftp: a message posted there, as JSON, the target sends as its own."
+        ),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--self-check", help="Judge the suite instead: does it notice each requirement?")
     ] = False,
@@ -60,19 +80,26 @@ def run(  # noqa: PLR0913 - one argument per option
     as_json: terminal.AsJson = False,
 ) -> None:
     """Run a suite and print what came of each case. Exits with 1 if one failed."""
-    known = registry.suite(suite)
-    if known.endpoint and (target is None) != (tokens is None):
+    if suite == "uftp" and role is None:
+        raise typer.BadParameter("suite uftp judges an endpoint in one role: agr, dso or cro", param_hint="--role")
+    known = registry.suite(suite if role is None else f"{suite}-{role.lower()}")
+    if known.role:
+        if market is None and (target or prompt):
+            raise typer.BadParameter("--target and --prompt need a --market", param_hint="--market")
+    elif known.endpoint and (target is None) != (tokens is None):
         raise typer.BadParameter("--target and --tokens go together", param_hint="--target")
+    name = target or ("flexhub" if market is None else str(market))
+    reach = partial(transports, known, target, tokens, market, prompt)
     if check:
         with terminal.progress(as_json=as_json) as watch:
-            problems = asyncio.run(_self_check(known, target, tokens, watch))
+            problems = asyncio.run(_self_check(known, target, reach, watch))
         if as_json:
             terminal.json_line({"suite": known.name, "problems": problems})
         else:
             typer.echo("\n".join(problems) or f"{known.name}: every requirement is noticed by exactly its own cases")
         raise typer.Exit(1 if problems else 0)
     with terminal.progress(as_json=as_json) as watch:
-        report = asyncio.run(_judge(known, target, tokens, watch))
+        report = asyncio.run(_judge(known, name, target, reach, watch))
     typer.echo(reporters.to_json(report) if as_json else reporters.table(report), nl=False)
     for file, text in ((junit, reporters.junit), (html, reporters.html)):
         if file is not None:
@@ -81,11 +108,14 @@ def run(  # noqa: PLR0913 - one argument per option
         raise typer.Exit(1)
 
 
-async def _judge(chosen: Suite[Any], target: str | None, tokens: Path | None, watch: Watch) -> Report:
-    async with transports(chosen, target, tokens) as carried:
-        return await judge(chosen, chosen.connect(target, carried()), target or "flexhub", watch)
+Reach: TypeAlias = Callable[[], AbstractAsyncContextManager[Callable[[], dict[str, Any]]]]
 
 
-async def _self_check(chosen: Suite[Any], target: str | None, tokens: Path | None, watch: Watch) -> list[str]:
-    async with transports(chosen, target, tokens) as carried:
+async def _judge(chosen: Suite[Any], name: str, target: str | None, reach: Reach, watch: Watch) -> Report:
+    async with reach() as carried:
+        return await judge(chosen, chosen.connect(target, carried()), name, watch)
+
+
+async def _self_check(chosen: Suite[Any], target: str | None, reach: Reach, watch: Watch) -> list[str]:
+    async with reach() as carried:
         return await self_check(chosen, lambda: chosen.connect(target, carried()), watch)

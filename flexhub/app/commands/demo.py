@@ -27,13 +27,15 @@ from flexhub.app.config import (
     TradeSection,
     host_port,
 )
-from flexhub.app.demo.apart import apart
-from flexhub.app.demo.day import AGGREGATOR, DIRECT, MARGIN_EUR_PER_KWH, Clock, Day, Together, papers
+from flexhub.app.demo.apart import LOOPBACK as HERE
+from flexhub.app.demo.apart import apart, beside
+from flexhub.app.demo.day import AGGREGATOR, DIRECT, MARGIN_EUR_PER_KWH, Clock, Day, Together
 from flexhub.app.demo.expecting import Expected, ExpectingManager
 from flexhub.app.demo.hub import Site
 from flexhub.app.demo.processes import AgentProcess
 from flexhub.app.demo.results import Result, dump
 from flexhub.app.demo.scene import POWER_KW, Scene, set_scene
+from flexhub.app.demo.trading import publish, section, told
 from flexhub.app.pages import Settings
 from flexhub.app.wiring import running
 from flexhub.core.errors import ConfigError, InvalidError
@@ -77,7 +79,8 @@ def demo(  # noqa: PLR0913 - options
         str | None, typer.Option(help="Store to keep the day in, as sqlite:///demo.db; without: a temporary one.")
     ] = None,
     in_three: Annotated[
-        bool, typer.Option("--apart", help="Agent, manager and market as three hubs over TLS; needs --exit.")
+        bool,
+        typer.Option("--apart", help="Agent, manager, market and grid operator as hubs apart, over TLS; needs --exit."),
     ] = False,
     listen: Annotated[
         str | None, typer.Option(help=f"Loopback address to serve on; {LISTEN}, with --exit any free port.")
@@ -153,6 +156,7 @@ async def _play(scene: Scene, wishes: Wishes, bar: Bar) -> Result:
     # Started first, so that they load while the hub does.
     agents = [await AgentProcess.start() for _ in range(wishes.agents)]
     with tempfile.TemporaryDirectory(prefix="flexhub-demo-") as folder:
+        publish(Path(folder), {})
         config = Config(
             hub=HubSection(
                 name=AGGREGATOR,
@@ -166,21 +170,26 @@ async def _play(scene: Scene, wishes: Wishes, bar: Bar) -> Result:
             trade=TradeSection(
                 market=AGGREGATOR, portfolios=(AGGREGATOR, DIRECT), margin=EnergyPrice(MARGIN_EUR_PER_KWH)
             ),
+            uftp=section(told(scene, "AGR", Path(folder), listen=f"{HERE}:0", ca=None)),
         )
         try:
-            async with running(config, clock=clock, engine=engine, timers=False, page=page) as hub:
+            async with (
+                running(config, clock=clock, engine=engine, timers=False, page=page) as hub,
+                beside(Path(folder), scene, clock.now, str(hub.uftp_url)) as operator,
+            ):
                 if (await hub.hub.documents(FlexOffer, limit=1)).items:
                     raise ConfigError("holds flex-offers already; the demo needs a store of its own", path="--store")
                 page.guest = await hub.hub.add_token(AGGREGATOR, Role.AGGREGATOR)
                 if not wishes.leave:
                     typer.echo(f"The page is at {hub.url}", err=True)
-                day = Day(scene, Together(hub, clock), seed=wishes.seed, behaviour=Behaviour())
+                world = Together(hub, clock, operator)
+                day = Day(scene, world, seed=wishes.seed, behaviour=Behaviour())
                 result = await day.play(agents, bar.show)
                 for agent in agents:
                     await agent.stop()
                 bar.end()
                 if wishes.dump is not None:
-                    dump(await papers(hub.hub), wishes.dump)
+                    dump(await world.papers(), wishes.dump)
                 _tell(result, as_json=wishes.as_json)
                 if not wishes.leave:
                     typer.echo(f"\nThe hub stays up: {hub.url} (Ctrl-C ends it)", err=wishes.as_json)
@@ -278,6 +287,11 @@ def _tell(result: Result, *, as_json: bool) -> None:
         ("sold to the market", f"{result.sold_kwh:.1f} kWh, {result.sold_eur:.2f} EUR"),
         ("of that, directly", f"{result.direct_kwh:.1f} kWh, {result.direct_eur:.2f} EUR"),
         ("sold, but not left out", f"{result.sold_missed_kwh:.1f} kWh"),
+        (
+            "over UFTP",
+            f"{result.uftp_messages} messages, {result.uftp_orders} orders, {result.ordered_kwh:.1f} kWh left out",
+        ),
+        ("the grid operator pays", f"{result.grid_pays_eur} EUR; the aggregator reckons {result.grid_paid_eur} EUR"),
         ("messages, wall time", f"{result.messages}, {result.seconds:.1f} s"),
     ]
     terminal.table(("", ""), rows, title=f"{result.site}, {result.day:%A %d %B %Y}")

@@ -1,7 +1,8 @@
-"""A world of three hubs, a process each: agent, manager and market, with a store and a certificate of their own.
+"""A world of four hubs, a process each: agent, manager, market and grid operator, with store and certificate each.
 
-They speak the exchange interface over TLS, and nothing else. What an operator would do by hand is done here before they
-start: certificates (``flexhub certs``), tokens (``flexhub keys``) and configurations.
+They speak the exchange interface, and manager and grid operator UFTP, over TLS, and nothing else. What an operator
+would do by hand is done here before they start: certificates (``flexhub certs``), tokens and keys (``flexhub keys``)
+and configurations.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ from flexhub.app.demo.day import (
     Door,
     direct_stations,
     papers,
+    read_store,
 )
 from flexhub.app.demo.hub import Done, Setting, Site
 from flexhub.app.demo.processes import Process
 from flexhub.app.demo.results import Papers
 from flexhub.app.demo.scene import Scene
-from flexhub.app.hub.reading import Reading
+from flexhub.app.demo.trading import publish, told, traded
 from flexhub.app.hub.tokens import add_token
 from flexhub.core.documents import decode, encode
 from flexhub.core.errors import InternalError
@@ -92,6 +94,7 @@ tokens = "{folder}/{market}"
 [trade]
 market = "{market}"
 margin = "{margin} EUR/kWh"
+{uftp}
 """
 
 MARKET_TOML: Final = """\
@@ -110,6 +113,26 @@ key = "{folder}/hub.key"
 """
 
 
+OPERATOR_TOML: Final = """\
+[hub]
+name = "{operator}"
+roles = []
+listen = "{listen}"
+zone = "{zone}"
+
+[store]
+url = "sqlite:///{folder}/hub.db"
+{tls}
+{uftp}
+"""
+
+OPERATOR_TLS: Final = """
+[tls]
+cert = "{folder}/hub.pem"
+key = "{folder}/hub.key"
+"""
+
+
 class Holder(NamedTuple):
     """Whose token, and as what."""
 
@@ -118,13 +141,15 @@ class Holder(NamedTuple):
 
 
 class Hub:
-    """One of the three: its folder, its process, and the tokens that are good there."""
+    """One of them: its folder, its process, and the tokens that are good there."""
 
     def __init__(self, name: str, folder: Path, template: str, site: Site | None = None) -> None:
         self.name = name
         self.folder = folder
         self.listen = f"{LOOPBACK}:0"
         self.url = ""
+        self.uftp_listen = f"{LOOPBACK}:0"
+        self.uftp_url = ""
         self.messages = 0
         self.tokens: dict[Holder, str] = {}
         self.process: Process | None = None
@@ -161,8 +186,8 @@ class Hub:
         config.write_text(text, "utf-8")
         self.process = await Process.start("flexhub.app.demo.hub")
         setting = Setting(config=str(config), now=now, site=self._site)
-        self.url = await self.process.ask(encode(setting).decode(), "ready")
-        self.listen = self.url.removeprefix("https://")
+        self.url, self.uftp_url = (await self.process.ask(encode(setting).decode(), "ready")).split()
+        self.listen, self.uftp_listen = (url.partition("://")[2] for url in (self.url, self.uftp_url))
 
     async def key(self, party: str, role: Role) -> str:
         """The token of a party."""
@@ -175,6 +200,12 @@ class Hub:
         line = f"now {now.isoformat()} {encode(marks).decode()}"
         return decode(Done, await self.process.ask(line, "done"))
 
+    async def step(self, now: datetime) -> bool:
+        """Take it to this instant, where it hears nobody's events; whether it worked any message."""
+        done = await self.at(now, {})
+        worked, self.messages = done.messages != self.messages, done.messages
+        return worked
+
     async def stop(self) -> None:
         """End it."""
         if self.process is not None:
@@ -182,7 +213,7 @@ class Hub:
 
 
 class Apart:
-    """A `World` of three hubs."""
+    """A `World` of four hubs."""
 
     def __init__(self, folder: Path, scene: Scene, site: Site, now: datetime) -> None:
         self.now = now
@@ -190,13 +221,18 @@ class Apart:
         self.agent_hub = Hub(DIRECT, folder / DIRECT, AGENT_TOML)
         self.manager_hub = Hub(AGGREGATOR, folder / AGGREGATOR, MANAGER_TOML, site)
         self.market_hub = Hub(MARKET, folder / MARKET, MARKET_TOML)
-        self.hubs = (self.market_hub, self.manager_hub, self.agent_hub)
+        self.operator_hub = Hub(OPERATOR, folder / OPERATOR, OPERATOR_TOML)
+        self.hubs = (self.market_hub, self.manager_hub, self.agent_hub, self.operator_hub)
+        self._traders = {"AGR": self.manager_hub, "DSO": self.operator_hub}
         self._scene = scene
         self._marks: dict[str, int] = {}
         self._prepare(folder)
 
     def _prepare(self, folder: Path) -> None:
-        """Certificates and tokens."""
+        """Certificates, tokens, and who is who in UFTP, which is nobody so far."""
+        self._uftp = folder / "uftp"
+        self._uftp.mkdir(parents=True)
+        publish(self._uftp, {})
         real = datetime.now(UTC)  # TLS goes by the machine's time, whatever the day's is
         certs = folder / "certs"
         authority(certs, real)
@@ -211,7 +247,8 @@ class Apart:
         admin, manager = Holder("operator", Role.ADMIN), Holder(AGGREGATOR, Role.AGGREGATOR)
         trader = Holder(DIRECT, Role.PROSUMER)
         self.agent_hub.prepare([admin, Holder(DIRECT, Role.AGGREGATOR), *stations], self.now)
-        self.manager_hub.prepare([admin, manager, Holder(OPERATOR, Role.GRID_OPERATOR), *delegated], self.now)
+        self.manager_hub.prepare([admin, manager, *delegated], self.now)
+        self.operator_hub.prepare([admin], self.now)
         self.market_hub.prepare([Holder(MARKET, Role.MARKET_OPERATOR), manager, trader], self.now)
         self.manager_hub.hand(self.agent_hub, delegated)
         self.market_hub.hand(self.agent_hub, [trader])
@@ -232,8 +269,18 @@ class Apart:
         """As `World.market`."""
         return Door(self.market_hub.url, self.market_hub.key)
 
+    @property
+    def grid(self) -> Door:
+        """As `World.grid`."""
+        return Door(self.operator_hub.url, self.operator_hub.key)
+
     async def start(self, hub: Hub) -> None:
-        """Start one of them; the market first, and the agent last, since they have to know of the others."""
+        """Start one of them; the market first, and the agent after the manager, since they have to know of the others.
+
+        Where UFTP is spoken is published once it is.
+        """
+        role = next((role for role, trader in self._traders.items() if trader is hub), None)
+        uftp = "" if role is None else told(self._scene, role, self._uftp, listen=hub.uftp_listen, ca=self.ca)
         await hub.start(
             self.now,
             agent=DIRECT,
@@ -244,7 +291,12 @@ class Apart:
             margin=repr(MARGIN_EUR_PER_KWH),
             market_url=self.market_hub.url,
             manager_url=self.manager_hub.url,
+            operator=OPERATOR,
+            tls=OPERATOR_TLS.format(folder=hub.folder),
+            uftp=uftp,
         )
+        if role is not None:
+            publish(self._uftp, {r: trader.uftp_url for r, trader in self._traders.items() if trader.uftp_url})
 
     async def at(self, now: datetime) -> None:
         """As `World.at`: take all of them there, again and again, until nobody has worked a message meanwhile."""
@@ -273,17 +325,13 @@ class Apart:
             contracts=agent.contracts,
             requests=manager.requests,
             sold=tuple(sorted((*agent.sold, *manager.sold), key=lambda sale: (sale.trade.start, sale.id))),
+            traded=manager.traded,
+            bought=await read_store(self.operator_hub.store, traded),
         )
 
     async def papers_of(self, hub: Hub) -> Papers:
         """What stands in the store of one of them."""
-        store = open_store(hub.store)
-        reading = Reading(store)
-        try:
-            return await papers(reading)
-        finally:
-            reading.close()
-            store.close()
+        return await read_store(hub.store, papers)
 
     async def stop(self) -> None:
         """End all of them."""
@@ -293,7 +341,7 @@ class Apart:
 
 @asynccontextmanager
 async def apart(folder: Path, scene: Scene, site: Site, now: datetime) -> AsyncIterator[Apart]:
-    """Three hubs for as long as the block lasts; all that is theirs is below the folder."""
+    """Four hubs for as long as the block lasts; all that is theirs is below the folder."""
     world = Apart(folder, scene, site, now)
     try:
         for hub in world.hubs:
@@ -301,3 +349,18 @@ async def apart(folder: Path, scene: Scene, site: Site, now: datetime) -> AsyncI
         yield world
     finally:
         await world.stop()
+
+
+@asynccontextmanager
+async def beside(folder: Path, scene: Scene, now: datetime, uftp_url: str) -> AsyncIterator[Hub]:
+    """The grid operator's hub alone, without TLS, beside a hub whose UFTP is spoken at that address."""
+    hub = Hub(OPERATOR, folder / OPERATOR, OPERATOR_TOML)
+    hub.prepare([Holder("operator", Role.ADMIN)], now)
+    publish(folder, {"AGR": uftp_url})
+    try:
+        uftp = told(scene, "DSO", folder, listen=hub.uftp_listen, ca=None)
+        await hub.start(now, operator=OPERATOR, zone=scene.zone, tls="", uftp=uftp)
+        publish(folder, {"AGR": uftp_url, "DSO": hub.uftp_url})
+        yield hub
+    finally:
+        await hub.stop()

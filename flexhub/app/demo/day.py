@@ -17,19 +17,23 @@ from time import perf_counter
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import aiohttp
+import msgspec
 
+from flexhub.adapters.store import open_store
 from flexhub.app.agent.charger import Behaviour
 from flexhub.app.agent.client import Client
 from flexhub.app.agent.program import Config as AgentConfig
 from flexhub.app.agent.program import Station
-from flexhub.app.demo.grid import request
+from flexhub.app.demo.grid import limit_kwh, peak_hours
 from flexhub.app.demo.processes import AgentProcess, share
 from flexhub.app.demo.results import Papers, Result, summarise
 from flexhub.app.demo.scene import Scene
+from flexhub.app.demo.trading import ANSWER_WITHIN, POINT, traded
 from flexhub.app.exchange.market import Registration
 from flexhub.app.exchange.portfolio import every
 from flexhub.app.exchange.sold import Obligation
 from flexhub.app.hub.reading import Reading
+from flexhub.app.uftp.outgoing import Run, What
 from flexhub.app.wiring import Running
 from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.registry import Connection, Party, Resource, Role
@@ -53,6 +57,9 @@ DIRECT: Final = "agent"
 MARKET: Final = "market"
 EVERY_DIRECT: Final = 8
 """Of so many stations one trades directly."""
+
+ROUND: Final = timedelta(seconds=5)
+"""The aggregator tells its prognosis this long before a quarter-hour of the peak begins."""
 
 OPENS, CLOSES = timedelta(seconds=3), timedelta(seconds=2)
 """A session opens and closes this long before the first slot that it is about."""
@@ -105,6 +112,10 @@ class World(Protocol):
         """The hub of the market operator."""
 
     @property
+    def grid(self) -> Door:
+        """The hub of the grid operator, which speaks UFTP with the manager's."""
+
+    @property
     def ca(self) -> Path | None:
         """As above."""
 
@@ -122,15 +133,34 @@ class World(Protocol):
         """The documents of the day."""
 
 
+class Elsewhere(Protocol):
+    """A hub in a process of its own."""
+
+    url: str
+    messages: int
+
+    @property
+    def store(self) -> str:
+        """Where everything of it is kept."""
+
+    async def key(self, party: str, role: Role) -> str:
+        """The token of a party."""
+
+    async def step(self, now: datetime) -> bool:
+        """Take it to this instant; whether it worked any message."""
+
+
 class Together:
-    """A world of one hub."""
+    """A world of one hub, beside the grid operator's."""
 
     ca: Path | None = None
 
-    def __init__(self, running: Running, clock: Clock) -> None:
+    def __init__(self, running: Running, clock: Clock, operator: Elsewhere) -> None:
         self._running = running
         self._clock = clock
+        self._operator = operator
         self.agent = self.manager = self.market = Door(running.url, running.hub.add_token)
+        self.grid = Door(operator.url, operator.key)
 
     @property
     def now(self) -> datetime:
@@ -140,15 +170,31 @@ class Together:
     async def at(self, now: datetime) -> None:
         """As `World.at`."""
         self._clock.now = now
-        await quiet(self._running)
+        worked, spoken = True, True
+        while worked or spoken:
+            before = self._running.hub.stats.messages
+            _, spoken = await asyncio.gather(quiet(self._running), self._operator.step(now))
+            worked = self._running.hub.stats.messages != before
 
     async def messages(self) -> int:
         """As `World.messages`."""
-        return self._running.hub.stats.messages
+        return self._running.hub.stats.messages + self._operator.messages
 
     async def papers(self) -> Papers:
         """As `World.papers`."""
-        return await papers(self._running.hub)
+        bought = await read_store(self._operator.store, traded)
+        return msgspec.structs.replace(await papers(self._running.hub), bought=bought)
+
+
+async def read_store(url: str, read: Callable[[Reading], Awaitable[T]]) -> T:
+    """What stands in the store of a hub in another process."""
+    store = open_store(url)
+    reading = Reading(store)
+    try:
+        return await read(reading)
+    finally:
+        reading.close()
+        store.close()
 
 
 async def quiet(running: Running) -> None:
@@ -162,6 +208,14 @@ async def quiet(running: Running) -> None:
         await running.followers.reach_own(hub)
         if hub.stats.messages == worked:
             return
+
+
+class Callers(NamedTuple):
+    """Who asks the hubs for what is due: both planners, the market, and the manager's operator."""
+
+    planners: Sequence[Client]
+    market: Client
+    manager: Client
 
 
 class Day:
@@ -192,21 +246,26 @@ class Day:
                 Client(http, world.agent.url, await world.agent.key(DIRECT, Role.AGGREGATOR)),
             )
             market = Client(http, world.market.url, await world.market.key(MARKET, Role.MARKET_OPERATOR))
+            managing, paying = [
+                Client(http, door.url, await door.key("operator", Role.ADMIN)) for door in (world.manager, world.grid)
+            ]
             await self._enrol(http, planners[0])
-            await self._ask_for_less(http)
             await world.at(world.now)
             hands = share(self.scene.stations, len(agents))
             working = agents[: len(hands)]
             tokens = {name: await world.agent.key(name, Role.PROSUMER) for name in self.scene.stations}
             await together([a.configure(self._config(hand, tokens)) for a, hand in zip(working, hands, strict=True)])
-            await self._run(working, planners, market, report)
+            await self._run(working, Callers(planners, market, managing), report)
             await world.at(world.now)  # the last readings arrive before so much time passes that nobody waits for them
             await world.at(world.now + SETTLE_AFTER)
             await together([planner.call("POST", "/settlement", Any) for planner in planners])
             await world.at(world.now)
+            for who, what in ((managing, What.METERING), (paying, What.SETTLEMENT)):
+                await self._trade_over_uftp(who, what)
         return summarise(
             await world.papers(),
             DIRECT,
+            peak_hours(self.scene.usual, self.scene.start),
             site=self.scene.site,
             day=self.scene.day,
             zone=self.scene.zone,
@@ -224,8 +283,7 @@ class Day:
         here, there = [
             Client(http, door.url, await door.key("operator", Role.ADMIN)) for door in (world.agent, world.manager)
         ]
-        others = ((AGGREGATOR, Role.AGGREGATOR), (OPERATOR, Role.GRID_OPERATOR))
-        entries = [Registration(party=Party(id=name, name=name, roles=(role,))) for name, role in others]
+        entries = [Registration(party=Party(id=AGGREGATOR, name=AGGREGATOR, roles=(Role.AGGREGATOR,)))]
         stations = [self._registration(name) for name in self.scene.stations]
         direct = direct_stations(self.scene)
         since = self.scene.start - timedelta(days=1)
@@ -241,17 +299,18 @@ class Day:
         await together([here.call("PUT", f"/contract/{c.id}", Any, c) for c in own])
 
     def _registration(self, name: str) -> Registration:
-        connection = Connection(id=f"{name}.meter", party=name, congestion_point=self.scene.site)
+        connection = Connection(id=f"{name}.meter", party=name, congestion_point=POINT)
         resource = Resource(
             id=f"{name}.charger", connection=connection.id, kind="ev", max_consumption_kw=self.scene.power_kw
         )
         party = Party(id=name, name=f"Charging station {name}", roles=(Role.PROSUMER,))
         return Registration(party=party, connections=(connection,), resources=(resource,))
 
-    async def _ask_for_less(self, http: aiohttp.ClientSession) -> None:
-        manager = self._world.manager
-        operator = Client(http, manager.url, await manager.key(OPERATOR, Role.GRID_OPERATOR))
-        await operator.call("POST", "/flexrequest", FlexRequest, asked(self.scene))
+    async def _trade_over_uftp(self, who: Client, what: What) -> None:
+        """Have this done now; messages go to and fro until all is said."""
+        order = Run(what=what, congestion_point=POINT, day=self.scene.day.isoformat())
+        await who.call("POST", "/uftp/run", Any, order)
+        await self._world.at(self._world.now)
 
     def _config(self, stations: Sequence[str], tokens: dict[str, str]) -> AgentConfig:
         own = set(stations)
@@ -265,9 +324,7 @@ class Day:
             seed=self._seed,
         )
 
-    async def _run(
-        self, agents: Sequence[AgentProcess], planners: Sequence[Client], market: Client, report: Report
-    ) -> None:
+    async def _run(self, agents: Sequence[AgentProcess], callers: Callers, report: Report) -> None:
         world = self._world
         last = max(s.departure for s in self.scene.sessions)
         while (due := _next(agents)) is not None:
@@ -277,14 +334,27 @@ class Day:
                 await world.at(due)
                 await self._tell(agents, due)
                 due, new = _next(agents), True
-            await self._trade(begins, market)
+            if new:
+                await self._relieve(begins, callers.manager)
+            await self._trade(begins, callers.market)
             if new:
                 await world.at(max(world.now, begins - GATE))
-                await together([planner.call("POST", "/plan", Any) for planner in planners])
+                await together([planner.call("POST", "/plan", Any) for planner in callers.planners])
                 await world.at(world.now)
             await world.at(begins)
             await self._tell(agents, begins)
             report(begins, min(1.0, (begins - self.scene.start) / (last - self.scene.start)))
+
+    async def _relieve(self, begins: datetime, manager: Client) -> None:
+        """In the peak hours, have the aggregator tell the grid operator what it is going to take.
+
+        What is above the limit is asked for, offered, ordered and scheduled before this returns.
+        """
+        at = max(self._world.now, begins - ROUND)
+        if begins not in self._peak or at > begins - ANSWER_WITHIN - GATE:
+            return
+        await self._world.at(at)
+        await self._trade_over_uftp(manager, What.PROGNOSIS)
 
     async def _trade(self, begins: datetime, market: Client) -> None:
         """In the peak hours, have a session about the next slots, if there is time for one before they begin."""
@@ -315,26 +385,11 @@ def direct_stations(scene: Scene) -> list[str]:
     return scene.stations[EVERY_DIRECT // 2 :: EVERY_DIRECT]
 
 
-def asked(scene: Scene) -> FlexRequest:
-    """What the grid operator asks the manager for."""
-    return request(
-        scene.usual,
-        request_id=f"{scene.site}-{scene.day}",
-        issuer=OPERATOR,
-        recipient=AGGREGATOR,
-        congestion_point=scene.site,
-        start=scene.start,
-    )
-
-
 def peak_slots(scene: Scene) -> dict[datetime, float]:
     """The quarter-hours whose usual load is above the limit, and by how much, kWh."""
-    found = {}
-    for interval in asked(scene).intervals:
-        over = scene.usual.load_kwh[interval.slot] - (interval.hi_kwh or 0.0)
-        if over > 0:
-            found[scene.start + interval.slot * QUARTER_HOUR] = round(over, 3)
-    return found
+    limit = limit_kwh(scene.usual)
+    over = {scene.start + i * QUARTER_HOUR: load - limit for i, load in enumerate(scene.usual.load_kwh)}
+    return {at: round(kwh, 3) for at, kwh in over.items() if kwh > 0}
 
 
 def contract(prosumer: str, aggregator: str, valid_from: datetime) -> Contract:
@@ -363,12 +418,15 @@ async def together(what: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 async def papers(hub: Reading) -> Papers:
-    """All documents of the hub."""
+    """All documents of the hub; of bills those of prosumers, by their contracts."""
+    contracts = await every(hub, Contract)
+    known = {contract.id for contract in contracts}
     return Papers(
         offers=tuple(await every(hub, FlexOffer)),
         measurements=tuple(await every(hub, Measurement)),
-        bills=tuple(await every(hub, Bill)),
-        contracts=tuple(await every(hub, Contract)),
+        bills=tuple(bill for bill in await every(hub, Bill) if bill.contract in known),
+        contracts=tuple(contracts),
         requests=tuple(await every(hub, FlexRequest)),
         sold=tuple(await every(hub, Obligation)),
+        traded=await traded(hub),
     )

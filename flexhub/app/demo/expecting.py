@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
 import msgspec
 
+from flexhub.app.demo.grid import even
 from flexhub.app.demo.scene import Scene
 from flexhub.core.flexoffer import FlexOffer, Schedule
 from flexhub.core.timegrid import QUARTER_HOUR_S, TimeGrid, instant_of, slot_of
@@ -26,30 +26,26 @@ class Expected:
 
     def __init__(self, scene: Scene) -> None:
         grid = TimeGrid(zone=scene.zone)
-        self._parts: list[tuple[float, int, int, float]] = []
+        self._parts: list[tuple[float, range, float]] = []
         for day, sessions in scene.like:
             # A like day's clock is laid over the day shown, local hour over local hour.
             shift_s = (scene.start - grid.day(day)[0]).total_seconds()
             for session in sessions:
-                arrival = session.arrival.timestamp() + shift_s
-                departure = session.departure.timestamp() + shift_s
-                first = math.ceil(arrival / QUARTER_HOUR_S)
-                slots = max(1, math.floor(departure / QUARTER_HOUR_S) - first)
-                share = session.due_kwh(scene.power_kw) / slots / len(scene.like)
-                self._parts.append((arrival, first, slots, share))
+                span, each = even(session, scene.power_kw, shift_s)
+                self._parts.append((session.arrival.timestamp() + shift_s, span, each / len(scene.like)))
 
     def later_than(self, now: datetime) -> dict[int, float]:
         """Expected energy per slot (counted from the epoch) of cars that arrive after `now`, kWh."""
         load: dict[int, float] = {}
-        for arrival, first, slots, share in self._parts:
+        for arrival, span, share in self._parts:
             if arrival > now.timestamp():
-                for slot in range(first, first + slots):
+                for slot in span:
                     load[slot] = load.get(slot, 0.0) + share
         return load
 
 
 class ExpectingManager:
-    """A `ManagerEngine` that plans as another one does, with the expected load beside what is committed.
+    """A `ManagerEngine` that plans and offers as another one does, with the expected load beside what is committed.
 
     What is expected concerns the portfolio of `party` only; those who trade directly know nothing of it.
     """
@@ -64,6 +60,9 @@ class ExpectingManager:
         """The plan of the engine behind, which is told what is expected as if it were committed."""
         if any(offer.recipient != self._party for offer in portfolio.offers):
             return self._engine.plan(portfolio)
+        return self._engine.plan(self._expecting(portfolio))
+
+    def _expecting(self, portfolio: Portfolio) -> Portfolio:
         expected = self._expected.later_than(portfolio.now)
         committed = portfolio.committed
         load = dict(expected)
@@ -72,7 +71,7 @@ class ExpectingManager:
             for i, value in enumerate(committed.values_kwh):
                 load[first + i] = load.get(first + i, 0.0) + (value or 0.0)
         if not load:
-            return self._engine.plan(portfolio)
+            return portfolio
         first, last = min(load), max(load)
         series = TimeSeries(
             subject="expected" if committed is None else committed.subject,
@@ -80,7 +79,7 @@ class ExpectingManager:
             start=instant_of(first, QUARTER_HOUR_S),
             values_kwh=tuple(load.get(slot, 0.0) for slot in range(first, last + 1)),
         )
-        return self._engine.plan(msgspec.structs.replace(portfolio, committed=series))
+        return msgspec.structs.replace(portfolio, committed=series)
 
     def accept(self, offer: FlexOffer, contract: Contract, now: datetime) -> Acceptance:
         """As the engine behind."""
@@ -95,8 +94,8 @@ class ExpectingManager:
         return self._engine.disaggregate(aggregate, members, schedule)
 
     def options(self, portfolio: Portfolio, request: FlexRequest, terms: Terms) -> Offering:
-        """As the engine behind."""
-        return self._engine.options(portfolio, request, terms)
+        """Those of the engine behind, which is told what is expected, as for a plan."""
+        return self._engine.options(self._expecting(portfolio), request, terms)
 
     def activate(
         self, offering: Offering, offers: Sequence[FlexOffer], reference: str, factor: Decimal

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -13,13 +12,14 @@ from typing import Any, Final
 import msgspec
 
 from flexhub.app.agent.session import Session
+from flexhub.app.demo.trading import Traded
 from flexhub.app.exchange.sold import Obligation, owed_kwh
 from flexhub.core import documents
 from flexhub.core.flexoffer import FlexOffer, Schedule, State
 from flexhub.core.judge import violations
 from flexhub.core.timegrid import QUARTER_HOUR_S, slot_of
 from flexhub.core.timeseries import Measurement, Quality
-from flexhub.core.trading import Basis, Bill, Contract, Disposition, FlexRequest, Verdict
+from flexhub.core.trading import Basis, Bill, Contract, FlexRequest, Verdict
 from flexhub.engines.slots import Assignment
 
 SHORT_KWH: Final = 0.01
@@ -30,7 +30,7 @@ KW_PER_KWH: Final = 3600 / QUARTER_HOUR_S
 
 
 class Papers(msgspec.Struct, frozen=True, kw_only=True):
-    """All documents of a day, as the hub holds them."""
+    """All documents of a day; `traded` is what the aggregator holds of UFTP, `bought` what the grid operator does."""
 
     offers: tuple[FlexOffer, ...]
     measurements: tuple[Measurement, ...]
@@ -38,6 +38,8 @@ class Papers(msgspec.Struct, frozen=True, kw_only=True):
     contracts: tuple[Contract, ...]
     requests: tuple[FlexRequest, ...]
     sold: tuple[Obligation, ...] = ()
+    traded: Traded = Traded()
+    bought: Traded = Traded()
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +51,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     `over_limit_before_kwh` and `over_limit_after_kwh` are energies above the limit in the hours it was requested for.
     `sold_kwh` is what the market bought of consumption left out, and `sold_eur` what it pays for that: `direct_kwh` and
     `direct_eur` of it to those who trade directly. `sold_missed_kwh` is what of it no schedule leaves out.
+    `uftp_messages` went between aggregator and grid operator, `uftp_orders` of them orders, by which `ordered_kwh` were
+    left out. `grid_pays_eur` is what the grid operator reckons that this comes to, `grid_paid_eur` the aggregator.
     """
 
     site: str
@@ -78,6 +82,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     direct_kwh: float
     direct_eur: float
     sold_missed_kwh: float
+    uftp_messages: int
+    uftp_orders: int
+    ordered_kwh: float
+    grid_pays_eur: Decimal
+    grid_paid_eur: Decimal
     readings: int
     readings_estimated: int
     readings_missing: int
@@ -136,18 +145,6 @@ def before_kwh(offers: Iterable[FlexOffer]) -> dict[int, float]:
     return load
 
 
-def limits_kwh(requests: Iterable[FlexRequest], kind: Disposition) -> dict[int, float]:
-    """The lowest upper bound of each quarter-hour that is `kind` in a request."""
-    limits: dict[int, float] = {}
-    for request in requests:
-        first = slot_of(request.start, QUARTER_HOUR_S)
-        for interval in request.intervals:
-            if interval.disposition is kind and interval.hi_kwh is not None:
-                at = first + interval.slot
-                limits[at] = min(limits.get(at, math.inf), interval.hi_kwh)
-    return limits
-
-
 def over(load: Mapping[int, float], limits: Mapping[int, float]) -> float:
     """Energy above the limits, kWh."""
     return sum(max(0.0, load.get(slot, 0.0) - limit) for slot, limit in limits.items())
@@ -160,10 +157,15 @@ def sales(sold: Iterable[Obligation]) -> tuple[float, float]:
     return round(energy_kwh, 3), round(sum((t.quantity_kwh * t.price_eur_per_kwh for t in trades), 0.0), 2)
 
 
-def summarise(papers: Papers, direct: str, **known: Any) -> Result:  # noqa: ANN401 - fields of Result that no document holds
+def summarise(
+    papers: Papers,
+    direct: str,
+    asked: Mapping[int, float],
+    **known: Any,  # noqa: ANN401 - fields of Result that no document holds
+) -> Result:
     """The figures of a day's documents; `known` are the fields that stand in none of them.
 
-    `direct` is the portfolio of those who trade directly.
+    `direct` is the portfolio of those who trade directly, `asked` the limit in the peak hours, kWh by quarter-hour.
     """
     offers, measurements = papers.offers, papers.measurements
     by_offer: dict[str | None, list[Measurement]] = defaultdict(list)
@@ -174,7 +176,6 @@ def summarise(papers: Papers, direct: str, **known: Any) -> Result:  # noqa: ANN
     for slot, energy in metered_kwh(by_offer[None]).items():
         before[slot] = before.get(slot, 0.0) + energy
     peak_before, peak_after = (KW_PER_KWH * max(load.values(), default=0.0) for load in (before, after))
-    asked = limits_kwh(papers.requests, Disposition.REQUESTED)
     flags = Counter(m.flag(i) for m in measurements for i in range(len(m.values_kwh)))
     verdicts: dict[str, set[Verdict]] = defaultdict(set)
     for line in (line for bill in papers.bills for line in bill.lines if line.offer is not None):
@@ -206,6 +207,11 @@ def summarise(papers: Papers, direct: str, **known: Any) -> Result:  # noqa: ANN
         direct_kwh=sold_directly[0],
         direct_eur=sold_directly[1],
         sold_missed_kwh=round(sum((sum(missed.values()) for missed in owed.values()), 0.0), 3),
+        uftp_messages=len(papers.traded.lines),
+        uftp_orders=sum(line.type == "FlexOrder" for line in papers.traded.lines),
+        ordered_kwh=papers.traded.ordered_kwh,
+        grid_pays_eur=papers.bought.paid_eur,
+        grid_paid_eur=papers.traded.paid_eur,
         readings=sum(flags.values()),
         readings_estimated=flags[Quality.ESTIMATED],
         readings_missing=flags[Quality.MISSING],
@@ -218,7 +224,8 @@ def dump(papers: Papers, folder: Path) -> None:
 
     ``offers.jsonl`` holds `FlexOffer`, ``schedules.jsonl`` `Assignment`, ``measurements.jsonl`` `Measurement`,
     ``bills.jsonl`` `Bill`, ``contracts.jsonl`` `Contract` and ``requests.jsonl`` `FlexRequest`; ``sold.jsonl`` holds
-    the exchange's `Obligation`.
+    the exchange's `Obligation`, ``uftp.jsonl`` every message of UFTP as a `Line`, and ``settlements.jsonl`` what the
+    aggregator's orders come to, as `UftpReckoned`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     assigned = [Assignment(offer=o.id, schedule=o.schedule) for o in papers.offers if o.schedule is not None]
@@ -230,6 +237,8 @@ def dump(papers: Papers, folder: Path) -> None:
         "contracts": papers.contracts,
         "requests": papers.requests,
         "sold": papers.sold,
+        "uftp": papers.traded.lines,
+        "settlements": papers.traded.reckoned,
     }
     for name, items in files.items():
         lines = b"".join(documents.encode(item) + b"\n" for item in items)

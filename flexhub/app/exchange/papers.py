@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import msgspec
+from msgspec.structs import replace
 
 from flexhub.app.hub.contract import Key, Put
 from flexhub.core.base import Id, Instant, Model
@@ -36,6 +38,51 @@ class Holding(Model, frozen=True, kw_only=True):
 
     id: Id
     party: Id
+
+
+class Hold(Model, frozen=True, kw_only=True, gc=False):
+    """Why plans leave an offer alone until its course starts: what it stands behind, and whether any was ordered."""
+
+    until: Instant
+    by: Id | None = None
+    ordered: bool = False
+
+
+class Held(Model, frozen=True, kw_only=True):
+    """Offers of a portfolio that keep their course, since others count on it; kept by the portfolio's name."""
+
+    offers: dict[Id, Hold] = {}
+
+    def holds(self, offer: str, now: datetime) -> Hold | None:
+        """What holds an offer."""
+        hold = self.offers.get(offer)
+        return hold if hold is not None and hold.until > now else None
+
+    def freed(self, by: str, now: datetime) -> Held:
+        """No longer for the sake of this one; what was ordered stays held."""
+        found = {i: replace(h, by=None) if h.by == by else h for i, h in self.offers.items()}
+        return Held(offers={i: h for i, h in found.items() if h.until > now and (h.ordered or h.by is not None)})
+
+    def offered(self, by: str, courses: Mapping[str, datetime], now: datetime) -> Held:
+        """Also these, offer -> start of its course, for the sake of this one."""
+        new = {i: Hold(until=at, by=by, ordered=self._ordered(i, now)) for i, at in courses.items()}
+        return self._with(new, now)
+
+    def ordered(self, courses: Mapping[str, datetime], now: datetime) -> Held:
+        """Also these, offer -> start of its course, whatever comes of offerings."""
+        return self._with({i: Hold(until=at, ordered=True) for i, at in courses.items()}, now)
+
+    def _ordered(self, offer: str, now: datetime) -> bool:
+        hold = self.holds(offer, now)
+        return hold is not None and hold.ordered
+
+    def _with(self, new: Mapping[str, Hold], now: datetime) -> Held:
+        return Held(offers={i: h for i, h in {**self.offers, **new}.items() if h.until > now})
+
+
+def file_held(portfolio: str, held: Held) -> Put:
+    """What is held, filed under its portfolio."""
+    return Put(key=Key(Held, portfolio), value=held, owner=portfolio)
 
 
 class Fault(Model, frozen=True, kw_only=True):
@@ -98,10 +145,15 @@ def file_measurement(party: str, m: Measurement) -> Put:
     return Put(key=measurement_key(party, m), value=m, owner=party, starts=m.start, ends=ends)
 
 
-def file_request(request: FlexRequest) -> Put:
+BINDING, OFFERED = "", "offered"
+"""Of a flex-request: plans keep to it; what it asks for is offered, and waits to be ordered."""
+
+
+def file_request(request: FlexRequest, state: str = BINDING) -> Put:
     """A flex-request, filed under its issuer."""
     ends = request.start + timedelta(seconds=(request.intervals[-1].slot + 1) * request.resolution_s)
-    return Put(key=Key(FlexRequest, request.id), value=request, owner=request.issuer, starts=request.start, ends=ends)
+    key = Key(FlexRequest, request.id)
+    return Put(key=key, value=request, owner=request.issuer, state=state, starts=request.start, ends=ends)
 
 
 def file_contract(contract: Contract) -> tuple[Put, Put]:

@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple, TypeVar
 
 from flexhub.app.exchange import figures
-from flexhub.app.exchange.papers import PLANNABLE, Fault, span
+from flexhub.app.exchange.papers import BINDING, PLANNABLE, Fault, Held, span
 from flexhub.app.exchange.places import Places
 from flexhub.app.exchange.running import Settlement
 from flexhub.app.exchange.sold import NOWHERE, Obligation, sold_requests
 from flexhub.app.hub.contract import Asker, Question, Reads
 from flexhub.core.billing import BILLED, billed_at
 from flexhub.core.errors import FlexhubError
-from flexhub.core.flexoffer import FlexOffer, State
+from flexhub.core.flexoffer import FlexOffer, Schedule, State
 from flexhub.core.registry import Connection, Resource
 from flexhub.core.timegrid import TimeGrid
 from flexhub.core.timeseries import Measurement, SeriesKind, TimeSeries
@@ -80,23 +80,24 @@ class PlanAsker:
 
 
 async def portfolios(aggregator: str, reads: Reads, now: datetime) -> dict[str | None, Portfolio]:
-    """Offers not started yet, what binds them, and the energy of offers that are being executed; by point.
+    """Offers not started yet, what binds them, and the energy of offers that are executed or held; by point.
 
     What binds them are unexpired requests, and what was sold (`sold`).
     """
+    held = await reads.get(Held, aggregator) or Held()
     states = (*PLANNABLE, State.EXECUTING)
     offers = [o for o in await every(reads, FlexOffer, states=states) if o.recipient == aggregator]
-    open_ = [o for o in offers if o.state in PLANNABLE and movable(o, now)]
+    kept = [o for o in offers if o.state is State.EXECUTING or held.holds(o.id, now)]
+    open_ = [o for o in offers if o.state in PLANNABLE and movable(o, now) and not held.holds(o.id, now)]
     # What is asked for a time that no offer reaches can't be planned: it would only make the plan longer.
     until = max((span(o)[1] for o in open_), default=now)
-    requests = await every(reads, FlexRequest, overlapping=(now, until)) if until > now else []
+    binding = {"states": (BINDING,), "overlapping": (now, until)}
+    requests = await every(reads, FlexRequest, **binding) if until > now else []
     requests = [r for r in requests if r.recipient == aggregator and r.expires > now]
     places = Places(
         await every(reads, Connection), await every(reads, Resource), {r.congestion_point for r in requests}
     )
-    open_at, executing_at = (
-        by_point(places, found) for found in (open_, [o for o in offers if o.state is State.EXECUTING])
-    )
+    open_at, kept_at = by_point(places, open_), by_point(places, kept)
     sold = await every(reads, Obligation, owner=aggregator, overlapping=(now, until)) if until > now else []
     requests += sold_requests(sold, offers, now)
     return {
@@ -104,7 +105,7 @@ async def portfolios(aggregator: str, reads: Reads, now: datetime) -> dict[str |
             now=now,
             offers=tuple(found),
             requests=tuple(r for r in requests if r.congestion_point == (point or NOWHERE)),
-            committed=committed(executing_at.get(point, ()), aggregator),
+            committed=committed(kept_at.get(point, ()), aggregator),
         )
         for point, found in open_at.items()
     }
@@ -123,9 +124,18 @@ def movable(offer: FlexOffer, now: datetime) -> bool:
     return now < (offer.schedule.start if offer.schedule is not None else offer.assign_deadline(now))
 
 
-def committed(executing: Iterable[FlexOffer], subject: str) -> TimeSeries | None:
-    """Energy per quarter-hour of the schedules being executed."""
-    parts = figures.planned(executing, SeriesKind.SCHEDULE, None)
+def course(offer: FlexOffer) -> Schedule | None:
+    """What the offer does if nothing more is asked of it: its schedule, or else its default schedule."""
+    return offer.schedule or offer.default_schedule
+
+
+def committed(offers: Iterable[FlexOffer], subject: str) -> TimeSeries | None:
+    """Energy per quarter-hour of what these offers do if nothing more is asked of them."""
+    parts = [
+        figures.Part(o.id, own.start, o.resolution_s, own.per_slot_kwh())
+        for o in offers
+        if (own := course(o)) is not None
+    ]
     if not parts:
         return None
     since = min(p.start for p in parts)

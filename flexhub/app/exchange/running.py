@@ -13,13 +13,13 @@ import msgspec
 
 from flexhub.app.exchange.market import value_of
 from flexhub.app.exchange.offers import change
-from flexhub.app.exchange.papers import Fault, PlanRecord, file, file_bill, file_offer
+from flexhub.app.exchange.papers import Fault, Held, PlanRecord, file, file_bill, file_offer
 from flexhub.app.hub.contract import Answer, Decision, Key, Message, Put, View
 from flexhub.core import lifecycle
 from flexhub.core.base import Instant, Model
 from flexhub.core.documents import encode
 from flexhub.core.effects import Ask, Effect, Notify, SetTimer
-from flexhub.core.errors import EngineError, FlexhubError, InvalidError, NotFoundError
+from flexhub.core.errors import EngineError, FlexhubError, IllegalTransitionError, InvalidError, NotFoundError
 from flexhub.core.flexoffer import FlexOffer, Schedule, State
 from flexhub.core.timegrid import EPOCH
 from flexhub.core.trading import Basis, Bill, Verdict
@@ -93,8 +93,9 @@ class PlanResult:
     """``plan.result``: every schedule is judged and assigned; one that cannot be changes nothing for its offer."""
 
     def needs(self, message: Message) -> Iterable[Key]:
-        """The offers that got schedules."""
-        return [Key(FlexOffer, a.offer) for a in value_of(message, Plan).assignments]
+        """The offers that got schedules, and what is held."""
+        offers = [Key(FlexOffer, a.offer) for a in value_of(message, Plan).assignments]
+        return [Key(Held, message.conversation), *offers]
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """Assigned, offer by offer, and a record of the run."""
@@ -103,9 +104,12 @@ class PlanResult:
         effects: list[Effect] = []
         faults: list[Fault] = []
         unchanged = 0
+        held = view.get(Held, message.conversation) or Held()
         for assignment in plan.assignments:
             try:
-                step = self._assign(assignment, message.conversation, view, now)
+                if held.holds(assignment.offer, now):  # since the portfolio was gathered
+                    raise IllegalTransitionError("others count on its course", path="FlexOffer/schedule")
+                step = assign(assignment, message.conversation, view, now)
             except FlexhubError as error:
                 faults.append(Fault(offer=assignment.offer, code=error.code, message=str(error)))
                 continue
@@ -129,26 +133,31 @@ class PlanResult:
         effects.append(Notify(party=record.portfolio, topic="plan", subject=record.id, body=record))
         return Decision(answer=Answer(status=200, body=encode(record)), puts=tuple(puts), effects=tuple(effects))
 
-    @staticmethod
-    def _assign(
-        assignment: Assignment, portfolio: str, view: View, now: datetime
-    ) -> tuple[FlexOffer, list[Effect]] | None:
-        offer = view.get(FlexOffer, assignment.offer)
-        if offer is None or offer.recipient != portfolio:
-            raise EngineError("the plan names an offer that is not in the portfolio", path="Plan/assignments")
-        schedule = assignment.schedule
-        if offer.schedule is not None:
-            if _same_course(schedule, offer.schedule):
-                return None
-            schedule = msgspec.structs.replace(schedule, update=offer.schedule.update + 1)
-        try:
-            return change(offer, (lifecycle.Assigned(schedule=schedule),), now)
-        except InvalidError as error:
-            # The planner promised schedules that the judge finds nothing wrong with.
-            raise EngineError(error.message, path=error.path, value=error.value, clause=error.clause) from error
+
+def assign(assignment: Assignment, portfolio: str, view: View, now: datetime) -> tuple[FlexOffer, list[Effect]] | None:
+    """The offer with its schedule, and effects; None where it has that schedule already.
+
+    Raises:
+        EngineError: it is not in the portfolio, or the schedule breaks its bounds.
+        FlexhubError: as `lifecycle.step`.
+    """
+    offer = view.get(FlexOffer, assignment.offer)
+    if offer is None or offer.recipient != portfolio:
+        raise EngineError("the plan names an offer that is not in the portfolio", path="Plan/assignments")
+    schedule = assignment.schedule
+    if offer.schedule is not None:
+        if same_course(schedule, offer.schedule):
+            return None
+        schedule = msgspec.structs.replace(schedule, update=offer.schedule.update + 1)
+    try:
+        return change(offer, (lifecycle.Assigned(schedule=schedule),), now)
+    except InvalidError as error:
+        # The planner promised schedules that the judge finds nothing wrong with.
+        raise EngineError(error.message, path=error.path, value=error.value, clause=error.clause) from error
 
 
-def _same_course(one: Schedule, other: Schedule) -> bool:
+def same_course(one: Schedule, other: Schedule) -> bool:
+    """Whether both are the same energies at the same times."""
     return one.start == other.start and one.slices == other.slices
 
 

@@ -181,6 +181,8 @@ class Batch:
         self._messages: Sequence[Message] = ()
         self._needed: list[frozenset[Key] | Exception] = []
         self._more: frozenset[Key] = frozenset()
+        self._settled: set[int] = set()  # messages that named no more once they saw what they need
+        self._written: set[Key] = set()
         self._known: Mapping[tuple[str, str], JournalRow] = {}
         self._due: Mapping[tuple[str, str], datetime] = {}
         self._view = BatchView(frozenset(), {}, office.recent)
@@ -213,6 +215,8 @@ class Batch:
             except Exception as error:
                 self._needed[i] = _ours(error, message)
             else:
+                if more <= needs:
+                    self._settled.add(i)
                 self._needed[i] = needs | more
                 found |= more
         return found
@@ -234,6 +238,8 @@ class Batch:
         return True
 
     def _lacks(self, handler: Further, message: Message, needs: frozenset[Key]) -> bool:
+        if len(self._answers) in self._settled and needs.isdisjoint(self._written):
+            return False  # it would see what it saw then
         self._view.named = needs
         try:
             self._more = frozenset(handler.further(message, self._view)) - needs
@@ -321,6 +327,7 @@ class Batch:
         self._keep(message, decision, rows, kept)
         for put in decision.puts:
             self._view.put(put)
+            self._written.add(put.key)
         return decision.answer
 
     def _before(self, message: Message) -> Answer | Exception | None:

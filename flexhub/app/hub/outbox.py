@@ -24,7 +24,7 @@ from flexhub.core.registry import Role
 log = logging.getLogger(__name__)
 
 PAGE: Final = 500
-AT_ONCE: Final = 32
+AT_ONCE: Final = 64
 """Messages of different conversations that are on their way to one peer at the same time."""
 
 FIRST_S: Final = 1.0

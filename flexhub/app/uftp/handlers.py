@@ -17,7 +17,7 @@ Notices to the participant's party, of topic ``uftp.<element>`` (a message came,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -36,6 +36,8 @@ from flexhub.app.uftp.papers import (
     UftpNotice,
     UftpRevision,
     UftpTest,
+    advanced,
+    file_message,
     market,
     paper,
     place,
@@ -50,7 +52,7 @@ from flexhub.protocols.rules import Broken
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp import session
 from flexhub.protocols.uftp.checks import roles
-from flexhub.protocols.uftp.codec import UftpCodec, parsed, read
+from flexhub.protocols.uftp.codec import UftpCodec, canonical, parsed, read
 from flexhub.protocols.uftp.envelope import Opened, open_envelope, seal, unsigned
 from flexhub.protocols.uftp.seen import Peer, answered, references, revision_key
 
@@ -97,8 +99,10 @@ def conversation(own: str, message: wire.Payload) -> str:
 
 def outgoing(message: wire.Payload, *, peer: str, id: str, role: wire.Role | None = None) -> Message:  # noqa: A002 - as in Message
     """The hub's message that has a whole message of ours sent; (peer, id) as for any."""
-    told = Composed(message, _CODEC.encode(message), role)
-    body = encode(Outgoing(xml=told.xml.decode(), role=role))
+    xml = _CODEC.encode(message)
+    # A replay has nothing but the text, in which 1.0 is 1.
+    told = Composed(canonical(message), xml, role)
+    body = encode(Outgoing(xml=xml.decode(), role=role))
     where = conversation(message.sender_domain, message)
     return Message(peer=peer, id=id, kind="uftp.send", conversation=where, body=body, role=Role.ADMIN, value=told)
 
@@ -219,7 +223,10 @@ class Desk:
             earlier = before.entries.get(name)
             if earlier is entry:
                 continue
-            puts.append(_put(Key(UftpMessage, place(own.domain, other, name)), paper(entry), other))
+            id_ = place(own.domain, other, name)
+            kept = None if earlier is None else view.get(UftpMessage, id_)
+            told = paper(entry) if kept is None or earlier is None else advanced(kept, earlier, entry)
+            puts.append(file_message(id_, told, entry.message, other))
             if isinstance(entry.message, wire.FlexOrder) and entry.stage is session.Stage.ACCEPTED:
                 puts += orders.filed(own.domain, other, entry.message, view)
         puts += [
@@ -252,7 +259,9 @@ class Desk:
                 found.append(SetTimer(subject=place(own.domain, other, effect.subject), event=REPLY, due=effect.due))
         return found
 
-    def moved(self, id_: str, before: session.Entry, moved: session.Moved, now: datetime) -> Decision:
+    def moved(
+        self, id_: str, kept: UftpMessage, before: session.Entry, moved: session.Moved, now: datetime
+    ) -> Decision:
         """The decision that a message of ours, kept by this id, is further on."""
         after, effects = moved
         domain, other, _ = id_.split("|", 2)
@@ -261,7 +270,7 @@ class Desk:
             return Decision(answer=Answer(status=204))
         step = session.Step(session.Book(entries={after.message.message_id: after}), effects)
         told = self.effects(mine[0], other, min(roles(type(after.message))[1]), step, now)
-        put = _put(Key(UftpMessage, id_), paper(after), other)
+        put = file_message(id_, advanced(kept, before, after), after.message, other)
         return Decision(answer=Answer(status=204), puts=(put,), effects=tuple(told))
 
     def _send(  # noqa: PLR0913, PLR0917 - whose, to whom, and what
@@ -305,11 +314,12 @@ def _put(key: Key, value: msgspec.Struct, owner: str) -> Put:
 
 
 class Receive(Further):
-    """``uftp.receive``."""
+    """``uftp.receive``; rules that are `off` are not judged, for the conformance suite's self-check."""
 
-    def __init__(self, desk: Desk, hooks: Mapping[type[wire.Payload], Hook]) -> None:
+    def __init__(self, desk: Desk, hooks: Mapping[type[wire.Payload], Hook], off: Collection[str] = ()) -> None:
         self._desk = desk
         self._hooks = hooks
+        self._off = off
 
     def _told(self, message: Message) -> tuple[Own, str, wire.Payload]:
         """For whom of us it is, whose it is (by its signature, whatever it says itself), and what it is."""
@@ -347,14 +357,17 @@ class Receive(Further):
                 work = hook.work(Case(own, told, before.entries, seed, view, now))
             except FlexhubError as error:
                 refused.append(Broken(rule="UFTP-10", clause=error.clause, path=error.path, message=error.message))
+        # Of what comes for the first time there is one answer; what is said again under its id has others.
+        about = seed if told.message_id in before.entries else f"{own.domain}/{other}/{told.message_id}"
         step = session.receive(
             before,
             told,
             now,
-            new_id=derived_id("answer", seed),
+            new_id=derived_id("answer", about),
             envelope=envelope,
             content=work.content | {"sender_domain": own.domain, "recipient_domain": other},
             refused=refused,
+            off=self._off,
         )
         puts = self._desk.changed(own, other, told, before, step, view)
         effects = self._desk.effects(own, other, envelope.sender_role, step, now)
@@ -408,7 +421,7 @@ class SendOut(Further):
         if not isinstance(told, Composed):
             order = value_of(message, Outgoing)
             found = completed(order, self._desk.participants, f"{message.peer}/{message.id}", now)
-            told = Composed(found, _CODEC.encode(found), order.role)
+            told = Composed(found, b"" if now is None else _CODEC.encode(found), order.role)
         return self._desk.participants.sender(told.message), told
 
 
@@ -465,7 +478,7 @@ class Outcome:
         else:
             give_up = before.since + self._desk.participants.policy.give_up_after
             moved = session.elapsed(before, session.DELIVER, max(now, give_up), self._desk.participants.policy)
-        return self._desk.moved(id_, before, moved, now)
+        return self._desk.moved(id_, found, before, moved, now)
 
 
 class Overdue:
@@ -485,7 +498,7 @@ class Overdue:
             return Decision(answer=Answer(status=204))
         before = found.entry()
         moved = session.elapsed(before, session.REPLY, now, self._desk.participants.policy)
-        return self._desk.moved(message.conversation, before, moved, now)
+        return self._desk.moved(message.conversation, found, before, moved, now)
 
 
 class Agree:
@@ -503,7 +516,7 @@ class Agree:
 
 
 class Nobody:
-    """``uftp.send`` of a hub that is nobody in UFTP."""
+    """``uftp.send`` and ``uftp.run`` of a hub that is nobody in UFTP."""
 
     def needs(self, message: Message) -> Iterable[Key]:  # noqa: ARG002 - the handler's signature
         """Nothing."""
@@ -511,15 +524,17 @@ class Nobody:
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:  # noqa: ARG002 - as above
         """Refused."""
-        raise NotFoundError("this hub takes no part in UFTP", path="Outgoing")
+        raise NotFoundError("this hub takes no part in UFTP", path="uftp")
 
 
-def build(participants: Participants, hooks: Mapping[type[wire.Payload], Hook]) -> dict[str, Handler]:
-    """Kind -> handler."""
+def build(
+    participants: Participants, hooks: Mapping[type[wire.Payload], Hook], off: Collection[str] = ()
+) -> dict[str, Handler]:
+    """Kind -> handler; `off` as of `Receive`."""
     desk = Desk(participants)
     outcome = Outcome(desk)
     return {
-        "uftp.receive": Receive(desk, hooks),
+        "uftp.receive": Receive(desk, hooks, off),
         "uftp.send": SendOut(desk),
         "uftp.sent.done": outcome,
         "uftp.sent.failed": outcome,

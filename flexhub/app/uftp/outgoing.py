@@ -1,7 +1,8 @@
-"""What the hub is told to have a UFTP message sent, and what it answers."""
+"""What the hub is told to have a UFTP message sent, or something done about a day, and what it answers."""
 
 from __future__ import annotations
 
+import enum
 from typing import Annotated
 
 import msgspec
@@ -29,3 +30,23 @@ class Outgone(msgspec.Struct, frozen=True, kw_only=True):
 
     message_id: str
     conversation_id: str
+
+
+class What(enum.StrEnum):
+    """What can be asked for."""
+
+    PROGNOSIS = "prognosis"
+    METERING = "metering"
+    SETTLEMENT = "settlement"
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something to be done now about a local day at a congestion point.
+
+    `domain` is ours that trades there, where several do.
+    """
+
+    what: What
+    congestion_point: str
+    day: str
+    domain: str | None = None

@@ -12,10 +12,12 @@ from typing import Final
 
 import msgspec
 
+from flexhub.app.hub.contract import Key, Put
 from flexhub.core.base import Id
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp import seen
 from flexhub.protocols.uftp.session import Delivery, Entry, Stage
+from flexhub.protocols.uftp.times import bounds
 
 TYPES: Final = {wire.element(kind): kind for kind in wire.MESSAGES}
 """Element -> type, of every inner message."""
@@ -41,15 +43,12 @@ class UftpMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     def entry(self) -> Entry:
         """As the session sees it."""
-        answer = None
-        if self.answer_type is not None:
-            answer = _decoders(self.answer_type).decode(self.answer)
         return Entry(
-            message=_decoders(self.type).decode(self.body),
+            message=_read(self.type, bytes(self.body)),
             ours=self.ours,
             stage=self.stage,
             delivery=self.delivery,
-            answer=answer,
+            answer=None if self.answer_type is None else _read(self.answer_type, bytes(self.answer)),
             since=self.since,
             attempts=self.attempts,
         )
@@ -58,6 +57,12 @@ class UftpMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 @cache
 def _decoders(name: str) -> msgspec.json.Decoder[wire.Payload]:
     return msgspec.json.Decoder(TYPES[name])
+
+
+@lru_cache(maxsize=512)
+def _read(name: str, body: bytes) -> wire.Payload:
+    """A message that is kept; those of conversations under way are read again and again."""
+    return _decoders(name).decode(body)
 
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -77,6 +82,23 @@ def paper(entry: Entry) -> UftpMessage:
         since=entry.since,
         attempts=entry.attempts,
     )
+
+
+def advanced(kept: UftpMessage, before: Entry, after: Entry) -> UftpMessage:
+    """An entry that was `before` as it is kept, further on: its message is the same, and not written again."""
+    changed = msgspec.structs.replace(kept, stage=after.stage, delivery=after.delivery, attempts=after.attempts)
+    if after.answer is before.answer:
+        return changed
+    told = None if after.answer is None else wire.element(type(after.answer))
+    return msgspec.structs.replace(changed, answer_type=told, answer=msgspec.Raw(_ENCODER.encode(after.answer)))
+
+
+def file_message(id_: str, kept: UftpMessage, message: wire.Payload, other: str) -> Put:
+    """An entry as it is kept, filed under the other domain; found by its type and, if it is of one, its local day."""
+    day = bounds(message.period, message.time_zone) if isinstance(message, wire.Flex | wire.Metering) else None
+    starts, ends = day or (None, None)
+    state = wire.element(type(message))
+    return Put(key=Key(UftpMessage, id_), value=kept, owner=other, state=state, starts=starts, ends=ends)
 
 
 class UftpRevision(msgspec.Struct, frozen=True, kw_only=True):

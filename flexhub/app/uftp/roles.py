@@ -82,7 +82,7 @@ class FileRequest(_Filed):
         assert isinstance(case.message, wire.FlexRequest)  # noqa: S101 - hooks are by type
         _free(case, FlexRequest)
         request = request_to_core(case.message, Context()).value
-        request = msgspec.structs.replace(request, recipient=case.own.party)
+        request = self.as_filed(case, request)
         puts = [file_request(request)]
         key = self._before(case.own, case.message, case.view)
         before = None if key is None else case.view.get(FlexRequest, key.id)
@@ -90,6 +90,10 @@ class FileRequest(_Filed):
             puts.append(file_request(msgspec.structs.replace(before, expires=max(before.created, case.now))))
         told = Notify(party=case.own.party, topic="flexrequest", subject=request.id, body=request)
         return Work(puts=tuple(puts), effects=(told,))
+
+    def as_filed(self, case: Case, request: FlexRequest) -> FlexRequest:
+        """The request as it is kept: it binds plans of our party."""
+        return msgspec.structs.replace(request, recipient=case.own.party)
 
 
 class FileOffer(_Filed):

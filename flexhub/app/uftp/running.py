@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 
 from flexhub.adapters import schemas
@@ -30,7 +30,7 @@ from flexhub.adapters.http.oauth import Credentials
 from flexhub.app.api import server
 from flexhub.app.config import ClientSection, Config, UftpSection
 from flexhub.app.connections import Connections, Runner, Site
-from flexhub.app.hub.contract import Handler
+from flexhub.app.hub.contract import Asker, Handler
 from flexhub.app.hub.loop import Hub
 from flexhub.app.hub.outbox import Sender
 from flexhub.app.serving import BACKLOG, listening, tls_context
@@ -41,20 +41,29 @@ from flexhub.app.uftp.lookup import Lookup
 from flexhub.app.uftp.papers import UftpAgreed
 from flexhub.app.uftp.participants import Participants, agreements, participants_of
 from flexhub.app.uftp.posting import Carrier, UftpSender
+from flexhub.app.uftp.trading import running as trading
 from flexhub.core.errors import ConfigError
+from flexhub.engines.slots import ManagerEngine
 from flexhub.protocols.uftp.codec import UftpCodec
 
 log = logging.getLogger(__name__)
 
 
-def handlers(config: Config) -> dict[str, Handler]:
-    """Kind -> handler; where the hub is nobody in UFTP, one that says so.
+def handlers(config: Config, off: Collection[str] = ()) -> dict[str, Handler]:
+    """Kind -> handler; where the hub is nobody in UFTP, one that says so. Rules that are `off` are not judged.
 
     Raises:
         ConfigError: a key that cannot be read.
     """
     participants = participants_of(config)
-    return {"uftp.send": Nobody()} if participants is None else build(participants, roles.hooks())
+    if participants is None:
+        return {"uftp.send": Nobody(), "uftp.run": Nobody()}
+    return build(participants, roles.hooks() | trading.hooks(), off) | trading.handlers(participants)
+
+
+def askers(config: Config, engine: ManagerEngine) -> dict[str, Asker]:
+    """``<slot>.<question>`` -> who answers it."""
+    return {} if config.uftp is None else trading.askers(engine)
 
 
 def directory_of(section: UftpSection) -> Directory:
@@ -101,9 +110,7 @@ def codec_of(section: UftpSection) -> UftpCodec:
     Raises:
         InvalidError: the folder of schemas does not hold them.
     """
-    extra = {}
-    if section.schemas is not None:
-        extra = {v: schemas.uftp(str(section.schemas)) for v in ("3.1.0",)}
+    extra = {} if section.schemas is None else {"3.1.0": schemas.uftp(str(section.schemas))}
     return UftpCodec(section.max_bytes, extra)
 
 

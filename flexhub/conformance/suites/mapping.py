@@ -1,4 +1,4 @@
-"""Suite ``mapping``: the rules of the flex-offer message, and the laws of its codec and mapping, over a corpus."""
+"""Suite ``mapping``: the flex-offer message's rules, the laws of its codec and mapping, and those of USEF 2015's."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from flexhub.conformance.corpora import Accepted, Rejected, corpus
 from flexhub.conformance.suite import Case, Mutant, Requirement, Status, Suite
+from flexhub.conformance.suites import mapping_usef as usef
 from flexhub.conformance.verdicts import just, refused, said
 from flexhub.core import documents
 from flexhub.core import flexoffer as core
@@ -52,6 +53,7 @@ class Speaker(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[Rule[Any], ...]
     to_core: Callable[[wire.FlexOffer, Context], Mapped[core.FlexOffer]]
     to_wire: Callable[[core.FlexOffer, Context], Mapped[wire.FlexOffer]]
+    rows: usef.Rows
     off: frozenset[str] = frozenset()
 
     def broken(self, document: wire.Document) -> list[Broken]:
@@ -78,6 +80,7 @@ def ours(target: str | None = None, transports: Mapping[str, Any] | None = None)
         rules=entry.rules,
         to_core=mapping.to_core,
         to_wire=mapping.to_wire,
+        rows=usef.rows(),
     )
 
 
@@ -333,15 +336,18 @@ _MUTANTS: Final[tuple[Mutant[Speaker], ...]] = (
     Mutant(requirement="MAP-5", breaks=_replaced("to_core", partial(_reads, change=_unlabelled))),
     Mutant(requirement="MAP-6", breaks=_inverted),
     Mutant(requirement="MAP-7", breaks=_replaced("to_wire", _without_deadline)),
+    Mutant(requirement="MAP-8", breaks=_replaced("rows", lambda s: usef.restamped(usef.CORE, s.rows)), all_cases=True),
+    Mutant(requirement="MAP-9", breaks=_replaced("rows", lambda s: usef.restamped(usef.UFTP, s.rows)), all_cases=True),
+    Mutant(requirement="MAP-10", breaks=_replaced("rows", lambda s: usef.inverted(s.rows)), all_cases=True),
 )
 
 _RULES: Final = protocol(PROTOCOL).rules
 
 SUITE: Final[Suite[Speaker]] = Suite(
     name="mapping",
-    title="The flex-offer message: its rules, and the laws of its codec and mapping",
-    requirements=(*LAWS, *(Requirement(rule.id, rule.clause, rule.reject) for rule in _RULES)),
-    cases=tuple(_cases()),
+    title="The flex-offer message: its rules, and the laws of its codec and mapping; and of the mappings of USEF 2015",
+    requirements=(*LAWS, *usef.LAWS, *(Requirement(rule.id, rule.clause, rule.reject) for rule in _RULES)),
+    cases=(*_cases(), *usef.cases()),
     mutants=(
         *_MUTANTS,
         *(Mutant(requirement=r.id, breaks=partial(_switched_off, r.id), all_cases=True) for r in _RULES),

@@ -1,21 +1,16 @@
-"""Suite ``uftp-messages``: every rule of UFTP, and the laws of its codec, over a corpus; no network.
-
-A file of the corpus comes with what is to be looked up (``seen``): the rules of a conversation are judged, too.
-"""
+"""Suite ``uftp-messages``: every rule of UFTP, and the laws of its codec, over a corpus; no network."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from flexhub.conformance.corpora import Accepted, Corpus, Rejected, corpus
-from flexhub.conformance.suite import Case, Mutant, Requirement, Suite
-from flexhub.conformance.verdicts import just, refused, said
-from flexhub.core.errors import ConfigError, FlexhubError
+from flexhub.conformance.messages import File, Kind, Speaker, suite_of
+from flexhub.conformance.suite import Suite
 from flexhub.protocols.rules import Broken, broken
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.checks import roles
@@ -26,45 +21,6 @@ from flexhub.protocols.uftp.seen import Market, Past, Peer, Seen, alone
 
 PROTOCOL: Final = "uftp"
 _CODEC: Final = UftpCodec()
-
-LAWS: Final = (
-    Requirement("UFTP-L1", "codec", "What is no message is refused, with its code and path."),
-    Requirement("UFTP-L2", "codec", "decode(encode(m)) == m, and what is written is canonical."),
-    Requirement("UFTP-L3", "rules", "Every accepted message breaks no rule, in its conversation and alone."),
-)
-"""The laws; beside them every rule of the protocol is a requirement."""
-
-
-class Speaker(msgspec.Struct, frozen=True, kw_only=True):
-    """The target: what reads, writes and judges."""
-
-    decode: Callable[[bytes], wire.Payload] = _CODEC.decode
-    encode: Callable[[wire.Payload], bytes] = _CODEC.encode
-    too_strict: bool = False
-    off: frozenset[str] = frozenset()
-
-    def judged(self, file: Accepted | Rejected) -> list[Broken]:
-        """Every rule that a file breaks, given what it is to be looked up with."""
-        if file.name.endswith(".http"):
-            found = broken(RULES, delivery(file), off=self.off)
-        else:
-            message = self.decode(file.data)
-            found = findings(message, seen(message, file.seen, _FILES), off=self.off)
-        return found or ([_TOO_STRICT] if self.too_strict else [])
-
-
-_TOO_STRICT: Final = Broken(rule="?", clause="", path="", message="refused for no reason")
-
-
-def ours(target: str | None = None, transports: Mapping[str, Any] | None = None) -> Speaker:  # noqa: ARG001 - as Suite
-    """The target: flexhub itself; this suite judges a library, so it takes no address.
-
-    Raises:
-        ConfigError: an address is given.
-    """
-    if target is not None:
-        raise ConfigError("the uftp-messages suite judges the installed library; it takes no target", value=target)
-    return Speaker()
 
 
 def delivery(file: Accepted | Rejected) -> Delivery:
@@ -123,88 +79,28 @@ def seen(message: wire.Payload, told: Mapping[str, Any], files: Corpus) -> Seen:
 _FILES: Final = corpus(PROTOCOL)
 
 
-async def _breaks(file: Rejected, target: Speaker) -> str | None:
-    return just(target.judged(file), file)
+def _judge(file: File, decode: Callable[[bytes], wire.Payload], off: frozenset[str]) -> list[Broken]:
+    if not _is_message(file):
+        return broken(RULES, delivery(file), off=off)
+    message = decode(file.data)
+    return findings(message, seen(message, file.seen, _FILES), off=off)
 
 
-async def _same_again(file: Accepted, target: Speaker) -> str | None:
-    message = target.decode(file.data)
-    written = target.encode(message)
-    if target.decode(written) != message:
-        return f"another message: {target.decode(written)}"
-    return None if target.encode(target.decode(written)) == written else "other bytes the second time"
+def _is_message(file: File) -> bool:
+    return not file.name.endswith(".http")
 
 
-async def _unbroken(file: Accepted, target: Speaker) -> str | None:
-    found = target.judged(file)
-    if not found and not file.name.endswith(".http"):
-        found = broken(RULES, target.decode(file.data), off=target.off)
-    return said(found) if found else None
-
-
-def _cases() -> Iterator[Case[Speaker]]:
-    laws: dict[str, tuple[Callable[[Accepted, Speaker], Awaitable[str | None]], str]] = {
-        "UFTP-L2": (_same_again, "the same message, the same bytes"),
-        "UFTP-L3": (_unbroken, "no finding"),
-    }
-    for law, (check, expected) in laws.items():
-        for accepted in _FILES.accepted:
-            if law == "UFTP-L2" and accepted.name.endswith(".http"):
-                continue
-            yield Case(
-                id=f"{law}/{accepted.name}",
-                requirement=law,
-                sent=accepted.shows,
-                expected=expected,
-                check=partial(check, accepted),
-            )
-    for rejected in _FILES.rejected:
-        requirement = rejected.rule or "UFTP-L1"
-        yield Case(
-            id=f"{requirement}/{rejected.name}",
-            requirement=requirement,
-            sent=rejected.shows,
-            expected=f"{rejected.rule or rejected.code} at {rejected.path or 'the whole'}",
-            check=partial(_breaks if rejected.rule else refused, rejected),
-        )
-
-
-def _lenient(speaker: Speaker) -> Speaker:
-    def decode(data: bytes) -> wire.Payload:
-        try:
-            return speaker.decode(data)
-        except FlexhubError:
-            return _CODEC.decode(_FILES.accepted[0].data)
-
-    return msgspec.structs.replace(speaker, decode=decode)
-
-
-def _forgetful(speaker: Speaker) -> Speaker:
-    def encode(message: wire.Payload) -> bytes:
-        return speaker.encode(msgspec.structs.replace(message, time_stamp="2000-01-01T00:00:00Z"))
-
-    return msgspec.structs.replace(speaker, encode=encode)
-
-
-def _switched_off(rule: str, speaker: Speaker) -> Speaker:
-    return msgspec.structs.replace(speaker, off=speaker.off | {rule})
-
-
-def _strict(speaker: Speaker) -> Speaker:
-    return msgspec.structs.replace(speaker, too_strict=True)
-
-
-SUITE: Final[Suite[Speaker]] = Suite(
-    name="uftp-messages",
-    title="UFTP's messages: every rule, and the laws of the codec",
-    requirements=(*LAWS, *(Requirement(rule.id, rule.clause, rule.reject) for rule in RULES)),
-    cases=tuple(_cases()),
-    mutants=(
-        Mutant(requirement="UFTP-L1", breaks=_lenient, all_cases=True),
-        Mutant(requirement="UFTP-L2", breaks=_forgetful, all_cases=True),
-        Mutant(requirement="UFTP-L3", breaks=_strict),
-        *(Mutant(requirement=r.id, breaks=partial(_switched_off, r.id), all_cases=True) for r in RULES),
-    ),
-    connect=ours,
+SUITE: Final[Suite[Speaker]] = suite_of(
+    Kind(
+        name="uftp-messages",
+        title="UFTP's messages: every rule, and the laws of the codec",
+        prefix="UFTP",
+        files=_FILES,
+        codec=_CODEC,
+        rules=RULES,
+        judge=_judge,
+        stamped=lambda message, text: msgspec.structs.replace(message, time_stamp=text),
+        root=wire.element,
+        is_message=_is_message,
+    )
 )
-"""Each rule switched off, and each law broken in its own way, turns exactly its own cases red."""

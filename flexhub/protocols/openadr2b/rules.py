@@ -129,9 +129,14 @@ ELSEWHERE: Final[dict[str, tuple[str, str]]] = {
 """Rules that no message can break alone: number -> what it says, and where it is judged."""
 
 
+def element_of(kind: type[Message]) -> str:
+    """The local name of a kind of message: ``oadrPoll``."""
+    return name_of(kind).rpartition(":")[2]
+
+
 def element(message: Message) -> str:
-    """The local name of a message's element: ``oadrPoll``."""
-    return name_of(type(message)).rpartition(":")[2]
+    """The local name of a message's element."""
+    return element_of(type(message))
 
 
 def findings(message: Message, *, off: Collection[str] = ()) -> list[Broken]:

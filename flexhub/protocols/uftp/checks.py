@@ -6,10 +6,10 @@ A check sees the message and what was looked up. What was not looked up (None in
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -17,6 +17,8 @@ from flexhub.protocols.rules import Finding
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.currencies import CURRENCIES
 from flexhub.protocols.uftp.seen import ANSWERS, Seen, answered, references
+from flexhub.protocols.uftp.spans import MOST as MOST_ISPS
+from flexhub.protocols.uftp.spans import out_of_bounds, overlap
 from flexhub.protocols.uftp.times import (
     bounds,
     day_of,
@@ -29,9 +31,16 @@ from flexhub.protocols.uftp.times import (
 )
 
 Isps = tuple[wire.Isp | wire.PrognosisIsp | wire.FlexRequestIsp, ...]
+Dated = tuple[
+    wire.Isp
+    | wire.PrognosisIsp
+    | wire.FlexRequestIsp
+    | wire.MeteringIsp
+    | wire.SettlementIsp
+    | wire.ContractSettlementIsp,
+    ...,
+]
 CENT: Final = Decimal("0.01")
-MOST_ISPS: Final = 1500
-"""A day of 25 hours has as many ISPs of a minute; beyond it nothing is written out, so that no list costs more."""
 
 
 def isp_lists(m: wire.Payload) -> Iterator[tuple[str, Isps]]:
@@ -43,32 +52,41 @@ def isp_lists(m: wire.Payload) -> Iterator[tuple[str, Isps]]:
         yield "", m.isps
 
 
-def dated(m: wire.Payload) -> Iterator[tuple[str, str, list[tuple[str, int, int]]]]:
-    """(path, day, (path of each ISP, first, number)) of every list of ISPs."""
+def dated(m: wire.Payload) -> Iterator[tuple[str, str, Dated]]:
+    """(path, day, ISPs) of every list of ISPs."""
     if isinstance(m, wire.Flex):
         for path, isps in isp_lists(m):
-            yield path, m.period, [(f"{path}ISP[{i}]", p.start, p.duration) for i, p in enumerate(isps)]
+            yield path, m.period, isps
     elif isinstance(m, wire.Metering):
         for k, profile in enumerate(m.profiles):
-            path = f"Profile[{k}]/"
-            yield path, m.period, [(f"{path}ISP[{i}]", p.start, 1) for i, p in enumerate(profile.isps)]
+            yield f"Profile[{k}]/", m.period, profile.isps
     elif isinstance(m, wire.FlexSettlement):
         for k, item in enumerate(m.flex_order_settlements):
-            path = f"FlexOrderSettlement[{k}]/"
-            yield path, item.period, [(f"{path}ISP[{i}]", p.start, p.duration) for i, p in enumerate(item.isps)]
+            yield f"FlexOrderSettlement[{k}]/", item.period, item.isps
         for k, contract in enumerate(m.contract_settlements):
             for n, day in enumerate(contract.periods):
-                path = f"ContractSettlement[{k}]/Period[{n}]/"
-                yield path, day.period, [(f"{path}ISP[{i}]", p.start, p.duration) for i, p in enumerate(day.isps)]
+                yield f"ContractSettlement[{k}]/Period[{n}]/", day.period, day.isps
+
+
+def spans(isps: Dated) -> list[tuple[int, int]]:
+    """(First ISP, number of ISPs) of each; those of one list are of one type."""
+    if isps and isinstance(isps[0], wire.MeteringIsp):
+        return [(isp.start, 1) for isp in isps]
+    return [(isp.start, isp.duration) for isp in cast("tuple[wire.Isp, ...]", isps)]
 
 
 def powers(isps: Isps) -> dict[int, int]:
-    """ISP number -> watts, with durations written out; what no day can hold is left out."""
-    found: dict[int, int] = {}
-    for isp in isps[:MOST_ISPS]:
-        if not isinstance(isp, wire.FlexRequestIsp):
-            for number in range(isp.start, isp.start + min(isp.duration, MOST_ISPS)):
-                found[number] = isp.power_w
+    """ISP number -> watts, with durations written out; what no day can hold is left out. A request has no powers."""
+    if isps and isinstance(isps[0], wire.FlexRequestIsp):
+        return {}
+    listed = cast("tuple[wire.Isp, ...]", isps[:MOST_ISPS])
+    found = {isp.start: isp.power_w for isp in listed if isp.duration == 1}
+    if len(found) == len(listed):
+        return found  # what most messages are
+    found = {}
+    for isp in listed:
+        for number in range(isp.start, isp.start + min(isp.duration, MOST_ISPS)):
+            found[number] = isp.power_w
     return found
 
 
@@ -204,31 +222,14 @@ def isps_out_of_bounds(m: wire.Payload, seen: Seen) -> Iterator[Finding]:
         if seen.market is None or seen.market.time_zone is None:
             return
         told = seen.market.time_zone, f"PT{seen.market.isp_minutes}M"
-    for _, period, isps in dated(m):
-        count = isps_in(period, *told)
-        for path, start, duration in isps if count is not None else ():
-            if duration < 1:
-                yield Finding(f"{path}/@Duration", f"{duration} is less than 1")
-            elif not 1 <= start <= (count or 0):
-                where = f"({period[:10]} has {count} ISPs in {told[0]})"
-                yield Finding(f"{path}/@Start", f"{start} is outside 1..{count} {where}")
-            elif start + duration - 1 > (count or 0):
-                yield Finding(f"{path}/@Duration", f"{duration} from {start} on goes beyond the last ISP, {count}")
+    for path, period, isps in dated(m):
+        yield from out_of_bounds(f"{path}ISP", spans(isps), (period, *told), "ISP")
 
 
 def isp_conflict(m: wire.Payload, seen: Seen) -> Iterator[Finding]:  # noqa: ARG001 - as every check
     """No ISP stands twice in one list."""
-    for _, _, isps in dated(m):
-        if len({start for _, start, _ in isps}) == len(isps) and all(duration == 1 for _, _, duration in isps):
-            continue  # what most messages are
-        taken: dict[int, str] = {}
-        for path, start, duration in isps:
-            span = range(start, start + max(1, min(duration, MOST_ISPS)))
-            before = next((taken[n] for n in span if n in taken), None)
-            if before is not None:
-                yield Finding(f"{path}/@Start", f"ISP {start} to {span[-1]} meets {before.rpartition('/')[2]}")
-                break  # one is enough, and bounds the work
-            taken.update(dict.fromkeys(span, path))
+    for path, _, isps in dated(m):
+        yield from overlap(f"{path}ISP", spans(isps), "ISP")
 
 
 def period_out_of_bounds(m: wire.Payload, seen: Seen) -> Iterator[Finding]:
@@ -261,8 +262,8 @@ def expiration_out_of_bounds(m: wire.FlexRequest | wire.FlexOffer, seen: Seen) -
     if until < seen.now:
         yield Finding("@ExpirationDateTime", f"{until:%FT%TZ} is past")
         return
-    ends = [start + duration for _, _, isps in dated(m) for _, start, duration in isps]
-    last = start_of(m.period, m.time_zone, m.isp_duration, max(ends)) if max(ends) < 10_000 else None
+    end = max(max(map(sum, spans(isps))) for _, _, isps in dated(m))
+    last = start_of(m.period, m.time_zone, m.isp_duration, end) if end < 10_000 else None
     if last is not None and until > last:
         yield Finding("@ExpirationDateTime", f"{until:%FT%TZ} is after the last ISP's end, {last:%FT%TZ}")
 
@@ -374,12 +375,11 @@ def request_mismatch(m: wire.FlexOffer, seen: Seen) -> Iterator[Finding]:
     request = _request_of(m, seen)
     if request is None:
         return
-    asked = {
-        number
-        for isp in request.isps
-        if isp.disposition is wire.Disposition.REQUESTED
-        for number in range(isp.start, isp.start + min(isp.duration, MOST_ISPS))
-    }
+    requested = [isp for isp in request.isps if isp.disposition is wire.Disposition.REQUESTED]
+    asked = {isp.start for isp in requested}
+    for isp in requested:
+        if isp.duration != 1:
+            asked |= set(range(isp.start, isp.start + min(isp.duration, MOST_ISPS)))
     for i, option in enumerate(m.offer_options):
         if not asked & powers(option.isps).keys():
             yield Finding(f"OfferOption[{i}]/ISP", "none of the requested ISPs is among them")
@@ -466,9 +466,11 @@ def power_mismatch(m: wire.FlexOrder, seen: Seen) -> Iterator[Finding]:
         return
     offered = powers(found[1].isps)
     copied = next((i for i, p in enumerate(m.isps) if offered.get(p.start, p.power_w) != p.power_w), None)
+    if copied is None:
+        return
     factor = m.activation_factor
     scaled = next((i for i, p in enumerate(m.isps) if not _near(p.power_w, offered.get(p.start), factor)), None)
-    if copied is not None and scaled is not None:
+    if scaled is not None:
         at = m.isps[copied]
         yield Finding(f"ISP[{copied}]/@Power", f"{at.power_w} W, offered: {offered.get(at.start)} W, factor {factor}")
 
@@ -500,7 +502,11 @@ def activation_factor(m: wire.FlexOrder, seen: Seen) -> Iterator[Finding]:
 
 
 def option_reference(m: wire.FlexOrder, seen: Seen) -> Iterator[Finding]:
-    """The option is one of the offer; with one option only the reference may be absent."""
+    """The option is one of the offer.
+
+    Interpretation: the schema demands OptionReference of every option of an offer, the text where there are several;
+    the schema is followed, and an order may leave the reference out where the offer has one option.
+    """
     found = option_of(m, seen)
     if found is not None and found[1] is None:
         told = "is missing" if m.option_reference is None else f"{m.option_reference!r} is not an option of the offer"
@@ -515,13 +521,15 @@ def missing_items(m: wire.FlexSettlement, seen: Seen) -> Iterator[Finding]:
 
 
 def settlement_period(m: wire.FlexSettlement, seen: Seen) -> Iterator[Finding]:
-    """The settlement's period has begun before it ends, and is not ahead."""
+    """The settlement's period has begun before it ends, and is not ahead: by the clock of the agreed zone, or UTC's."""
     first, last = day_of(m.period_start), day_of(m.period_end)
+    zone = zone_of(seen.market.time_zone) if seen.market is not None and seen.market.time_zone else None
+    today = seen.now.astimezone(zone or UTC).date()
     if first > last:
         yield Finding("@PeriodEnd", f"{last} is before PeriodStart {first}")
-    elif first > seen.now.date():
+    elif first > today:
         yield Finding("@PeriodStart", f"{first} is ahead")
-    elif last > seen.now.date():
+    elif last > today:
         yield Finding("@PeriodEnd", f"{last} is ahead")
 
 
@@ -559,10 +567,15 @@ def connection_conflict(m: wire.DSOPortfolioUpdate, seen: Seen) -> Iterator[Find
 def entity_address(m: wire.Payload, seen: Seen) -> Iterator[Finding]:  # noqa: ARG001 - as every check
     """An ea1 address is at most 255 printable ASCII characters, and its date is a month."""
     for path, told in _addresses(m):
-        if len(told) > 255 or not told.isascii() or not told.isprintable():
-            yield Finding(path, "is not printable ASCII of at most 255 characters")
-        elif told.startswith("ea1.") and not "01" <= told[9:11] <= "12":
-            yield Finding(path, f"{told[4:11]} is not a month")
+        yield from odd_address(path, told)
+
+
+def odd_address(path: str, told: str) -> Iterator[Finding]:
+    """What is wrong with an address beyond its pattern."""
+    if len(told) > 255 or not told.isascii() or not told.isprintable():
+        yield Finding(path, "is not printable ASCII of at most 255 characters")
+    elif told.startswith("ea1.") and not "01" <= told[9:11] <= "12":
+        yield Finding(path, f"{told[4:11]} is not a month")
 
 
 def _addresses(m: wire.Payload) -> Iterator[tuple[str, str]]:

@@ -34,6 +34,8 @@ _ESCAPES: Final = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 )
 _SCHEMA: Final = "XSD"
+MANY: Final = 8
+"""So many elements of a list are worth being read by columns."""
 ANY: Final = "*"
 """Name of the particle that takes elements of other namespaces; it stands last in a sequence."""
 
@@ -144,6 +146,12 @@ def is_3_0(version: str) -> bool:
     return version.startswith("3.0.")
 
 
+_PARSER: Final = etree.XMLParser(
+    encoding="utf-8", resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True
+)
+"""One for all, since making one takes as long as parsing a message; threads take turns with it."""
+
+
 def parsed(data: bytes, max_bytes: int = MAX_BYTES, *, clause: str = "section 4.2") -> etree._Element:
     """The root of guarded XML.
 
@@ -156,11 +164,8 @@ def parsed(data: bytes, max_bytes: int = MAX_BYTES, *, clause: str = "section 4.
     declared = _DECLARED.match(data.removeprefix(b"\xef\xbb\xbf"))
     if declared is not None and declared[1].lower() not in _UTF8:
         raise MalformedError(f"{declared[1][:40]!r} is not UTF-8", value=repr(declared[1][:40]), clause=clause)
-    parser = etree.XMLParser(
-        encoding="utf-8", resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True
-    )
     try:
-        return etree.fromstring(data, parser)
+        return etree.fromstring(data, _PARSER)
     except (etree.XMLSyntaxError, ValueError) as error:
         raise MalformedError(f"not XML: {error}", clause=clause) from error
 
@@ -295,6 +300,13 @@ def _first_missing(form: Shape, fields: Mapping[str, Any]) -> str:
 
 def _children(node: etree._Element, form: Shape, path: str, fields: dict[str, Any], *, old: bool) -> None:
     """Read the sequence: each particle takes as many elements of its name as follow."""
+    if len(form.children) == 1 and form.head is None and len(node) >= MANY:
+        (only,) = form.children
+        columns = _columns(only.shape.kind, only.shape.name)
+        listed = None if columns is None else columns.read(node)
+        if listed is not None and (only.most is None or len(listed) <= only.most):
+            fields[only.field] = listed
+            return
     _no_text(node.text, path)
     children = list(node)
     at, count = 0, len(children)
@@ -324,12 +336,96 @@ def _children(node: etree._Element, form: Shape, path: str, fields: dict[str, An
         raise InvalidError("is not expected here", path=f"{path}/{_name(children[at])}", clause=_SCHEMA)
 
 
+class _Columns:
+    """Reads a long list of elements of attributes only, attribute by attribute: libxml2 collects each column at once.
+
+    It knows the usual case, and leaves what is not as it should be, and saying so, to `_children`.
+    """
+
+    def __init__(self, form: Shape) -> None:
+        name = form.name
+        self._form = form
+        self._columns = [(a, etree.XPath(f"{name}/@{a.name}", smart_strings=False)) for a in form.attributes.values()]
+        # Elements of this name and nothing else, with nothing in them and blanks between them at most.
+        self._plain = etree.XPath(f"count(*) = count({name}) and not({name}/node() or text()[normalize-space()])")
+        self._attributes = etree.XPath(f"count({name}/@*)")
+
+    def read(self, node: etree._Element) -> tuple[Wire, ...] | None:
+        """The list; None where `_children` is to look."""
+        if not self._plain(node):
+            return None
+        count, met = len(node), 0
+        fields: list[str] = []
+        values: list[list[Any]] = []
+        for attribute, column in self._columns:
+            texts = cast("list[str]", column(node))
+            if not texts and not attribute.required:
+                continue
+            known = list(map(attribute.simple.known.get, texts))
+            column_read = list(map(attribute.simple.read, texts)) if None in known else known
+            if len(texts) != count or None in column_read:
+                return None
+            met += count
+            fields.append(attribute.field)
+            values.append(column_read)
+        if met != self._attributes(node):
+            return None
+        return tuple(map(_maker(self._form.kind, tuple(fields)), *values))
+
+
+@cache
+def _columns(kind: type[Wire], name: str) -> _Columns | None:
+    """What reads lists of these; None where they hold more than attributes."""
+    form = shape(kind, name)
+    simple = not (form.children or form.head or form.differs)
+    return _Columns(form) if simple and form.name != ANY else None
+
+
+@cache
+def _maker(kind: type[Wire], fields: tuple[str, ...]) -> Callable[..., Wire]:
+    """The struct from these fields by position; called by keywords that are written out, in a quarter of the time."""
+    told = ", ".join(f"{name}={name}" for name in fields)
+    made: Callable[..., Wire] = eval(f"lambda {', '.join(fields)}: kind({told})", {"kind": kind})  # noqa: S307 - names of ours
+    return made
+
+
 def _no_text(text: str | None, path: str) -> None:
     if text is not None and text.strip(" \t\n\r"):
         raise InvalidError("holds text; values are attributes", path=path, value=text[:80], clause=_SCHEMA)
 
 
-Writer = Callable[[Any, list[str], str], None]
+def canonical(message: Payload) -> Payload:
+    """The message as it is read again from what is written, down to how its decimals are spelled.
+
+    Raises:
+        InvalidError: a decimal that is not of its declared type.
+    """
+    name = element(type(message))
+    return cast("Payload", _canonical(message, _SHAPES[name], name))
+
+
+def _canonical(value: Wire, form: Shape, path: str) -> Wire:
+    changed: dict[str, Any] = {}
+    for attribute in form.attributes.values():
+        held = getattr(value, attribute.field)
+        if attribute.simple.spelled and held is not None:
+            spelled = attribute.simple.read(attribute.simple.written(held, f"{path}/@{attribute.name}"))
+            changed[attribute.field] = attribute.default if spelled == attribute.default else spelled
+    for particle in form.children:
+        if _spelled(particle.shape.kind, particle.shape.name):
+            children = enumerate(getattr(value, particle.field))
+            below = particle.shape
+            changed[particle.field] = tuple(
+                _canonical(child, below, f"{path}/{below.name}[{i}]") for i, child in children
+            )
+    return msgspec.structs.replace(value, **changed) if changed else value
+
+
+@cache
+def _spelled(kind: type[Wire], name: str) -> bool:
+    form = shape(kind, name)
+    below = (_spelled(particle.shape.kind, particle.shape.name) for particle in form.children)
+    return any(attribute.simple.spelled for attribute in form.attributes.values()) or any(below)
 
 
 def written(message: Payload | SignedMessage) -> bytes:

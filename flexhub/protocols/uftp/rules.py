@@ -9,30 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from functools import cache
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from flexhub.protocols.rules import Broken, Finding, Rule
+from flexhub.protocols.rules import Broken, Finding, Judged, judged
 from flexhub.protocols.uftp import checks
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.codec import UftpCodec
 from flexhub.protocols.uftp.envelope import Delivery, Failed, open_delivery
 from flexhub.protocols.uftp.seen import Need, Seen, alone
 
-M = TypeVar("M")
 Judge = Callable[[Any, Seen], Iterator[Finding]]
-
-
-class UftpRule(Rule[M], frozen=True, kw_only=True):
-    """A rule whose `judge` also sees what was looked up; `needs` says what."""
-
-    judge: Judge
-    needs: tuple[Need, ...] = ()
 
 
 _CODEC: Final = UftpCodec()
 
 
-def _delivery(number: int, reject: str, clause: str) -> UftpRule[Any]:
+def _delivery(number: int, reject: str, clause: str) -> Judged[Any]:
     """A row about a delivery: broken where opening it fails at this rule."""
     name = f"UFTP-{number:02}"
 
@@ -41,7 +33,7 @@ def _delivery(number: int, reject: str, clause: str) -> UftpRule[Any]:
         if isinstance(found, Failed) and found.rule == name:
             yield Finding(found.path, found.message)
 
-    return UftpRule(
+    return Judged(
         id=f"UFTP-{number:02}", clause=f"3.1.0 {clause}", of=Delivery, check=judge, judge=judge, reject=reject
     )
 
@@ -53,12 +45,12 @@ def _row(
     judge: Judge,
     reject: str,
     *needs: Need,
-) -> UftpRule[Any]:
+) -> Judged[Any]:
     def check(message: wire.Payload) -> Iterator[Finding]:
         return judge(message, alone(message))
 
     name = f"UFTP-{number:02}" if isinstance(number, int) else f"UFTP-{number}"
-    return UftpRule(id=name, clause=f"3.1.0 {clause}", of=of, check=check, judge=judge, reject=reject, needs=needs)
+    return Judged(id=name, clause=f"3.1.0 {clause}", of=of, check=check, judge=judge, reject=reject, needs=needs)
 
 
 _ISPS: Final = (wire.Flex, wire.Metering, wire.FlexSettlement)
@@ -76,7 +68,7 @@ _REFERRING: Final = (wire.FlexOffer, wire.FlexOfferRevocation, wire.FlexOrder)
 _PRICED: Final = (wire.FlexOffer, wire.FlexOrder, wire.FlexSettlement, wire.Metering)
 _TO_CRO: Final = (wire.AGRPortfolioUpdate, wire.AGRPortfolioQuery, wire.DSOPortfolioUpdate, wire.DSOPortfolioQuery)
 
-RULES: Final[tuple[UftpRule[Any], ...]] = (
+RULES: Final[tuple[Judged[Any], ...]] = (
     _delivery(1, "411 Length Required", "Appendix 4, error handling"),
     _delivery(2, "400 Bad Request: not text/xml", "Appendix 4, error handling"),
     _delivery(3, "400 Bad Request: not utf-8", "Appendix 4, error handling"),
@@ -157,7 +149,7 @@ RULES: Final[tuple[UftpRule[Any], ...]] = (
     _row(45, "section 4.2.21", wire.FlexOrder, checks.activation_factor, "ActivationFactor rejected", Need.PAST),
     _row(46, "section 4.2.21", wire.FlexOrder, checks.option_reference, "Unknown reference {path}", Need.PAST),
     _row(47, "section 3.10.1", wire.FlexSettlement, checks.missing_items, "Missing Settlement Items", Need.ORDERS),
-    _row(48, "section 3.10.1", wire.FlexSettlement, checks.settlement_period, "{path} rejected"),
+    _row(48, "section 3.10.1", wire.FlexSettlement, checks.settlement_period, "{path} rejected", Need.MARKET),
     _row("49a", "sections 3.6 and 3.7", _TO_CRO, checks.unauthorized, "Unauthorized", Need.MARKET, Need.PEER),
     _row(
         "49b",
@@ -181,19 +173,13 @@ RULES: Final[tuple[UftpRule[Any], ...]] = (
 
 
 @cache
-def _rows(kind: type) -> tuple[UftpRule[Any], ...]:
+def _rows(kind: type) -> tuple[Judged[Any], ...]:
     return tuple(rule for rule in RULES if issubclass(kind, rule.of))
 
 
 def findings(message: wire.Payload, seen: Seen, *, off: Collection[str] = ()) -> list[Broken]:
     """Every place where the message breaks a rule, given what was looked up, in the order of the table."""
-    root = wire.element(type(message))
-    return [
-        Broken(rule=rule.id, clause=rule.clause, path=f"{root}/{path}" if path else root, message=text)
-        for rule in _rows(type(message))
-        if rule.id not in off
-        for path, text in rule.judge(message, seen)
-    ]
+    return judged(_rows(type(message)), message, seen, off=off, at=wire.element(type(message)))
 
 
 MOST_DETAILS: Final = 10
@@ -202,7 +188,11 @@ _REJECTS: Final = {rule.id: rule.reject for rule in RULES}
 
 
 def reason(broken: list[Broken]) -> str:
-    """The RejectionReason of some findings: the words of the standard, each once, then what and where, with ";"."""
+    """The RejectionReason of some findings: the words of the standard, each once, then what and where, with ";".
+
+    Interpretation: the standard prescribes words and lets others follow, and words some rules not at all; so those of
+    the standard come first, and a reason of somebody else's is looked through for them, in any case.
+    """
     words = (_REJECTS[found.rule].format(path=found.path.rpartition("@")[2], message=found.message) for found in broken)
     told = [f"{found.path}: {found.message}" for found in broken[:MOST_DETAILS]]
     if len(broken) > MOST_DETAILS:

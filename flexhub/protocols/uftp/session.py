@@ -9,7 +9,7 @@ messages are about, `DELIVERIES` to a message that goes out.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -41,6 +41,10 @@ SETTLED: Final = "uftp.settled"
 DELIVER: Final = "uftp.deliver"
 REPLY: Final = "uftp.reply"
 """Timer events: try again to deliver; a reply is overdue."""
+
+
+ALREADY_SUBMITTED: Final = "UFTP-14"
+"""The rule that `receive` keeps by itself."""
 
 
 class Stage(enum.StrEnum):
@@ -239,6 +243,7 @@ def receive(  # noqa: PLR0913 - what came, what is known, and what the answer ne
     envelope: wire.SignedMessage | None = None,
     content: dict[str, Any] | None = None,
     refused: Sequence[Broken] = (),
+    off: Collection[str] = (),
 ) -> Step:
     """Take a message that came.
 
@@ -253,11 +258,12 @@ def receive(  # noqa: PLR0913 - what came, what is known, and what the answer ne
         envelope: what it came in.
         content: fields of the answer that only the application knows (orders' states, settlement's verdicts, views).
         refused: what the application finds wrong with it, where no rule is broken.
+        off: ids of rules that are switched off; the conformance suite's self-check does so, one by one.
     """
     same = book.entries.get(message.message_id)
-    if same is not None and not same.ours and same.message == message:
+    if same is not None and not same.ours and same.message == message and ALREADY_SUBMITTED not in off:
         return Step(book, _sending(same.answer), same.answer)
-    broken = findings(message, book.seen(message, now, envelope)) or list(refused)
+    broken = findings(message, book.seen(message, now, envelope), off=off) or list(refused)
     if type(message) in wire.RESPONSES.values():
         return Step(book, broken=tuple(broken)) if broken else _settled(book, message)
     answer = answer_to(message, broken, new_id, now, content or {})

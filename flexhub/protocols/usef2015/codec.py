@@ -11,11 +11,41 @@ from typing import Final, cast
 from lxml import etree
 
 from flexhub.core.errors import FlexhubError, InvalidError, MalformedError
+from flexhub.protocols.uftp import codec as uftp
 from flexhub.protocols.uftp.codec import MAX_BYTES, Shape, element_read, element_written, parsed, shape
-from flexhub.protocols.usef2015.messages import ENVELOPES, MESSAGES, Element, Payload
+from flexhub.protocols.usef2015.messages import (
+    ENVELOPES,
+    MESSAGES,
+    Element,
+    MessageMetadata,
+    Payload,
+    Role,
+    SignedMessage,
+)
 
 _CLAUSE: Final = "XSD 1.03"
 _SHAPES: Final = {found.name: found for found in map(shape, (*MESSAGES, *ENVELOPES))}
+
+
+_UFTP: Final = {form.name: form.attributes.keys() for form in uftp.shapes()}
+_OWN: Final = {name: form.attributes.keys() - _UFTP[name] for name, form in _SHAPES.items() if name in _UFTP}
+"""Message of a name that UFTP has, too -> the attributes that it has here only."""
+
+
+def is_usef(root: etree._Element) -> bool:
+    """Whether a document is of USEF 2015 rather than of UFTP, which has messages of the same names.
+
+    Only here a message begins with MessageMetadata; where that is missing, an attribute may tell. An envelope is of
+    UFTP unless the sender's role is none of its.
+    """
+    name = str(root.tag)
+    if name == SignedMessage.__name__:
+        return root.get("SenderRole") in (Role.BRP, Role.MDC)
+    if name not in _OWN:
+        return name in _SHAPES
+    return (len(root) > 0 and root[0].tag == MessageMetadata.__name__) or not _OWN[name].isdisjoint(
+        map(str, root.keys())
+    )
 
 
 def read(root: etree._Element) -> Element:

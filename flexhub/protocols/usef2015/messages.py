@@ -506,3 +506,25 @@ MESSAGES: Final[tuple[type[Payload], ...]] = (*RESPONSES, *RESPONSES.values())
 
 ENVELOPES: Final[tuple[type[Element], ...]] = (SignedMessage, SignedMessageReply)
 """What stands around an inner message, and what is said of it at once."""
+
+_FLEX: Final = "AGR-BRP AGR-DSO"
+_BUYING: Final = "BRP-AGR DSO-AGR"
+WAYS: Final[dict[type[Payload], frozenset[tuple[Role, Role]]]] = {
+    kind: frozenset((Role(way[:3]), Role(way[4:])) for way in ways.split())
+    for kind, ways in (
+        (TestMessage, " ".join(f"{frm}-{to}" for frm in Role for to in Role)),
+        (CommonReferenceUpdate, "AGR-CRO BRP-CRO DSO-CRO"),
+        (CommonReferenceQuery, "AGR-CRO BRP-CRO DSO-CRO MDC-CRO"),
+        (Prognosis, _FLEX),
+        (FlexRequest, _BUYING),
+        (FlexOffer, _FLEX),
+        (FlexOfferRevocation, _FLEX),
+        (FlexOrder, _BUYING),
+        (SettlementMessage, _BUYING),
+        (MeterDataQuery, "AGR-MDC BRP-MDC DSO-MDC"),
+    )
+}
+"""Message -> (sender's role, recipient's role) of each way that it goes; its answer goes the other way.
+
+Interpretation: customers of a Meter Data Company are AGR, BRP and DSO.
+"""

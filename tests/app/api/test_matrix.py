@@ -21,7 +21,7 @@ from flexhub.app.config import Config, ContractSection, PartySection
 from flexhub.app.exchange.offers import Decline
 from flexhub.app.exchange.papers import Membership
 from flexhub.app.exchange.sight import Reach
-from flexhub.app.uftp.outgoing import Outgoing
+from flexhub.app.uftp.outgoing import Outgoing, Run, What
 from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.registry import Role
 from flexhub.core.timeseries import Measurement
@@ -166,6 +166,11 @@ def send_uftp(caller: str) -> list[Ask]:  # noqa: ARG001 - as others
     return [Ask("/uftp/message", Outgoing(xml="<FlexRequest/>", to="agr.example.com"), NOBODY)]  # the hub takes no part
 
 
+def run_uftp(caller: str) -> list[Ask]:  # noqa: ARG001 - as others
+    order = Run(what=What.PROGNOSIS, congestion_point="ean.871685900012636543", day="2026-03-02")
+    return [Ask("/uftp/run", order, NOBODY)]  # the hub takes no part
+
+
 ASKED: Final[dict[str, Callable[[str], list[Ask]]]] = {
     "postSession": post_session,
     "getSessions": listing("/market"),
@@ -179,6 +184,7 @@ ASKED: Final[dict[str, Callable[[str], list[Ask]]]] = {
     "putParty": put_party,
     "getExport": get_export,
     "sendUftpMessage": send_uftp,
+    "runUftp": run_uftp,
     "getBills": listing("/bill"),
     "postFlexOffer": post_offer,
     "getFlexOffers": listing("/flexoffer"),

@@ -73,3 +73,20 @@ def test_a_token_file_that_is_no_text_is_told_in_one_sentence(flexhub: Program, 
     assert ran.err.startswith("flexhub: noise: ")
     assert "[one] and [other]" in ran.err
     assert "[one] and [other]" not in flexhub(*arguments, "tokens").err
+
+
+def test_an_endpoint_of_uftp_is_judged_in_a_role_on_a_hub_of_its_own(flexhub: Program) -> None:
+    ran = flexhub("conformance", "run", "uftp", "--role", "cro", "--json")
+    assert ran.code == 0, ran.err
+    report = json.loads(ran.out)
+    assert (report["suite"], report["failed"], report["todo"]) == ("uftp-cro", 0, 0)
+    assert report["passed"] == len(report["cases"]) > 70
+
+
+def test_a_suite_of_uftp_needs_a_role_and_for_a_target_a_market(flexhub: Program) -> None:
+    ran = flexhub("conformance", "run", "uftp")
+    assert (ran.code, "--role" in ran.err) == (2, True)
+    ran = flexhub("conformance", "run", "uftp", "--role", "agr", "--target", "http://127.0.0.1:1")
+    assert (ran.code, "--market" in ran.err) == (2, True)
+    ran = flexhub("conformance", "run", "uftp", "--role", "banana")
+    assert (ran.code, "uftp-agr" in ran.err) == (2, True)

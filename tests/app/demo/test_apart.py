@@ -1,11 +1,13 @@
-"""Agent, manager and market as three processes: the same day as in one, though the agent's is killed in between."""
+"""Agent, manager, market and grid operator as four processes: the same day as in one, though one is killed."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+import sqlite3
 import ssl
 from collections.abc import Coroutine, Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
@@ -25,6 +27,7 @@ from flexhub.app.demo.hub import Site
 from flexhub.app.demo.processes import AgentProcess
 from flexhub.app.demo.results import Papers, Result, dump
 from flexhub.app.demo.scene import POWER_KW, Scene, set_scene
+from flexhub.app.erasure import erase
 from flexhub.app.hub.loop import office
 from flexhub.app.hub.replay import replay
 from flexhub.app.wiring import deciders, engine_of
@@ -68,7 +71,7 @@ class Mortal(Apart):
         await self.start(self.agent_hub)
 
     async def look(self) -> None:
-        """Where the three listen, and whether somebody who trusts another authority gets in."""
+        """Where they listen, and whether somebody who trusts another authority gets in."""
         self.urls = tuple(hub.url for hub in self.hubs)
         pids = [hub.process.pid for hub in self.hubs if hub.process is not None]
         self.heard = set().union(*map(listening, pids))
@@ -80,7 +83,7 @@ class Mortal(Apart):
 
 
 class Played(NamedTuple):
-    """A day of three processes, and its stores."""
+    """A day of four processes, and its stores."""
 
     scene: Scene
     world: Mortal
@@ -133,7 +136,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], 
     return play("--dump", folder), folder
 
 
-def test_three_processes_come_to_what_one_comes_to(
+def test_four_processes_come_to_what_one_comes_to(
     apart: Played, together: tuple[dict[str, Any], Path], tmp_path: Path
 ) -> None:
     told, folder = together
@@ -161,11 +164,11 @@ def journal(store: Store) -> Any:
 
 def test_they_are_reached_over_tls_on_this_machine_alone(apart: Played) -> None:
     assert {url.partition(":")[0] for url in apart.world.urls} == {"https"}
-    assert len(set(apart.world.urls)) == 3
+    assert len(set(apart.world.urls)) == 4
     assert apart.world.heard == {LOOPBACK_HEX}
     assert apart.world.refused
     keys = [(hub.folder / "hub.key").read_bytes() for hub in apart.world.hubs]
-    assert len(set(keys)) == 3
+    assert len(set(keys)) == 4
 
 
 def test_both_ways_of_trading_sell_and_what_is_sold_is_left_out(apart: Played) -> None:
@@ -176,6 +179,17 @@ def test_both_ways_of_trading_sell_and_what_is_sold_is_left_out(apart: Played) -
     # The market's own book says the same.
     assert {s.portfolio for s in apart.agent.sold} == {"agent"}
     assert {s.portfolio for s in apart.manager.sold} == {"aggregator"}
+
+
+def test_aggregator_and_grid_operator_hold_the_same_messages_and_come_to_the_same_cent(apart: Played) -> None:
+    ours, theirs = apart.papers.traded, apart.papers.bought
+    assert ours.lines == theirs.lines
+    assert len(ours.lines) > 50
+    assert ours.ordered_kwh == theirs.ordered_kwh > 0
+    (reckoned,), (paid,) = ours.reckoned, theirs.reckoned
+    assert reckoned.items == paid.items
+    assert (paid.answered, paid.disputes) == (True, ())
+    assert apart.result.grid_pays_eur == apart.result.grid_paid_eur > 0
 
 
 def test_what_the_agent_says_of_offers_is_what_their_manager_says(apart: Played) -> None:
@@ -204,6 +218,8 @@ def test_each_has_what_is_its_own(apart: Played) -> None:
     # The manager: nothing of those who trade directly.
     assert set(STATION.findall(seen["aggregator"])) == stations - direct
     assert {offers[id_] for id_ in OFFER.findall(seen["aggregator"])} & direct == set()
+    # The grid operator: messages of the aggregator, and of nobody behind it.
+    assert set(STATION.findall(seen["grid-operator"])) == set(OFFER.findall(seen["grid-operator"])) == set()
     # The agent: its stations, and nothing of the grid operator's or of what others bid.
     assert set(STATION.findall(seen["agent"])) == stations
     kinds = {row.kind for row in apart.stores["agent"].all_documents(("", ""), 1_000_000)}
@@ -225,3 +241,23 @@ def test_a_token_is_good_at_one_hub_only(apart: Played) -> None:
     tokens = [set(hub.tokens.values()) for hub in apart.world.hubs]
     assert not tokens[0] & tokens[1] | tokens[1] & tokens[2] | tokens[0] & tokens[2]
     assert all((hub.folder / "aggregator").is_dir() is (hub.name == "agent") for hub in apart.world.hubs)
+
+
+def test_an_agents_hub_forgets_a_prosumer_and_what_others_told_it(apart: Played, tmp_path: Path) -> None:
+    station = next(o.issuer for o in apart.agent.offers if o.issuer not in direct_stations(apart.scene))
+    offers = [o.id.encode() for o in apart.agent.offers if o.issuer == station]
+    file = tmp_path / "agent.db"
+    with closing(sqlite3.connect(apart.world.agent_hub.folder / "hub.db")) as connection:
+        connection.execute("VACUUM INTO ?", (str(file),))
+    before = file.read_bytes()
+    assert all(id_ in before for id_ in offers)
+    done = erase(f"sqlite:///{file}", station, "erased-1", apart.world.now + timedelta(days=1), years=10)
+    assert done.accounts > 0
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("DROP TABLE account")  # where it is kept, for the law of accounts
+        connection.execute("DROP TABLE audit")
+        connection.execute("VACUUM")
+    left = file.read_bytes()
+    assert [name for name in (station.encode(), *offers) if name in left] == []
+    others = {o.id.encode() for o in apart.agent.offers if o.issuer != station}
+    assert {name for name in others if name not in left} == set()

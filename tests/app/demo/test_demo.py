@@ -5,22 +5,29 @@ from __future__ import annotations
 import csv
 import gzip
 import subprocess
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+from flexhub.app.demo.trading import Line
 from flexhub.core.flexoffer import FlexOffer, State
 from flexhub.core.judge import violations
 from flexhub.core.timeseries import Measurement, Quality
 from flexhub.core.trading import Bill, Contract, Disposition, FlexRequest
 from flexhub.engines.slots import Assignment
+from flexhub.protocols.uftp import messages as wire
+from flexhub.protocols.uftp.checks import powers
+from flexhub.protocols.uftp.codec import UftpCodec
 from tests.app.demo.play import COMMAND, dumped, play
 
+W = TypeVar("W", bound=wire.Payload)
+
+CODEC = UftpCodec()
 POWER_KW = 6.656
 SLOT = timedelta(minutes=15)
 FILE = "data/acn/caltech_2020-02-01_2020-05-31.csv.gz"
@@ -35,6 +42,7 @@ class Played:
     bills: list[Bill]
     contracts: dict[str, Contract]
     requests: list[FlexRequest]
+    lines: list[Line]
 
     def metered(self) -> dict[str, float]:
         """Energy under each offer."""
@@ -53,6 +61,7 @@ def read(result: dict[str, Any], folder: Path) -> Played:
         bills=dumped(Bill, folder / "bills.jsonl"),
         contracts={c.id: c for c in dumped(Contract, folder / "contracts.jsonl")},
         requests=dumped(FlexRequest, folder / "requests.jsonl"),
+        lines=dumped(Line, folder / "uftp.jsonl"),
     )
 
 
@@ -136,10 +145,82 @@ def test_meters_are_noisy_and_lose_readings_but_add_up(played: Played) -> None:
 
 
 def test_the_grid_operator_asked_for_less_at_the_peak_and_left_room_elsewhere(played: Played) -> None:
-    (request,) = played.requests
-    kinds = {i.disposition for i in request.intervals}
-    assert kinds == {Disposition.REQUESTED, Disposition.AVAILABLE}
+    assert played.requests
+    for request in played.requests:
+        kinds = {i.disposition for i in request.intervals}
+        assert Disposition.REQUESTED in kinds
+        assert kinds <= set(Disposition)
+        # By the aggregator's own prognosis: its share of the limit, and a tenth less, which is asked for in reserve.
+        asked = [4 * (i.hi_kwh or 0.0) for i in request.intervals]
+        assert asked == pytest.approx([0.9 * 7 / 8 * played.result["limit_kw"]] * len(asked), abs=0.01)
     assert played.result["over_limit_after_kwh"] < 0.2 * played.result["over_limit_before_kwh"]
+
+
+def said(played: Played, kind: type[W]) -> dict[str, W]:
+    """Messages of a type, by id."""
+    read = [CODEC.decode(line.xml.encode()) for line in played.lines]
+    return {message.message_id: message for message in read if isinstance(message, kind)}
+
+
+def test_every_question_of_uftp_has_its_answer_and_each_message_is_of_its_standard(played: Played) -> None:
+    assert len(played.lines) == played.result["uftp_messages"] > 20
+    assert [(line.sent, line.type) for line in played.lines] == [
+        (found.time_stamp, wire.element(type(found)))
+        for found in map(CODEC.decode, (x.xml.encode() for x in played.lines))
+    ]
+    counts = Counter(line.type for line in played.lines)
+    for asked, answer in wire.RESPONSES.items():
+        assert counts[wire.element(asked)] == counts[wire.element(answer)]
+    assert counts["D-Prognosis"] >= counts["FlexRequest"] >= counts["FlexOffer"] >= counts["FlexOrder"] > 0
+    assert counts["Metering"] == counts["FlexSettlement"] == 1
+
+
+def test_orders_are_of_an_option_of_an_offer_some_of_a_part_of_it_and_their_price_is_its_share(builtin: Played) -> None:
+    offers, orders = said(builtin, wire.FlexOffer), said(builtin, wire.FlexOrder).values()
+    assert len(orders) == builtin.result["uftp_orders"]
+    assert any(len(offer.offer_options) > 1 for offer in offers.values())
+    assert any(order.activation_factor < 1 for order in orders)
+    left_out = 0.0
+    for order in orders:
+        offer = offers[order.flex_offer_message_id or ""]
+        (option,) = [o for o in offer.offer_options if o.option_reference == order.option_reference]
+        assert option.min_activation_factor <= order.activation_factor <= 1
+        assert abs(order.price - option.price * order.activation_factor) <= Decimal("0.0001")
+        watts = [int((isp.power_w * order.activation_factor).to_integral_value()) * isp.duration for isp in option.isps]
+        left_out += sum(-w for w in watts if w < 0) / 4000
+    assert builtin.result["ordered_kwh"] == pytest.approx(left_out, abs=0.01)
+
+
+def test_what_is_paid_for_orders_follows_from_the_messages_and_is_the_same_on_both_sides(played: Played) -> None:
+    r = played.result
+    assert r["grid_pays_eur"] == r["grid_paid_eur"]
+    (told,) = said(played, wire.FlexSettlement).values()
+    (answer,) = said(played, wire.FlexSettlementResponse).values()
+    verdicts = {status.disposition for status in answer.flex_order_settlement_statuses}
+    assert verdicts == {wire.Verdict.ACCEPTED}
+    prognoses, orders = said(played, wire.DPrognosis), said(played, wire.FlexOrder)
+    (metering,) = said(played, wire.Metering).values()
+    taken_w = {isp.start: isp.value * 1000 for isp in metering.profiles[0].isps}
+    total = Decimal(0)
+    for item in told.flex_order_settlements:
+        order = orders[item.order_reference or ""]  # our references are MessageIDs
+        told_w = powers(prognoses[order.d_prognosis_message_id or ""].isps)
+        ordered = {n: int((w * order.activation_factor).to_integral_value()) for n, w in powers(order.isps).items()}
+        done = lacking = 0
+        for n, w in ordered.items():
+            sign = 1 if w > 0 else -1
+            moved = sign * (int(taken_w[n].to_integral_value()) - told_w[n])
+            done += min(max(moved, 0), abs(w))
+            lacking += max(0, abs(w) - moved)
+        earned = order.price * done / sum(map(abs, ordered.values()))
+        net = cent(earned) - cent(Decimal(lacking) / 1_000_000)
+        assert item.net_settlement == net
+        total += net
+    assert Decimal(r["grid_paid_eur"]) == total
+
+
+def cent(amount: Decimal) -> Decimal:
+    return amount.quantize(Decimal("0.01"), ROUND_HALF_EVEN)
 
 
 def cents(amount: float) -> Decimal:

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from flexhub.app.agent.session import Session
-from flexhub.app.demo.grid import CUT, at_once, request, usual_day
-from flexhub.core.trading import Disposition
+from flexhub.app.demo.grid import CUT, at_once, limit_kw, peak_hours, usual_day
+from flexhub.core.timegrid import QUARTER_HOUR_S, slot_of
 
 ZONE = ZoneInfo("America/Los_Angeles")
 MIDNIGHT = datetime(2019, 5, 1, 7, tzinfo=UTC)
@@ -44,13 +44,17 @@ def test_usual_day_is_the_mean_of_like_days() -> None:
     assert usual.load_kwh[32:40] == pytest.approx([0.5] * 8)
     assert usual.load_kwh[40:44] == pytest.approx([0.5] * 4)
     assert usual.peak_kwh == pytest.approx(1.0)
+    # 8 kWh in two hours, 4 kWh in two hours: a kWh and half of one in a slot.
+    assert usual.even_peak_kwh == pytest.approx(0.75)
     assert sum(usual.load_kwh) == pytest.approx(6.0)
 
 
-def test_less_is_requested_at_the_peak_and_room_offered_elsewhere() -> None:
+def test_the_limit_is_below_the_usual_peak_and_matters_in_its_hours() -> None:
     usual = usual_day([(date(2019, 5, 1), [car(8, 9, 8.0), car(12, 9, 4.0)])], ZONE, 96, 4.0)
-    asked = request(usual, request_id="r", issuer="grid", recipient="agg", congestion_point="cp", start=MIDNIGHT)
-    requested = [i.slot for i in asked.intervals if i.disposition is Disposition.REQUESTED]
-    assert requested == [*range(32, 40), *range(48, 52)]
-    assert [i.slot for i in asked.intervals] == list(range(96))
-    assert {i.hi_kwh for i in asked.intervals} == {round(1 - CUT, 3)}
+    hours = peak_hours(usual, MIDNIGHT)
+    first = slot_of(MIDNIGHT, QUARTER_HOUR_S)
+    assert [slot - first for slot in hours] == [*range(32, 40), *range(48, 52)]
+    # 8 kWh over nine hours, and from noon on 4 more.
+    peak_kwh = 8 / 36 + 4 / 36
+    assert set(hours.values()) == {round((1 - CUT) * peak_kwh, 3)}
+    assert limit_kw(usual) == 4 * round((1 - CUT) * peak_kwh, 3)

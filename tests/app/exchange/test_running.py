@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from flexhub.app.exchange.offers import change
-from flexhub.app.exchange.papers import PlanRecord
+from flexhub.app.exchange.papers import Held, Hold, PlanRecord
 from flexhub.app.exchange.portfolio import movable
 from flexhub.app.exchange.running import Cadence, PlanResult, Run, next_run
 from flexhub.app.hub.contract import ENGINE, TIMER, Decision, Key, Message
@@ -25,10 +25,13 @@ T = TypeVar("T")
 class View:
     """The documents of a test."""
 
-    def __init__(self, *offers: FlexOffer) -> None:
+    def __init__(self, held: Held | None, *offers: FlexOffer) -> None:
         self.offers = {o.id: o for o in offers}
+        self.held = held
 
     def get(self, kind: type, id: str) -> object:  # noqa: A002 - as in the contract
+        if kind is Held:
+            return self.held
         assert kind is FlexOffer
         return self.offers.get(id)
 
@@ -46,13 +49,15 @@ def accepted(name: str, recipient: str = AGGREGATOR) -> FlexOffer:
     return change(offer, (lifecycle.Submitted(), lifecycle.Accepted()), NOON)[0]
 
 
-def result(plan: Plan, *offers: FlexOffer, later: timedelta = timedelta(0)) -> tuple[Decision, PlanRecord]:
+def result(
+    plan: Plan, *offers: FlexOffer, later: timedelta = timedelta(0), held: Held | None = None
+) -> tuple[Decision, PlanRecord]:
     message = Message(
         peer=ENGINE, id="q1", kind="plan.result", conversation=AGGREGATOR, body=b"", role=Role.ADMIN, value=plan
     )
     handler = PlanResult()
-    assert set(handler.needs(message)) == {Key(FlexOffer, a.offer) for a in plan.assignments}
-    decision = handler.decide(message, View(*offers), NOON + later)  # type: ignore[arg-type] # only offers are asked for
+    assert set(handler.needs(message)) == {Key(Held, AGGREGATOR), *(Key(FlexOffer, a.offer) for a in plan.assignments)}
+    decision = handler.decide(message, View(held, *offers), NOON + later)  # type: ignore[arg-type] # only these are asked for
     record = decision.puts[-1].value
     assert isinstance(record, PlanRecord)
     return decision, record
@@ -100,6 +105,27 @@ def test_what_went_on_meanwhile_is_not_planned_over() -> None:
         "foreign": "engine",
         "unknown": "engine",
     }
+
+
+def test_what_is_held_since_the_portfolio_was_gathered_keeps_its_course_and_its_twin_is_planned() -> None:
+    held, free, over = accepted("held"), accepted("free"), accepted("over")
+    until = NOON + timedelta(hours=1)
+    holds = {"held": Hold(until=until, by="offering"), "over": Hold(until=NOON, by="offering")}
+    decision, record = result(assign(held, free, over), held, free, over, held=Held(offers=holds))
+    assert set(stored(decision)) == {"free", "over"}
+    assert [(f.offer, f.code) for f in record.faults] == [("held", "illegal-transition")]
+
+
+def test_what_was_ordered_stays_held_when_another_offering_of_it_is_over() -> None:
+    at = {"one": NOON + QUARTER, "two": NOON + QUARTER}
+    held = Held().offered("a", at, NOON).ordered({"one": NOON + QUARTER}, NOON).offered("b", at, NOON)
+    assert [(h.by, h.ordered) for h in held.offers.values()] == [("b", True), ("b", False)]
+    assert held.freed("a", NOON) == held, "another one"
+    freed = held.freed("b", NOON)
+    assert freed.holds("one", NOON) == Hold(until=NOON + QUARTER, ordered=True)
+    assert freed.holds("two", NOON) is None
+    assert freed.holds("one", NOON + QUARTER) is None, "it has started"
+    assert held.ordered({}, NOON + QUARTER) == Held()
 
 
 def test_a_refusal_is_on_record() -> None:

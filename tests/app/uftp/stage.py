@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import aiohttp
+import msgspec
+from aiohttp import web
 
-from flexhub.app.config import Config, parse
+from flexhub.app.config import Config, StoreSection, parse
 from flexhub.app.hub.contract import Answer
 from flexhub.app.hub.loop import Hub
+from flexhub.app.serving import utc_now
 from flexhub.app.uftp.handlers import outgoing
 from flexhub.app.uftp.papers import UftpMessage, place
 from flexhub.app.uftp.participants import metadata
@@ -108,14 +111,40 @@ class Stage(NamedTuple):
 
 
 @asynccontextmanager
-async def stage(folder: Path, *names: str, more: str = "", others: tuple[str, ...] = ()) -> AsyncIterator[Stage]:
-    """These hubs, and others that are published without being there."""
+async def serving(*routes: web.AbstractRouteDef, port: int = 0) -> AsyncIterator[int]:
+    """Somebody who is no hub, on 127.0.0.1: these routes, on this port or a free one, which is told."""
+    app = web.Application()
+    app.add_routes(routes)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def stage(
+    folder: Path,
+    *names: str,
+    more: str = "",
+    side: str = "",
+    others: tuple[str, ...] = (),
+    stores: Mapping[str, str] | None = None,
+    clocks: Mapping[str, Callable[[], datetime]] | None = None,
+) -> AsyncIterator[Stage]:
+    """These hubs, and others that are published without being there; stores and clocks are by the hubs' names."""
     ports = {name: free_port() for name in (*names, *others)}
     publish(folder, ports)
     async with AsyncExitStack() as stack:
-        hubs = {
-            name: await stack.enter_async_context(running(config(folder, name, ports[name], more))) for name in names
-        }
+        hubs = {}
+        for name in names:
+            told = config(folder, name, ports[name], more, side)
+            if stores is not None:
+                told = msgspec.structs.replace(told, store=StoreSection(url=stores[name]))
+            clock = (clocks or {}).get(name, utc_now)
+            hubs[name] = await stack.enter_async_context(running(told, clock=clock))
         yield Stage(hubs, ports, folder)
 
 

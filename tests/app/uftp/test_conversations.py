@@ -25,6 +25,7 @@ from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.envelope import open_envelope, unsigned
 from tests.app.uftp import stage as s
 from tests.app.uftp.stage import CODEC, answered, domain, kept, offer, order, post, request, said, sealed, send, until
+from tests.postgres import Cluster
 
 R = TypeVar("R", bound=wire.Payload)
 
@@ -36,10 +37,10 @@ def play(story: Awaitable[None]) -> None:
     asyncio.run(main())
 
 
-def same_again(folder: Path, name: str, side: str = "") -> None:
+def same_again(folder: Path, name: str, side: str = "", url: str = "") -> None:
     """A replay of the hub's journal comes to what is stored."""
     told = s.config(folder, name, 1, side=side)
-    stored, again = open_store(told.store.url), open_store(f"sqlite:///{folder}/{name}-again.db")
+    stored, again = open_store(url or told.store.url), open_store(f"sqlite:///{folder}/{name}-again.db")
     try:
         assert replay(stored, again, office(*deciders(told, engine_of(told)), holder="")).differences == []
     finally:
@@ -53,9 +54,20 @@ def result(answer: wire.Payload) -> tuple[str, str]:
     return str(answer.result), (answer.rejection_reason or "").partition(";")[0]
 
 
-def test_request_offer_and_order_each_with_its_response_and_a_replay_comes_to_the_same(tmp_path: Path) -> None:
+@pytest.fixture(params=["sqlite", "postgres"])
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """Where each hub keeps what is its own."""
+    if request.param == "sqlite":
+        return {name: f"sqlite:///{tmp_path}/{name}.db" for name in s.ROLES}
+    server: Cluster = request.getfixturevalue("postgres")
+    return {name: server.database() for name in s.ROLES}
+
+
+def test_request_offer_and_order_each_with_its_response_and_a_replay_comes_to_the_same(
+    stores: dict[str, str], tmp_path: Path
+) -> None:
     async def story() -> None:
-        async with s.stage(tmp_path, "agr", "dso") as there:
+        async with s.stage(tmp_path, "agr", "dso", stores=stores) as there:
             agr, dso = there.hub("agr"), there.hub("dso")
             asked = request()
             assert (await send(dso, asked)).status == 202
@@ -82,8 +94,8 @@ def test_request_offer_and_order_each_with_its_response_and_a_replay_comes_to_th
             await until(lambda: all(row.state == "sent" for h in (agr, dso) for row in h.store.sends(0, 100)))
 
     play(story())
-    same_again(tmp_path, "agr")
-    same_again(tmp_path, "dso")
+    for name in ("agr", "dso"):
+        same_again(tmp_path, name, url=stores[name])
 
 
 @asynccontextmanager
@@ -97,15 +109,8 @@ async def mailbox(port: int) -> AsyncIterator[list[tuple[wire.SignedMessage, wir
         got.append((envelope, CODEC.decode(unsigned(envelope)), body))
         return web.Response()
 
-    app = web.Application()
-    app.router.add_post("/shapeshifter/api/v3/message", take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    try:
+    async with s.serving(web.post("/shapeshifter/api/v3/message", take), port=port):
         yield got
-    finally:
-        await runner.cleanup()
 
 
 Told = Callable[[wire.Payload, str, wire.Role | None], Awaitable[wire.Payload]]

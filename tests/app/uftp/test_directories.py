@@ -94,21 +94,16 @@ async def in_a_book(folder: Path) -> AsyncIterator[tuple[AddressBook, list[str]]
             return web.Response(status=404)
         return web.json_response({"domain": told, "publicKey": KEY, "endpoint": URL, "other": 1})
 
-    app = web.Application()
-    app.router.add_post("/token", token)
-    app.router.add_get("/uftp-participants/v3/participants/{domain}", participant)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    base = f"http://127.0.0.1:{runner.addresses[0][1]}"
     (folder / "secret").write_text("secret\n")
-    credentials = Credentials(f"{base}/token", "us", folder / "secret")
-    book = AddressBook(f"{base}/uftp-participants/v3/participants", credentials=credentials)
-    try:
-        yield book, seen
-    finally:
-        await book.close()
-        await runner.cleanup()
+    routes = web.post("/token", token), web.get("/uftp-participants/v3/participants/{domain}", participant)
+    async with s.serving(*routes) as port:
+        base = f"http://127.0.0.1:{port}"
+        credentials = Credentials(f"{base}/token", "us", folder / "secret")
+        book = AddressBook(f"{base}/uftp-participants/v3/participants", credentials=credentials)
+        try:
+            yield book, seen
+        finally:
+            await book.close()
 
 
 @asynccontextmanager

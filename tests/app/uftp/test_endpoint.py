@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -158,5 +159,37 @@ def test_a_new_key_is_taken_as_soon_as_it_is_published_and_the_old_one_no_more(
         assert await post(port, sealed(request("4"), "dso", by=key("dso", 2))) == 401  # and has the file read again
         assert await post(port, sealed(request("4"), "dso")) == 401
         assert await post(port, sealed(request("4"), "dso", by=new)) == 200
+
+    play(tmp_path, story)
+
+
+async def endless(port: int, length: str) -> None:
+    """Send for as long as anybody listens."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        head = f"POST /shapeshifter/api/v3/message HTTP/1.1\r\nHost: h\r\nContent-Type: text/xml\r\n{length}\r\n\r\n"
+        writer.write(head.encode())
+        while True:
+            writer.write(b"<" * (1 << 20))
+            async with asyncio.timeout(5):
+                await writer.drain()
+    except ConnectionError:
+        pass
+    finally:
+        reader.feed_eof()
+        writer.close()
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 1073741824", "Transfer-Encoding: chunked"])
+def test_a_body_of_a_gigabyte_or_without_an_end_is_cut_off_and_takes_no_memory(length: str, tmp_path: Path) -> None:
+    async def story(there: s.Stage) -> None:
+        port = there.ports["agr"]
+        assert await post(port, sealed(request("before"), "dso")) == 200
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        await endless(port, length)
+        grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        assert grown_mib < 64
+        assert await post(port, sealed(request("after", revision=2), "dso")) == 200
+        assert len([row for row in there.hub("agr").store.journal(0, 100) if row.kind == "uftp.receive"]) == 2
 
     play(tmp_path, story)

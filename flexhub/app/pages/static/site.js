@@ -82,10 +82,16 @@ function ends(offer) {
 }
 
 function limitsOf(requests) {
-  return requests.flatMap((r) => r.intervals.filter((i) => i.hi_kwh !== undefined && r.reference === "absolute").map((i) => {
+  const points = requests.flatMap((r) => r.intervals.filter((i) => i.hi_kwh !== undefined && r.reference === "absolute").map((i) => {
     const seconds = r.resolution_s ?? 900;
     return { at: Date.parse(r.start) + i.slot * seconds * 1000, kw: (i.hi_kwh * 3600) / seconds, asked: i.disposition !== "available" };
-  })).sort((a, b) => a.at - b.at);
+  }));
+  const lowest = new Map(); // of several requests about a time the lowest limit counts; it is asked for if any of them asks
+  for (const p of points) {
+    const known = lowest.get(p.at);
+    lowest.set(p.at, known ? { at: p.at, kw: Math.min(p.kw, known.kw), asked: p.asked || known.asked } : p);
+  }
+  return [...lowest.values()].sort((a, b) => a.at - b.at);
 }
 
 function rowsOf(offers, bills) {
