@@ -15,11 +15,11 @@ class VtnSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """``[openadr.vtn]``: the hub as a VTN, with a listener of its own, since client certificates admit there.
 
     `id` is its vtnID, `poll` how often VENs are asked to poll. With `anyone` a VEN that was not allocated beforehand
-    may register, and is assigned a venID. `requests` is how many messages a second one VEN may send, `requests_at_once` how
-    many more after a pause. `cert`, `key` and `client_ca` are PEM files: with them it speaks TLS, with `client_ca` to
-    those only who show a certificate of these authorities. With `sign` what it sends is signed by that certificate and
-    key, and what is not signed is refused. After `offline` without a message a VEN counts as offline. `ca` are the
-    authorities that VENs which are pushed to have their certificates of; the system's unless told.
+    may register, and is assigned a venID. `requests` is how many messages a second one VEN may send, `requests_at_once`
+    how many more after a pause. `cert`, `key` and `client_ca` are PEM files: with them it speaks TLS, with `client_ca`
+    to those only who show a certificate of these authorities. With `sign` what it sends is signed by that certificate
+    and key, and what is not signed is refused. After `offline` without a message a VEN counts as offline. `ca` are the
+    authorities of the certificates of VENs that are pushed to; the system's unless told.
     """
 
     listen: str = "127.0.0.1:8082"

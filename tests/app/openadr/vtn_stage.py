@@ -65,7 +65,7 @@ class Utility:
         self._hub = hub
         self._numbers = itertools.count()
 
-    async def say(self, kind: str, body: object) -> Any:  # noqa: ANN401 - JSON
+    async def say(self, kind: str, body: object) -> Any:
         """One message."""
         answer = await self._hub.handle(
             Message(
@@ -80,7 +80,7 @@ class Utility:
         return msgspec.json.decode(answer.body)
 
 
-def draft(start: datetime, *, minutes: int = 60, level: float = 1, **more: Any) -> EventDraft:  # noqa: ANN401 - its fields
+def draft(start: datetime, *, minutes: int = 60, level: float = 1, **more: Any) -> EventDraft:
     """An event of SIMPLE."""
     lasts = f"PT{minutes}M" if minutes else "PT0S"
     interval = SignalInterval(duration=lasts, value=level)
@@ -104,26 +104,26 @@ class Ven:
         async with self._session.post(url, data=body, headers=told) as response:
             return response.status, await response.read(), dict(response.headers)
 
-    async def say(self, message: Wire) -> Any:  # noqa: ANN401 - whichever message answers
+    async def say(self, message: Wire) -> Any:
         """One message, and its answer."""
         service = SERVICE_OF.get(type(message), "EiEvent")
         status, body, _ = await self.post(service, CODEC.encode(message))
         assert status == 200, body
         return CODEC.decode(body)
 
-    async def register(self, **more: Any) -> Self:  # noqa: ANN401 - fields of the message
+    async def register(self, **more: Any) -> Self:
         """As a VEN that polls."""
         answer = await self.say(registering(ven_id=self.ven_id or None, **more))
         assert answer.ei_response.response_code == "200", answer.ei_response
         self.ven_id, self.registration_id = answer.ven_id, answer.registration_id
         return self
 
-    async def poll(self) -> Any:  # noqa: ANN401 - whichever message waits
+    async def poll(self) -> Any:
         """A poll."""
         return await self.say(wire.OadrPoll(ven_id=self.ven_id))
 
 
-def registering(**more: Any) -> wire.OadrCreatePartyRegistration:  # noqa: ANN401 - fields of the message
+def registering(**more: Any) -> wire.OadrCreatePartyRegistration:
     """An oadrCreatePartyRegistration."""
     fields: dict[str, Any] = {
         "request_id": "r1",

@@ -17,6 +17,7 @@ from flexhub.app.exchange.market import value_of
 from flexhub.app.hub.contract import Answer, Decision, Further, Handler, Key, Message, View
 from flexhub.app.openadr.vtn.handlers import PUSHED, RECEIVE, Desk, Receive, Reply, Undelivered
 from flexhub.app.openadr.vtn.papers import VtnPushed, agenda, certificate, pushed
+from flexhub.app.openadr.vtn.views import event_view, request_view, ven_view
 from flexhub.app.uftp.participants import derived_id
 from flexhub.core.documents import encode
 from flexhub.core.effects import Effect
@@ -254,7 +255,7 @@ class PutVen(_OfVen):
             raise DuplicateError(f"it is {other.id}'s", path="VenDraft/fingerprint", value=str(fingerprint))
         fields = {name: getattr(told.ven, name) for name in VenDraft.__struct_fields__}
         ven = msgspec.structs.replace(before or VtnVen(id=told.id), **fields | {"fingerprint": fingerprint})
-        answer = answered(ven, HTTPStatus.CREATED if before is None else HTTPStatus.OK)
+        answer = answered(ven_view(ven), HTTPStatus.CREATED if before is None else HTTPStatus.OK)
         done = self._done(ven, message, view, now, answer)
         more = () if fingerprint is None else (certificate(fingerprint, ven.id),)
         return msgspec.structs.replace(done, puts=(*done.puts, *more))
@@ -266,7 +267,7 @@ class AskAgain(_OfVen):
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """It is asked to register again."""
         ven = registration.moved(self._ven(message, view), Happens.ASK)
-        return self._done(ven, message, view, now, answered(ven, HTTPStatus.ACCEPTED))
+        return self._done(ven, message, view, now, answered(ven_view(ven), HTTPStatus.ACCEPTED))
 
 
 class CancelVen(_OfVen):
@@ -275,7 +276,7 @@ class CancelVen(_OfVen):
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """It is told that its registration is cancelled."""
         ven = registration.moved(self._ven(message, view), Happens.CANCEL)
-        return self._done(ven, message, view, now, answered(ven, HTTPStatus.ACCEPTED))
+        return self._done(ven, message, view, now, answered(ven_view(ven), HTTPStatus.ACCEPTED))
 
 
 class AskReport(_OfVen):
@@ -286,7 +287,7 @@ class AskReport(_OfVen):
         told: ReportAsk = self._told(message)
         request = told.report.request(derived_id(message.peer, message.id, "report"))
         ven = reports.ask(self._ven(message, view), request, view.get(VtnMetadata, told.ven_id), now)
-        answer = answered(ven.requests[request.report_request_id], HTTPStatus.ACCEPTED)
+        answer = answered(request_view(ven.requests[request.report_request_id]), HTTPStatus.ACCEPTED)
         return self._done(ven, message, view, now, answer)
 
 
@@ -300,7 +301,7 @@ class StopReport(_OfVen):
         if told.report_request_id not in ven.requests:
             raise NotFoundError("it was not asked for", path="report_request_id", value=told.report_request_id)
         ven = reports.stop(ven, told.report_request_id, now, follow=told.follow)
-        answer = answered(ven.requests[told.report_request_id], HTTPStatus.ACCEPTED)
+        answer = answered(request_view(ven.requests[told.report_request_id]), HTTPStatus.ACCEPTED)
         return self._done(ven, message, view, now, answer)
 
 
@@ -337,7 +338,7 @@ class _OfEvents(_Utility):
         changed.append(event)
         if tuple(events) != before.events:
             changed.append(VtnAgenda(events=tuple(events)))
-        return self._desk.decision(changed, answered(event, status), effects=effects)
+        return self._desk.decision(changed, answered(event_view(event, now), status), effects=effects)
 
 
 class PutEvent(_OfEvents):

@@ -35,6 +35,13 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
 # Who is meant
 
 
+class Place(State, frozen=True, kw_only=True):
+    """Where something is, in degrees."""
+
+    latitude: Annotated[float, msgspec.Meta(ge=-90, le=90)]
+    longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)]
+
+
 class Target(State, frozen=True, kw_only=True):
     """Criteria of which one suffices [rule 22]; of a VEN, what it can be found by.
 
@@ -78,10 +85,10 @@ def meets(target: Target, ven: VtnVen) -> bool:
     return ven.location is not None and any(_inside(ven.location, area) for area in target.service_areas)
 
 
-def _inside(point: tuple[float, float], area: tuple[float, ...]) -> bool:
+def _inside(place: Place, area: tuple[float, ...]) -> bool:
     """Whether a point lies in a polygon, by how often a ray from it crosses the edges."""
     corners = list(zip(area[::2], area[1::2], strict=False))
-    inside, (x, y) = False, point
+    inside, x, y = False, place.latitude, place.longitude
     for (x1, y1), (x2, y2) in zip(corners, corners[1:] + corners[:1], strict=True):
         if (y1 > y) is not (y2 > y) and x < (x2 - x1) * (y - y1) / (y2 - y1) + x1:
             inside = not inside
@@ -291,7 +298,7 @@ class VenDraft(State, frozen=True, kw_only=True):
     fingerprint: Annotated[str, msgspec.Meta(max_length=64)] | None = None
     programs: tuple[Uri, ...] = ()
     found_by: Target = Target()
-    location: tuple[float, float] | None = None
+    location: Place | None = None
 
 
 class VtnVen(VenDraft, frozen=True, kw_only=True):
@@ -312,6 +319,7 @@ class VtnVen(VenDraft, frozen=True, kw_only=True):
     requests: dict[str, Request] = {}
     metadata_for: tuple[str, ...] = ()
     changed: datetime | None = None
+    offline_since: datetime | None = None
 
     @property
     def registered(self) -> bool:
