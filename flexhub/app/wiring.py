@@ -282,7 +282,9 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
                         service = service_of(config, hub, clock, page.version, hub.work.http)
                         apply = await serving.enter_async_context(serving_http(service, config, page, bound))
                     uftp_url = await serving.enter_async_context(uftp.listening_to(config, speaking, hub))
-                    vtn_url = await serving.enter_async_context(vtn.listening_to(config, hub, clock, off or ()))
+                    vtn_url = await serving.enter_async_context(
+                        vtn.listening_to(config, hub, clock, () if off is None else off)
+                    )
                     followers = await serving.enter_async_context(following(hub, config, peers_of(config)))
                     spare_collector()
                     share_interpreter()

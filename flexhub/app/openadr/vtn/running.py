@@ -140,7 +140,7 @@ async def pushing(config: Config, clock: Callable[[], datetime]) -> AsyncIterato
 
 @asynccontextmanager
 async def listening_to(
-    config: Config, hub: Hub, clock: Callable[[], datetime], off: Collection[str] = ()
+    config: Config, hub: Hub, clock: Callable[[], datetime], off: Collection[str] | None = None
 ) -> AsyncIterator[str | None]:
     """The endpoint, for as long as the block lasts; what comes out is its address.
 
@@ -166,7 +166,7 @@ async def listening_to(
         limits=limits,
         codec=OadrCodec(section.max_bytes, check=installed()),
         key=key_of(section),
-        off=off,
+        off=() if off is None else off,
     )
     context = tls_of(section)
     runner = Runner(endpoint.application(), Connections(told.connections), **server.SERVER_OPTIONS)

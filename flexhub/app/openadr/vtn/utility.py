@@ -6,7 +6,7 @@ sent what follows in the same transaction; one that polls finds it at its next p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -386,10 +386,10 @@ def nobody() -> dict[str, Handler]:
     return dict.fromkeys(BODIES, Nobody())
 
 
-def build(desk: Desk, off: Iterable[str] = ()) -> Mapping[str, Handler]:
-    """Kind -> handler; rules that are `off` are not judged."""
+def build(desk: Desk, off: Collection[str] = ()) -> Mapping[str, Handler]:
+    """Kind -> handler; rules that are `off`, which may change meanwhile, are not judged."""
     return {
-        RECEIVE: Receive(desk, frozenset(off)),
+        RECEIVE: Receive(desk, off),
         f"{PUSHED}.done": Reply(desk),
         f"{PUSHED}.failed": Undelivered(),
         "vtn.program.put": PutProgram(desk),
