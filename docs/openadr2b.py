@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from docs.words import first_paragraph
 from flexhub.protocols.openadr2b.messages import SERVICES, OadrResponse
 from flexhub.protocols.openadr2b.rules import ELSEWHERE, RULES
+from flexhub.protocols.openadr2b.session.judging import TOLERATED, VTN_RULES
+from flexhub.protocols.openadr2b.session.state import ASKING, STAGES
 from flexhub.protocols.openadr2b.shapes import name_of
 from flexhub.protocols.openadr2b.simple import DIFFERENCES
 
 
 def page() -> str:
     """The page."""
-    return "\n".join([*_rules(), *_messages(), *_differences(), ""])
+    return "\n".join([*_rules(), *_vtn(), *_messages(), *_differences(), ""])
 
 
 def _rules() -> Iterator[str]:
@@ -30,6 +32,16 @@ def _rules() -> Iterator[str]:
     yield from ("", "## Rules that no message breaks alone", "", "| rule | what it says | where it is judged |")
     yield "| --- | --- | --- |"
     yield from (f"| {number} | {what} | {where} |" for number, (what, where) in ELSEWHERE.items())
+
+
+def _vtn() -> Iterator[str]:
+    yield from ("", "## Rules that a VTN judges in a conversation", "")
+    yield f"A VTN of ours does not insist on {', '.join(sorted(TOLERATED))}: what breaks them says what it means."
+    yield from ("", "| rule | clause | code and words |", "| --- | --- | --- |")
+    yield from (f"| {rule.id} | {rule.clause} | {rule.code} {rule.words} |" for rule in VTN_RULES.values())
+    for title, table in (("A VEN's registration", STAGES), ("A report that is asked for", ASKING)):
+        yield from ("", f"## {title}", "", "| state | event | next |", "| --- | --- | --- |")
+        yield from (f"| {state} | {event} | {after} |" for (state, event), after in table.items())
 
 
 def _element(kind: type) -> str:

@@ -14,6 +14,7 @@ from flexhub.conformance.openadr.bent import BENT, LACKING, Lax, refusing
 from flexhub.conformance.openadr.target import Vtn
 from flexhub.conformance.openadr.vtn import BEHAVIOURS, ID, PROBES, VALID
 from flexhub.conformance.suite import Case, Mutant, Requirement, Suite
+from flexhub.conformance.uftp.status import statuses
 from flexhub.core.errors import ConfigError
 from flexhub.protocols.openadr2b.rules import RULES
 from flexhub.protocols.openadr2b.session.judging import VTN_RULES
@@ -98,7 +99,14 @@ def _requirements() -> Iterator[Requirement]:
     for rule, (clause, text, _) in BEHAVIOURS.items():
         yield Requirement(rule, clause, text)
 
+    for rule, status in _STATUS.items():
+        if status is not None:
+            yield Requirement(rule, f"2.0b rule {int(rule[-3:])}", status.reason)
 
+
+_STATUS: Final = {
+    rule.removeprefix("VTN/"): status for rule, status in statuses("openadr2b").items() if rule.startswith("VTN/")
+}
 _REQUIREMENTS: Final = tuple(_requirements())
 
 SUITE: Final[Suite[Vtn]] = Suite(
@@ -106,8 +114,9 @@ SUITE: Final[Suite[Vtn]] = Suite(
     title="OpenADR 2.0b: a VTN",
     requirements=_REQUIREMENTS,
     cases=tuple(_cases()),
-    mutants=tuple(_mutant(requirement.id) for requirement in _REQUIREMENTS),
+    mutants=tuple(_mutant(requirement.id) for requirement in _REQUIREMENTS if _STATUS.get(requirement.id) is None),
     connect=connect,
+    status={rule: status for rule, status in _STATUS.items() if status is not None},
     endpoint=True,
     role="vtn",
 )

@@ -98,9 +98,9 @@ RULES: Final[tuple[OadrRule[Any], ...]] = (
 )
 """Every rule about one message. The words of the rejection are ours; the codes are the profile's."""
 
-_SESSION: Final = "in a session, which knows what was sent and asked before (planned)"
+_SESSION: Final = "in a session, which knows what was sent and asked before"
 _MEANING: Final = "nowhere: it says what something means"
-_TRANSPORT: Final = "in a transport (planned)"
+_TRANSPORT: Final = "where HTTP is spoken"
 ELSEWHERE: Final[dict[str, tuple[str, str]]] = {
     "4": ("modificationNumber starts at 0", _SESSION),
     "6": ("a testEvent other than false is a test", f"{_MEANING} (`checks.is_test`)"),
