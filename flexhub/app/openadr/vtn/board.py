@@ -16,6 +16,7 @@ from typing import Final
 
 from flexhub.app.hub.reading import Front
 from flexhub.app.openadr.vtn.papers import agenda
+from flexhub.protocols.openadr2b.session.events import over
 from flexhub.protocols.openadr2b.session.state import VtnAgenda, VtnEvent, VtnVen
 
 log = logging.getLogger(__name__)
@@ -75,12 +76,8 @@ class Board:
     async def _read_event(self, id_: str) -> None:
         event = await self._hub.get(VtnEvent, id_)
         if event is not None:
-            self.events = self.events | {id_: event}
-
-    def prune(self, over: Callable[[VtnEvent], bool]) -> None:
-        """Forget events that are over."""
-        if any(over(event) for event in self.events.values()):
-            self.events = {id_: event for id_, event in self.events.items() if not over(event)}
+            now = self._clock()
+            self.events = {k: one for k, one in self.events.items() if not over(one, now)} | {id_: event}
 
     def forget(self, ven_id: str) -> None:
         """It changed: read it again when it is next asked for."""

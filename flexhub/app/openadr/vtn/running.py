@@ -23,6 +23,7 @@ from flexhub.app.access.limits import Buckets
 from flexhub.app.api import server
 from flexhub.app.config import Config
 from flexhub.app.connections import Connections, Runner, Site
+from flexhub.app.exchange.portfolio import every
 from flexhub.app.hub.contract import Handler
 from flexhub.app.hub.loop import Hub
 from flexhub.app.hub.outbox import Sender
@@ -31,6 +32,7 @@ from flexhub.app.openadr.vtn.board import Board
 from flexhub.app.openadr.vtn.endpoint import Endpoint, Limits
 from flexhub.app.openadr.vtn.handlers import Desk
 from flexhub.app.openadr.vtn.posting import Carrier, VtnSender
+from flexhub.app.openadr.vtn.silence import Watch
 from flexhub.app.openadr.vtn.utility import build, nobody
 from flexhub.app.serving import BACKLOG, listening
 from flexhub.core.errors import ConfigError, InvalidError
@@ -38,13 +40,13 @@ from flexhub.protocols.openadr2b.codec import OadrCodec
 from flexhub.protocols.openadr2b.schema import installed
 from flexhub.protocols.openadr2b.session.book import Settings
 from flexhub.protocols.openadr2b.session.events import seconds
+from flexhub.protocols.openadr2b.session.state import VtnVen
 from flexhub.protocols.openadr2b.signature import SigningKey, signing_key
 
 CIPHERS: Final = (
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-SHA256:AES128-SHA256:@SECLEVEL=1"
 )
 """Of TLS 1.2: the profile's two (ECDHE-ECDSA-AES128-SHA256 and AES128-SHA256) [rule 67], and their better kin first."""
-PRUNE: Final = timedelta(minutes=1)
 
 
 def vtn_of(config: Config) -> VtnSection | None:
@@ -172,6 +174,9 @@ async def listening_to(
     runner = Runner(endpoint.application(), Connections(told.connections), **server.SERVER_OPTIONS)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(board.following())
+        watch = Watch(board, hub.submit, clock, timedelta(seconds=seconds(section.offline)))
+        watch.begin(await every(hub, VtnVen))
+        await stack.enter_async_context(watch.looking())
         bound = stack.enter_context(listening(section.listen))
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -179,8 +184,3 @@ async def listening_to(
         host, port = bound.getsockname()[:2]
         scheme = "http" if context is None else "https"
         yield f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def offline_after(section: VtnSection) -> timedelta:
-    """How long a VEN may be silent."""
-    return timedelta(seconds=seconds(section.offline))

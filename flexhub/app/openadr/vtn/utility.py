@@ -17,6 +17,7 @@ from flexhub.app.exchange.market import value_of
 from flexhub.app.hub.contract import Answer, Decision, Further, Handler, Key, Message, View
 from flexhub.app.openadr.vtn.handlers import PUSHED, RECEIVE, Desk, Receive, Reply, Undelivered
 from flexhub.app.openadr.vtn.papers import VtnPushed, agenda, certificate, pushed
+from flexhub.app.openadr.vtn.silence import SILENCE, Hush
 from flexhub.app.openadr.vtn.views import event_view, request_view, ven_view
 from flexhub.app.uftp.participants import derived_id
 from flexhub.core.documents import encode
@@ -392,6 +393,7 @@ def build(desk: Desk, off: Collection[str] = ()) -> Mapping[str, Handler]:
         RECEIVE: Receive(desk, off),
         f"{PUSHED}.done": Reply(desk),
         f"{PUSHED}.failed": Undelivered(),
+        SILENCE: Hush(desk),
         "vtn.program.put": PutProgram(desk),
         "vtn.ven.put": PutVen(desk),
         "vtn.ven.ask": AskAgain(desk),
