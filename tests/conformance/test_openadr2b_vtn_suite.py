@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from flexhub.app.openadr.vtn.judged import given, own
-from flexhub.conformance.openadr.vtn import BEHAVIOURS, PROBES
+from flexhub.conformance.openadr.behaving import BEHAVIOURS
+from flexhub.conformance.openadr.vtn import PROBES
 from flexhub.conformance.registry import suite
 from flexhub.conformance.suite import Result, run, self_check
 from flexhub.conformance.uftp.status import statuses

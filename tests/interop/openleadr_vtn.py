@@ -14,7 +14,7 @@ from typing import Any
 
 from flexhub.conformance.openadr.target import Helpless
 from flexhub.protocols.openadr2b.session.events import seconds
-from flexhub.protocols.openadr2b.session.state import EventDraft
+from flexhub.protocols.openadr2b.session.state import EventSpec
 from tests.app.uftp.stage import free_port
 
 server: Any = import_module("openleadr.server")  # by name, since it has no types
@@ -39,7 +39,7 @@ class Leadr(Helpless):
         """It asks nobody."""
         self.allocated.add(ven_id)
 
-    async def event(self, draft: EventDraft) -> str:
+    async def event(self, draft: EventSpec) -> str:
         """An event is made."""
         event_id = f"event-{next(self.numbers)}"
         (ven_id,) = draft.target.ven_ids

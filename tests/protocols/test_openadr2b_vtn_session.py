@@ -23,10 +23,13 @@ from flexhub.protocols.openadr2b.elements import (
     OadrReport,
     OadrReportDescription,
     OadrReportPayload,
+    OadrReportRequest,
     OadrSamplingRate,
     PayloadFloat,
     Properties,
     QualifiedEventID,
+    ReportSpecifier,
+    SpecifierPayload,
 )
 from flexhub.protocols.openadr2b.names import EventStatus, OptType, ResponseRequired
 from flexhub.protocols.openadr2b.rules import findings
@@ -435,13 +438,11 @@ METADATA = OadrReport(
 
 
 def request(id_: str = "q", *, back: str = "PT1H", specifier: str = "s1", **more: Any) -> Any:
-    payload = {"r_id": "0" if specifier == "METADATA" else "p", "reading_type": "x-notApplicable"}
-    told = {"report_specifier_id": specifier, "granularity": "PT15M", "report_back_duration": back} | more
-    raw = {"report_request_id": id_, "report_specifier": told | {"specifier_payloads": [payload]}}
-    tagged = {"type": "oadr:oadrReportRequest"} | raw
-    tagged["report_specifier"] = {"type": "ei:reportSpecifier"} | raw["report_specifier"]  # type: ignore[dict-item]
-    tagged["report_specifier"]["specifier_payloads"] = [{"type": "ei:specifierPayload"} | payload]  # type: ignore[index]
-    return msgspec.convert(tagged, state.OadrReportRequest)
+    point = SpecifierPayload(r_id="0" if specifier == "METADATA" else "p", reading_type="x-notApplicable")
+    fields = {"report_specifier_id": specifier, "granularity": "PT15M", "report_back_duration": back} | more
+    return OadrReportRequest(
+        report_request_id=id_, report_specifier=ReportSpecifier(**fields, specifier_payloads=(point,))
+    )
 
 
 def asked(id_: str, **more: Any) -> state.Request:
@@ -502,7 +503,7 @@ def test_data_that_was_not_asked_for_is_refused() -> None:
 
 
 def test_history_ends_with_its_time() -> None:
-    interval = {"type": "xcal:properties", "dtstart": "2026-03-27T10:00:00Z", "duration": "PT1H"}
+    interval = Properties(dtstart="2026-03-27T10:00:00Z", duration="PT1H")
     ven = asking(Asking.PENDING, report_interval=interval)
     assert after(receive(data(), ven=ven), VtnVen).requests["q"].stage is Asking.DONE
 

@@ -13,13 +13,13 @@ from flexhub.app.exchange.portfolio import every
 from flexhub.app.openadr.vtn import views
 from flexhub.app.openadr.vtn.handlers import place
 from flexhub.app.openadr.vtn.papers import CANCELLED, OPEN
-from flexhub.app.openadr.vtn.utility import EVENTS, EventPut, Named, ReportAsk, ReportDraft, ReportStop, VenPut
+from flexhub.app.openadr.vtn.utility import EVENTS, EventPut, Named, ReportAsk, ReportSpec, ReportStop, VenPut
 from flexhub.core.documents import decode, encode
 from flexhub.core.errors import NotFoundError
 from flexhub.protocols.openadr2b.session.state import (
-    EventDraft,
+    EventSpec,
     Stage,
-    VenDraft,
+    VenSpec,
     VtnAnswer,
     VtnEvent,
     VtnMetadata,
@@ -141,7 +141,7 @@ async def put_program(service: Service, call: Call) -> Reply:
 
 async def put_ven(service: Service, call: Call) -> Reply:
     """Allocate a VEN, or change it."""
-    put = VenPut(id=call.args.id, ven=decode(VenDraft, call.body))
+    put = VenPut(id=call.args.id, ven=decode(VenSpec, call.body))
     return await _say(service, call, "vtn.ven.put", place(put.id), put)
 
 
@@ -157,12 +157,12 @@ async def ask_ven(service: Service, call: Call) -> Reply:
 
 async def post_event(service: Service, call: Call) -> Reply:
     """Make an event."""
-    return await _say(service, call, "vtn.event.put", EVENTS, EventPut(event=decode(EventDraft, call.body)))
+    return await _say(service, call, "vtn.event.put", EVENTS, EventPut(event=decode(EventSpec, call.body)))
 
 
 async def put_event(service: Service, call: Call) -> Reply:
     """Change an event."""
-    put = EventPut(id=call.args.id, event=decode(EventDraft, call.body))
+    put = EventPut(id=call.args.id, event=decode(EventSpec, call.body))
     return await _say(service, call, "vtn.event.put", EVENTS, put)
 
 
@@ -173,7 +173,7 @@ async def delete_event(service: Service, call: Call) -> Reply:
 
 async def post_report(service: Service, call: Call) -> Reply:
     """Ask a VEN for a report."""
-    ask = ReportAsk(ven_id=call.args.id, report=decode(ReportDraft, call.body))
+    ask = ReportAsk(ven_id=call.args.id, report=decode(ReportSpec, call.body))
     return await _say(service, call, "vtn.report.ask", place(ask.ven_id), ask)
 
 

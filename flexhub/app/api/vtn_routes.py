@@ -9,9 +9,9 @@ from flexhub.app.api import messages as m
 from flexhub.app.api import vtn
 from flexhub.app.api.route import READING, WRITING, Route, get
 from flexhub.app.openadr.vtn import views
-from flexhub.app.openadr.vtn.utility import ReportDraft
+from flexhub.app.openadr.vtn.utility import ReportSpec
 from flexhub.core.registry import Role
-from flexhub.protocols.openadr2b.session.state import EventDraft, VenDraft, VtnProgram
+from flexhub.protocols.openadr2b.session.state import EventSpec, VenSpec, VtnProgram
 
 _COMMON: Final[dict[str, Any]] = {"of": None, "roles": (Role.ADMIN,), "clause": "OpenADR 2.0b"}
 _get: Final = partial(get, **_COMMON | {"scope": "vtn:read"})
@@ -37,7 +37,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         text="Allocates a venID, or changes what is known of a VEN: its certificate's fingerprint, its programs, "
         "groups and what else targets find it by. Its registration stays.",
         args=vtn.OneOf,
-        body=VenDraft,
+        body=VenSpec,
         returns={200: views.VenView, 201: views.VenView},
     ),
     _get(
@@ -77,7 +77,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         name="postVtnEvent",
         text="Makes an event. Every VEN that the target means is sent it: by push, or at its next poll. Without any "
         "criterion the target is every VEN of the program.",
-        body=EventDraft,
+        body=EventSpec,
         returns={201: views.EventView},
     ),
     _get(
@@ -104,7 +104,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         name="putVtnEvent",
         text="Changes an event that is not over; its modificationNumber rises by one.",
         args=vtn.OneOf,
-        body=EventDraft,
+        body=EventSpec,
         returns={200: views.EventView},
     ),
     _write(
@@ -143,7 +143,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         name="postVtnReport",
         text="Asks a VEN for a report that it registered: once, periodically, or of a time that is over.",
         args=vtn.OneOf,
-        body=ReportDraft,
+        body=ReportSpec,
         returns={202: views.RequestView},
     ),
     _write(

@@ -18,7 +18,7 @@ from flexhub.protocols.openadr2b.messages import SERVICES
 from flexhub.protocols.openadr2b.names import ProfileName, SignalType, TransportName
 from flexhub.protocols.openadr2b.protocol import PROTOCOL
 from flexhub.protocols.openadr2b.rules import element
-from flexhub.protocols.openadr2b.session.state import EventDraft, Signal, SignalInterval, Target
+from flexhub.protocols.openadr2b.session.state import EventSpec, Signal, SignalInterval, Target
 
 HEADERS: Final = {"Content-Type": "application/xml"}
 SERVICE_OF: Final = {kind: str(service) for service, kinds in SERVICES.items() for kind in kinds}
@@ -48,10 +48,10 @@ class Utility(Protocol):
     async def allocate(self, ven_id: str) -> None:
         """A venID is allocated."""
 
-    async def event(self, draft: EventDraft) -> str:
+    async def event(self, draft: EventSpec) -> str:
         """An event is made; its id."""
 
-    async def change(self, event_id: str, draft: EventDraft) -> None:
+    async def change(self, event_id: str, draft: EventSpec) -> None:
         """It is changed."""
 
     async def cancel(self, event_id: str) -> None:
@@ -76,11 +76,11 @@ class Helpless:
         """Not judged."""
         await self._not()
 
-    async def event(self, draft: EventDraft) -> str:  # noqa: ARG002 - as above
+    async def event(self, draft: EventSpec) -> str:  # noqa: ARG002 - as above
         """Not judged."""
         return str(await self._not())
 
-    async def change(self, event_id: str, draft: EventDraft) -> None:  # noqa: ARG002 - as above
+    async def change(self, event_id: str, draft: EventSpec) -> None:  # noqa: ARG002 - as above
         """Not judged."""
         await self._not()
 
@@ -142,14 +142,20 @@ class Ven:
         """A poll, and what waits."""
         return await self.say(wire.OadrPoll(schema_version=wire.VERSION, ven_id=self.ven_id))
 
+    async def ask(self, limit: int | None = None) -> Any:  # noqa: ANN401 - whichever message answers
+        """An oadrRequestEvent, and its answer."""
+        asked = wire.EiRequestEvent(request_id=self._x.new_id("q"), ven_id=self.ven_id, reply_limit=limit)
+        return await self.say(wire.OadrRequestEvent(schema_version=wire.VERSION, ei_request_event=asked))
+
     async def events(self, limit: int | None = None) -> tuple[Any, ...]:
-        """All events, by oadrRequestEvent.
+        """All events, by oadrRequestEvent; none, too, where an oadrResponse says that all is well.
 
         Raises:
             UnexpectedError: the answer is of another kind.
         """
-        asked = wire.EiRequestEvent(request_id=self._x.new_id("q"), ven_id=self.ven_id, reply_limit=limit)
-        answer = await self.say(wire.OadrRequestEvent(schema_version=wire.VERSION, ei_request_event=asked))
+        answer = await self.ask(limit)
+        if isinstance(answer, wire.OadrResponse) and ok(answer):
+            return ()
         if not isinstance(answer, wire.OadrDistributeEvent):
             raise UnexpectedError(said(answer))
         return tuple(one.ei_event for one in answer.oadr_events)
@@ -257,7 +263,7 @@ class Vtn:
         except FlexhubError as error:
             raise UnexpectedError(f"what cannot be read: {error}") from error
 
-    def draft(self, comment: str, ven_ids: tuple[str, ...], start: datetime, **more: Any) -> EventDraft:  # noqa: ANN401 - its fields
+    def draft(self, comment: str, ven_ids: tuple[str, ...], start: datetime, **more: Any) -> EventSpec:  # noqa: ANN401 - its fields
         """An event of SIMPLE, in a market context of its own."""
         lasts = more.pop("lasts", "PT1H")
         value = more.pop("value", 1.0)
@@ -270,4 +276,4 @@ class Vtn:
             "target": Target(ven_ids=ven_ids),
             "vtn_comment": comment,
         }
-        return EventDraft(**fields | more)
+        return EventSpec(**fields | more)

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
+from flexhub.conformance.openadr.behaving import BEHAVIOURS
 from flexhub.conformance.openadr.bent import BENT, LACKING, Lax, refusing
 from flexhub.conformance.openadr.target import Vtn
-from flexhub.conformance.openadr.vtn import BEHAVIOURS, ID, PROBES, VALID
+from flexhub.conformance.openadr.vtn import ID, PROBES, VALID
 from flexhub.conformance.suite import Case, Mutant, Requirement, Suite
 from flexhub.conformance.uftp.status import statuses
 from flexhub.core.errors import ConfigError

@@ -22,13 +22,13 @@ from flexhub.app.config import Config, ContractSection, PartySection
 from flexhub.app.exchange.offers import Decline
 from flexhub.app.exchange.papers import Membership
 from flexhub.app.exchange.sight import Reach
-from flexhub.app.openadr.vtn.utility import ReportDraft
+from flexhub.app.openadr.vtn.utility import ReportSpec
 from flexhub.app.uftp.outgoing import Outgoing, Run, What
 from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.registry import Role
 from flexhub.core.timeseries import Measurement
 from flexhub.core.trading import Contract, FlexRequest, Scope
-from flexhub.protocols.openadr2b.session.state import VenDraft, VtnProgram
+from flexhub.protocols.openadr2b.session.state import VenSpec, VtnProgram
 from tests.app.api.live import Live, Response, config, live
 from tests.app.api.test_stream import listen
 from tests.app.exchange.test_auction import bid, session
@@ -197,7 +197,7 @@ ASKED: Final[dict[str, Callable[[str], list[Ask]]]] = {
     "runUftp": run_uftp,
     "putVtnProgram": of_vtn("/vtn/program", VtnProgram(market_context="http://utility.example/p")),
     "getVtnPrograms": listing("/vtn/program"),
-    "putVtnVen": of_vtn("/vtn/ven/v", VenDraft()),
+    "putVtnVen": of_vtn("/vtn/ven/v", VenSpec()),
     "getVtnVens": listing("/vtn/ven"),
     "getVtnVen": of_vtn("/vtn/ven/v"),
     "cancelVtnVen": of_vtn("/vtn/ven/v"),
@@ -211,7 +211,7 @@ ASKED: Final[dict[str, Callable[[str], list[Ask]]]] = {
     "getVtnAnswers": of_vtn("/vtn/event/e/answer"),
     "getVtnOpts": listing("/vtn/opt"),
     "getVtnReports": of_vtn("/vtn/ven/v/report"),
-    "postVtnReport": of_vtn("/vtn/ven/v/report", ReportDraft(report_specifier_id="METADATA")),
+    "postVtnReport": of_vtn("/vtn/ven/v/report", ReportSpec(report_specifier_id="METADATA")),
     "cancelVtnReport": of_vtn("/vtn/ven/v/report/q"),
     "getVtnData": of_vtn("/vtn/ven/v/data"),
     "getBills": listing("/bill"),

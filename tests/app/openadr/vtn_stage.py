@@ -24,7 +24,7 @@ from flexhub.protocols.openadr2b import messages as wire
 from flexhub.protocols.openadr2b.codec import OadrCodec
 from flexhub.protocols.openadr2b.elements import Message as Wire
 from flexhub.protocols.openadr2b.names import ProfileName, SignalType, TransportName
-from flexhub.protocols.openadr2b.session.state import EventDraft, Signal, SignalInterval
+from flexhub.protocols.openadr2b.session.state import EventSpec, Signal, SignalInterval
 
 CODEC: Final = OadrCodec()
 CONTEXT: Final = "http://utility.example/program"
@@ -80,12 +80,12 @@ class Utility:
         return msgspec.json.decode(answer.body)
 
 
-def draft(start: datetime, *, minutes: int = 60, level: float = 1, **more: Any) -> EventDraft:
+def draft(start: datetime, *, minutes: int = 60, level: float = 1, **more: Any) -> EventSpec:
     """An event of SIMPLE."""
     lasts = f"PT{minutes}M" if minutes else "PT0S"
     interval = SignalInterval(duration=lasts, value=level)
     signal = Signal(signal_name="SIMPLE", signal_type=SignalType.LEVEL, intervals=(interval,))
-    return EventDraft(**{"market_context": CONTEXT, "dtstart": start, "duration": lasts, "signals": (signal,)} | more)
+    return EventSpec(**{"market_context": CONTEXT, "dtstart": start, "duration": lasts, "signals": (signal,)} | more)
 
 
 class Ven:

@@ -25,7 +25,7 @@ from flexhub.conformance.exchange import Whole
 from flexhub.conformance.openadr.target import Helpless, Utility, Vtn
 from flexhub.core.documents import encode
 from flexhub.core.registry import Role
-from flexhub.protocols.openadr2b.session.state import EventDraft, VtnAnswer
+from flexhub.protocols.openadr2b.session.state import EventSpec, VtnAnswer
 
 PATH: Final = "/OpenADR2/Simple/2.0b/"
 TIMEOUT_S: Final = 30.0
@@ -78,13 +78,13 @@ class OwnUtility:
         """A venID is allocated."""
         await self._say("vtn.ven.put", {"id": ven_id, "ven": {}})
 
-    async def event(self, draft: EventDraft) -> str:
+    async def event(self, draft: EventSpec) -> str:
         """An event is made."""
         await self._say("vtn.program.put", {"market_context": draft.market_context})
         found = await self._say("vtn.event.put", {"event": draft})
         return str(found["id"])
 
-    async def change(self, event_id: str, draft: EventDraft) -> None:
+    async def change(self, event_id: str, draft: EventSpec) -> None:
         """It is changed."""
         await self._say("vtn.event.put", {"id": event_id, "event": draft})
 

@@ -30,12 +30,12 @@ from flexhub.protocols.openadr2b.names import METADATA_RID, METADATA_SPECIFIER, 
 from flexhub.protocols.openadr2b.session import registration, reports
 from flexhub.protocols.openadr2b.session.events import cancelled, created, modified
 from flexhub.protocols.openadr2b.session.state import (
-    EventDraft,
+    EventSpec,
     Happens,
     Length,
     Name,
     State,
-    VenDraft,
+    VenSpec,
     VtnAgenda,
     VtnCertificate,
     VtnEvent,
@@ -53,14 +53,14 @@ class VenPut(State, frozen=True, kw_only=True):
     """A VEN, as the utility says it is."""
 
     id: Name
-    ven: VenDraft
+    ven: VenSpec
 
 
 class EventPut(State, frozen=True, kw_only=True):
     """An event; without an id it is a new one."""
 
     id: Name | None = None
-    event: EventDraft
+    event: EventSpec
 
 
 class Named(State, frozen=True, kw_only=True):
@@ -69,7 +69,7 @@ class Named(State, frozen=True, kw_only=True):
     id: Name
 
 
-class ReportDraft(State, frozen=True, kw_only=True):
+class ReportSpec(State, frozen=True, kw_only=True):
     """A report that is wanted: of the data points `r_ids` of what the VEN registered as `report_specifier_id`.
 
     With a `report_back_duration` of PT0S it is wanted once, else that often. `dtstart` and `duration` are the time that
@@ -92,11 +92,11 @@ class ReportDraft(State, frozen=True, kw_only=True):
         """
         metadata = self.report_specifier_id == METADATA_SPECIFIER
         if not metadata and not self.r_ids:
-            raise InvalidError("is empty", path="ReportDraft/r_ids")
+            raise InvalidError("is empty", path="ReportSpec/r_ids")
         if (self.dtstart is None) is not (self.duration is None):
-            raise InvalidError("dtstart and duration go together", path="ReportDraft/dtstart")
+            raise InvalidError("dtstart and duration go together", path="ReportSpec/dtstart")
         if self.dtstart is not None and self.dtstart.tzinfo is None:
-            raise InvalidError("has no time zone", path="ReportDraft/dtstart")
+            raise InvalidError("has no time zone", path="ReportSpec/dtstart")
         return OadrReportRequest(
             report_request_id=id_,
             report_specifier=ReportSpecifier(
@@ -118,7 +118,7 @@ class ReportAsk(State, frozen=True, kw_only=True):
     """A report that a VEN is asked for."""
 
     ven_id: Name
-    report: ReportDraft
+    report: ReportSpec
 
 
 class ReportStop(State, frozen=True, kw_only=True):
@@ -253,8 +253,8 @@ class PutVen(_OfVen):
         holder = self._holder(told, view)
         other = None if holder is None else view.get(VtnVen, holder)
         if other is not None and other.fingerprint == fingerprint:
-            raise DuplicateError(f"it is {other.id}'s", path="VenDraft/fingerprint", value=str(fingerprint))
-        fields = {name: getattr(told.ven, name) for name in VenDraft.__struct_fields__}
+            raise DuplicateError(f"it is {other.id}'s", path="VenSpec/fingerprint", value=str(fingerprint))
+        fields = {name: getattr(told.ven, name) for name in VenSpec.__struct_fields__}
         ven = msgspec.structs.replace(before or VtnVen(id=told.id), **fields | {"fingerprint": fingerprint})
         answer = answered(ven_view(ven), HTTPStatus.CREATED if before is None else HTTPStatus.OK)
         done = self._done(ven, message, view, now, answer)
@@ -349,10 +349,10 @@ class PutEvent(_OfEvents):
         """A new event, or one that is changed."""
         told: EventPut = self._told(message)
         if told.event.dtstart.tzinfo is None:
-            raise InvalidError("has no time zone", path="EventDraft/dtstart")
+            raise InvalidError("has no time zone", path="EventSpec/dtstart")
         if view.get(VtnProgram, told.event.market_context) is None:
             context = told.event.market_context
-            raise InvalidError("no such program", path="EventDraft/market_context", value=context)
+            raise InvalidError("no such program", path="EventSpec/market_context", value=context)
         others = self._desk.events(view, now).values()
         if told.id is None:
             event = created(derived_id(message.peer, message.id, "event"), told.event, now, others)

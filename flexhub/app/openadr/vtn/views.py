@@ -12,7 +12,7 @@ from flexhub.protocols.openadr2b.names import EventStatus, OptType, TransportNam
 from flexhub.protocols.openadr2b.session.events import seconds, status
 from flexhub.protocols.openadr2b.session.state import (
     Asking,
-    EventDraft,
+    EventSpec,
     Place,
     Request,
     Stage,
@@ -57,7 +57,7 @@ class EventView(View, frozen=True, kw_only=True):
     event_status: EventStatus
     created: datetime
     modified: datetime | None
-    event: EventDraft
+    event: EventSpec
 
 
 class AnswerView(View, frozen=True, kw_only=True):

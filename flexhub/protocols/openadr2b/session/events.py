@@ -25,7 +25,7 @@ from flexhub.protocols.openadr2b.elements import (
 )
 from flexhub.protocols.openadr2b.names import SIMPLE, EventStatus, ResponseRequired
 from flexhub.protocols.openadr2b.rules import findings
-from flexhub.protocols.openadr2b.session.state import EventDraft, Known, VtnEvent, VtnVen, meets, shown
+from flexhub.protocols.openadr2b.session.state import EventSpec, Known, VtnEvent, VtnVen, meets, shown
 from flexhub.protocols.openadr2b.times import length
 from flexhub.protocols.uftp.times import text_of
 
@@ -267,7 +267,7 @@ def judge(event: VtnEvent, now: datetime) -> None:
         one = found[0]
         raise InvalidError(
             one.message,
-            path=one.path.replace("oadrDistributeEvent/oadrEvent[0]", "EventDraft"),
+            path=one.path.replace("oadrDistributeEvent/oadrEvent[0]", "EventSpec"),
             clause=f"{one.rule}, {one.clause}",
         )
 
@@ -285,7 +285,7 @@ def meet(one: VtnEvent, other: VtnEvent) -> bool:
     return any(not names.isdisjoint(known.get(field, ())) for field, names in mine.names())
 
 
-def created(id_: str, draft: EventDraft, now: datetime, others: Iterable[VtnEvent]) -> VtnEvent:
+def created(id_: str, draft: EventSpec, now: datetime, others: Iterable[VtnEvent]) -> VtnEvent:
     """A new event; its modificationNumber is 0 [rule 4].
 
     Raises:
@@ -296,7 +296,7 @@ def created(id_: str, draft: EventDraft, now: datetime, others: Iterable[VtnEven
     return event
 
 
-def modified(event: VtnEvent, draft: EventDraft, now: datetime, others: Iterable[VtnEvent]) -> VtnEvent:
+def modified(event: VtnEvent, draft: EventSpec, now: datetime, others: Iterable[VtnEvent]) -> VtnEvent:
     """An event that is changed; its modificationNumber rises by 1 [rule 5].
 
     Raises:
@@ -334,10 +334,10 @@ def _changeable(event: VtnEvent, now: datetime) -> None:
 
 def _admit(event: VtnEvent, now: datetime, others: Iterable[VtnEvent]) -> None:
     if over(event, now):
-        raise InvalidError("it would be over already", path="EventDraft/dtstart", value=text_of(event.event.dtstart))
+        raise InvalidError("it would be over already", path="EventSpec/dtstart", value=text_of(event.event.dtstart))
     judge(event, now)
     for other in others:
         if not over(other, now) and meet(event, other):
             raise InvalidError(
-                f"overlaps {other.id} of the same market context", path="EventDraft/dtstart", clause="2.0b rule 18"
+                f"overlaps {other.id} of the same market context", path="EventSpec/dtstart", clause="2.0b rule 18"
             )

@@ -142,7 +142,7 @@ class Signal(State, frozen=True, kw_only=True):
     item_base: Item | None = None
 
 
-class EventDraft(State, frozen=True, kw_only=True):
+class EventSpec(State, frozen=True, kw_only=True):
     """An event as a utility asks for it. A `duration` of PT0S has no end; any `test_event` but "false" is a test."""
 
     market_context: Uri
@@ -169,7 +169,7 @@ class VtnEvent(State, frozen=True, kw_only=True):
     created: datetime
     modified: datetime | None = None
     cancelled: bool = False
-    event: EventDraft
+    event: EventSpec
 
 
 class VtnAgenda(State, frozen=True, kw_only=True):
@@ -291,7 +291,7 @@ class Request(State, frozen=True, kw_only=True):
     since: datetime
 
 
-class VenDraft(State, frozen=True, kw_only=True):
+class VenSpec(State, frozen=True, kw_only=True):
     """What a utility says of a VEN. `programs` are its market contexts, every one where none is told."""
 
     name: Annotated[str, msgspec.Meta(max_length=256)] = ""
@@ -301,7 +301,7 @@ class VenDraft(State, frozen=True, kw_only=True):
     location: Place | None = None
 
 
-class VtnVen(VenDraft, frozen=True, kw_only=True):
+class VtnVen(VenSpec, frozen=True, kw_only=True):
     """A VEN: what the utility says of it, its registration, and what it was told.
 
     Without `pull` it is pushed to, at `address`. `metadata_for`: reportRequestIDs of requests for our own metadata.
