@@ -348,8 +348,6 @@ class PutEvent(_OfEvents):
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """A new event, or one that is changed."""
         told: EventPut = self._told(message)
-        if told.event.dtstart.tzinfo is None:
-            raise InvalidError("has no time zone", path="EventSpec/dtstart")
         if view.get(VtnProgram, told.event.market_context) is None:
             context = told.event.market_context
             raise InvalidError("no such program", path="EventSpec/market_context", value=context)

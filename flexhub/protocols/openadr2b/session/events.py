@@ -9,7 +9,9 @@ from typing import Final
 import msgspec
 
 from flexhub.core.errors import IllegalTransitionError, InvalidError
+from flexhub.core.units import FIRST_YEAR, LAST_YEAR
 from flexhub.protocols.openadr2b import messages as wire
+from flexhub.protocols.openadr2b.codec import OadrCodec
 from flexhub.protocols.openadr2b.elements import (
     EiActivePeriod,
     EiEvent,
@@ -25,11 +27,13 @@ from flexhub.protocols.openadr2b.elements import (
 )
 from flexhub.protocols.openadr2b.names import SIMPLE, EventStatus, ResponseRequired
 from flexhub.protocols.openadr2b.rules import findings
+from flexhub.protocols.openadr2b.session.quantities import item
 from flexhub.protocols.openadr2b.session.state import EventSpec, Known, VtnEvent, VtnVen, meets, shown
 from flexhub.protocols.openadr2b.times import length
 from flexhub.protocols.uftp.times import text_of
 
 FAR_FUTURE: Final = datetime.max.replace(tzinfo=UTC)
+LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 def seconds(duration: str | None) -> float:
@@ -47,10 +51,15 @@ def ends(event: VtnEvent) -> datetime:
     told = event.event
     if seconds(told.duration) == 0:
         return FAR_FUTURE
+    return _later(begins(event), seconds(told.duration) + seconds(told.startafter))
+
+
+def _later(at: datetime, by_s: float) -> datetime:
+    """So many seconds later (or, below zero, earlier), as far as the calendar goes."""
     try:
-        return begins(event) + timedelta(seconds=seconds(told.duration) + seconds(told.startafter))
+        return at + timedelta(seconds=by_s)
     except OverflowError:
-        return FAR_FUTURE
+        return FAR_FUTURE if by_s > 0 else LONG_AGO
 
 
 def status(event: VtnEvent, now: datetime) -> EventStatus:
@@ -66,7 +75,7 @@ def status(event: VtnEvent, now: datetime) -> EventStatus:
         return EventStatus.COMPLETED
     if now >= start:
         return EventStatus.ACTIVE
-    return EventStatus.NEAR if now >= start - timedelta(seconds=seconds(event.event.ramp_up)) else EventStatus.FAR
+    return EventStatus.NEAR if now >= _later(start, -seconds(event.event.ramp_up)) else EventStatus.FAR
 
 
 LIVE: Final = (EventStatus.FAR, EventStatus.NEAR, EventStatus.ACTIVE)
@@ -123,7 +132,7 @@ def to_wire(event: VtnEvent, ven: VtnVen, now: datetime) -> OadrEvent:
                         signal_name=signal.signal_name,
                         signal_type=signal.signal_type,
                         signal_id=signal.signal_id or str(i),
-                        item_base=signal.item_base,
+                        item_base=None if signal.item_base is None else item(signal.item_base),
                         current_value=_current(event, i, now) if signal.signal_name in SIMPLE else None,
                     )
                     for i, signal in enumerate(told.signals)
@@ -168,7 +177,7 @@ def spans_meet(one: VtnEvent, other: VtnEvent) -> bool:
 
 def _end(event: VtnEvent) -> datetime:
     long = seconds(event.event.duration)
-    return FAR_FUTURE if long == 0 else begins(event) + timedelta(seconds=long)
+    return FAR_FUTURE if long == 0 else _later(begins(event), long)
 
 
 def for_ven(events: Iterable[VtnEvent], ven: VtnVen, now: datetime) -> list[VtnEvent]:
@@ -262,6 +271,7 @@ def judge(event: VtnEvent, now: datetime) -> None:
     """
     ven = VtnVen(id="ven")
     message = wire.OadrDistributeEvent(request_id="r", vtn_id="vtn", oadr_events=(to_wire(event, ven, now),))
+    OadrCodec(check=False).encode(message)  # what is not of its declared type is told here
     found = findings(message)
     if found:
         one = found[0]
@@ -333,6 +343,10 @@ def _changeable(event: VtnEvent, now: datetime) -> None:
 
 
 def _admit(event: VtnEvent, now: datetime, others: Iterable[VtnEvent]) -> None:
+    if event.event.dtstart.tzinfo is None:
+        raise InvalidError("has no time zone", path="EventSpec/dtstart")
+    if not FIRST_YEAR <= event.event.dtstart.year <= LAST_YEAR:
+        raise InvalidError(f"is not of {FIRST_YEAR} to {LAST_YEAR}", path="EventSpec/dtstart")
     if over(event, now):
         raise InvalidError("it would be over already", path="EventSpec/dtstart", value=text_of(event.event.dtstart))
     judge(event, now)

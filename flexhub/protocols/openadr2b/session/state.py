@@ -12,17 +12,20 @@ import msgspec
 from flexhub.protocols.openadr2b.elements import (
     EiTarget,
     FeatureCollection,
-    Item,
     OadrReport,
     OadrReportRequest,
     Polygon,
     Properties,
 )
-from flexhub.protocols.openadr2b.names import OptType, ResponseRequired, SignalType, TransportName
+from flexhub.protocols.openadr2b.names import OptType, ResponseRequired, Scale, SignalType, TransportName
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Length = Annotated[
-    str, msgspec.Meta(pattern=r"^P(?=.)(\d{1,9}W|(\d{1,9}D)?(T(?=.)(\d{1,9}H)?(\d{1,9}M)?(\d{1,9}S)?)?)$(?!\n)")
+    str,
+    msgspec.Meta(
+        pattern=r"^P([0-9]{1,9}W|[0-9]{1,9}D|([0-9]{1,9}D)?T([0-9]{1,9}H([0-9]{1,9}M)?([0-9]{1,9}S)?"
+        r"|[0-9]{1,9}M([0-9]{1,9}S)?|[0-9]{1,9}S))$(?!\n)"
+    ),
 ]
 """A duration such as PT15M. Interpretation: without months and years, since an event's end has to be an instant."""
 Uri = Annotated[str, msgspec.Meta(min_length=1, max_length=1024, pattern=r"^[^\s<>\\^`{|}\"]+$(?!\n)")]
@@ -125,6 +128,41 @@ class VtnProgram(State, frozen=True, kw_only=True):
     name: Annotated[str, msgspec.Meta(max_length=256)] = ""
 
 
+class Kind(enum.StrEnum):
+    """What the numbers of a signal are: the local name of the element that says so."""
+
+    POWER_REAL = "powerReal"
+    POWER_REACTIVE = "powerReactive"
+    POWER_APPARENT = "powerApparent"
+    ENERGY_REAL = "energyReal"
+    ENERGY_REACTIVE = "energyReactive"
+    ENERGY_APPARENT = "energyApparent"
+    VOLTAGE = "voltage"
+    CURRENT = "current"
+    FREQUENCY = "frequency"
+    TEMPERATURE = "temperature"
+    CURRENCY = "currency"
+    CURRENCY_PER_KW = "currencyPerKW"
+    CURRENCY_PER_KWH = "currencyPerKWh"
+    CUSTOM = "customUnit"
+
+
+class Quantity(State, frozen=True, kw_only=True):
+    """What the numbers of a signal are, in which unit and scale.
+
+    `unit` is needed for money (EUR), and what is custom, whose `description` is needed, too; other kinds have their
+    own (W, celsius). `hertz`, `voltage` and `ac` are those of power.
+    """
+
+    kind: Kind
+    unit: Name | None = None
+    scale: Scale = Scale.NONE
+    description: Name | None = None
+    hertz: float = 50.0
+    voltage: float = 230.0
+    ac: bool = True
+
+
 class SignalInterval(State, frozen=True, kw_only=True):
     """A span of a signal, and its number in the signal's unit."""
 
@@ -139,7 +177,7 @@ class Signal(State, frozen=True, kw_only=True):
     signal_type: SignalType
     intervals: Annotated[tuple[SignalInterval, ...], msgspec.Meta(min_length=1, max_length=10_000)]
     signal_id: Name | None = None
-    item_base: Item | None = None
+    item_base: Quantity | None = None
 
 
 class EventSpec(State, frozen=True, kw_only=True):
