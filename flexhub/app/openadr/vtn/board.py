@@ -12,17 +12,27 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from flexhub.app.hub.reading import Front
 from flexhub.app.openadr.vtn.papers import agenda
-from flexhub.protocols.openadr2b.session.events import over
+from flexhub.protocols.openadr2b.session.events import FAR_FUTURE, ends, over
 from flexhub.protocols.openadr2b.session.state import VtnAgenda, VtnEvent, VtnVen
 
 log = logging.getLogger(__name__)
 
 MOST: Final = 200_000
 """So many VENs are kept; the one that was read longest ago goes first."""
+
+
+class Quiet(NamedTuple):
+    """A poll that found nothing: of whom, with which events and certificate, until when, and what was answered."""
+
+    ven: VtnVen
+    events: dict[str, VtnEvent]
+    shown: str | None
+    until: datetime
+    answer: bytes
 
 
 class Board:
@@ -42,6 +52,7 @@ class Board:
         self._forgotten: dict[str, int] = {}
         self._turns: dict[str, int] = {}
         self._count = 0
+        self._quiet: dict[bytes, Quiet] = {}
         self.events: dict[str, VtnEvent] = {}
         self.heard: dict[str, datetime] = {}
         """venID -> when it was last heard of by this process."""
@@ -97,6 +108,25 @@ class Board:
             if len(self._vens) > MOST:
                 del self._vens[next(iter(self._vens))]
         return found
+
+    def quiet(self, body: bytes, shown: str | None) -> Quiet | None:
+        """What a poll of these very bytes was answered with, where it would be answered so again; else None."""
+        found = self._quiet.get(body)
+        if found is None or found.shown != shown or self._clock() >= found.until:
+            return None
+        return found if self._vens.get(found.ven.id) is found.ven and self.events is found.events else None
+
+    def hush(self, body: bytes, shown: str | None, ven: VtnVen, answer: bytes) -> None:
+        """Remember that a poll of these bytes found nothing, and its answer: as long as nothing changes, it won't.
+
+        Time changes nothing until an event is over, which may have stood before another [rule 18].
+        """
+        if self._vens.get(ven.id) is not ven:
+            return
+        until = min((ends(event) for event in self.events.values()), default=FAR_FUTURE)
+        self._quiet[body] = Quiet(ven, self.events, shown, until, answer)
+        if len(self._quiet) > MOST:
+            del self._quiet[next(iter(self._quiet))]
 
     def turn(self, ven_id: str) -> int:
         """Whose turn it is of what waits for a VEN."""

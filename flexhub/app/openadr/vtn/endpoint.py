@@ -34,7 +34,7 @@ from flexhub.protocols.openadr2b.elements import Message as Wire
 from flexhub.protocols.openadr2b.fingerprint import fingerprint_of
 from flexhub.protocols.openadr2b.messages import SERVICES
 from flexhub.protocols.openadr2b.session import vtn
-from flexhub.protocols.openadr2b.session.book import Arrived, Settings, ven_id_of
+from flexhub.protocols.openadr2b.session.book import Arrived, Settings, Step, ven_id_of
 from flexhub.protocols.openadr2b.signature import Replays, SigningKey, sign, verify
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ MEDIA_TYPES: Final = ("application/xml", "text/xml")
 _HEADERS: Final = {"Content-Type": "application/xml", "Server": "flexhub"}
 _PROCESS: Final = uuid.uuid4().hex
 _COUNTER: Final = itertools.count()
+_POLL: Final = "OadrPoll"
 
 
 class Limits(NamedTuple):
@@ -125,24 +126,33 @@ class Endpoint:
             raise _too_often(wait)
         shown = _shown(request)
         body = await self._body(request)
+        service = request.path.rpartition("/")[2]
+        quiet = self._board.quiet(body, shown) if service == _POLL else None
+        if quiet is not None:
+            # These very bytes were judged before, and nothing has changed since.
+            self._admit(request, shown, quiet.ven.id)
+            self._board.hear(quiet.ven.id)
+            return quiet.answer
         try:
             root = self._codec.root(body)
             message = read(root, checked=self._codec.check).oadr_signed_object.message
         except FlexhubError as error:
             raise Refusal(HTTPStatus.BAD_REQUEST, str(error)) from error
-        service = request.path.rpartition("/")[2]
         if SERVICE_OF.get(type(message), service) != service:
             raise Refusal(HTTPStatus.BAD_REQUEST, f"{vtn_name(message)} is not a message of {service}")
         ven_id = ven_id_of(message)
-        # Nobody can slow another VEN by its name alone: an address counts for itself, and so does a certificate.
-        wait = self.limits.messages.take(shown or f"{request.remote} {ven_id}")
-        if wait:
-            raise _too_often(wait)
+        self._admit(request, shown, ven_id)
         await self._signed(root, ven_id, shown)
         answer = await self._answered(message, ven_id, shown, body)
         if ven_id is not None:
             self._board.hear(ven_id)
         return answer
+
+    def _admit(self, request: web.Request, shown: str | None, ven_id: str | None) -> None:
+        """Slow who floods; nobody can slow another VEN by its name alone: addresses and certificates count apart."""
+        wait = self.limits.messages.take(shown or f"{request.remote} {ven_id}")
+        if wait:
+            raise _too_often(wait)
 
     async def _answered(self, message: Wire, ven_id: str | None, shown: str | None, body: bytes) -> bytes:
         turn = 0
@@ -160,7 +170,10 @@ class Endpoint:
             )
             step, turn = vtn.receive(arrived), arrived.turn
             if not step.changed:
-                return self._written(step.answer)
+                answer_xml = self._written(step.answer)
+                if arrived.ven is not None and self._may_hush(arrived, step):
+                    self._board.hush(body, shown, arrived.ven, answer_xml)
+                return answer_xml
         arrival = Arrival(xml=body.decode("utf-8-sig"), fingerprint=shown, turn=turn)
         try:
             answer = await self._submit(
@@ -183,6 +196,13 @@ class Endpoint:
             self._board.forget(ven_id)
         xml = decode(Answered, answer.body).xml.encode()
         return xml if self._key is None else self._written(self._codec.decode(xml))
+
+    def _may_hush(self, arrived: Arrived, step: Step) -> bool:
+        """Whether the same poll would be answered so again: it found nothing, and is not signed, as each is anew."""
+        assert arrived.ven is not None  # noqa: S101 - the caller has seen to it
+        found_nothing = isinstance(step.answer, wire.OadrResponse) and not step.broken
+        signed = self._key is not None or arrived.ven.xml_signature
+        return isinstance(arrived.message, wire.OadrPoll) and found_nothing and not signed and not self._off
 
     def _written(self, message: Wire) -> bytes:
         if self._key is None:
