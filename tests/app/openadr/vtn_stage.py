@@ -113,7 +113,7 @@ class Ven:
 
     async def register(self, **more: Any) -> Self:
         """As a VEN that polls."""
-        answer = await self.say(registering(ven_id=self.ven_id or None, **more))
+        answer = await self.say(registering(**{"ven_id": self.ven_id or None} | more))
         assert answer.ei_response.response_code == "200", answer.ei_response
         self.ven_id, self.registration_id = answer.ven_id, answer.registration_id
         return self

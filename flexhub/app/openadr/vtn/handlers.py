@@ -179,7 +179,7 @@ class Receive(Further):
         keys = [pushed()]
         if ven_id is not None:
             keys.append(Key(VtnVen, ven_id))
-        elif arrival.fingerprint is not None:
+        if arrival.fingerprint is not None and isinstance(told, wire.OadrCreatePartyRegistration):
             keys.append(Key(VtnCertificate, arrival.fingerprint))
         if isinstance(told, vtn.ALL_EVENTS):
             keys.append(agenda())
@@ -200,8 +200,15 @@ class Receive(Further):
         ven_id = arrival.ven_id or ven_id_of(told)
         if ven_id is not None or arrival.fingerprint is None or not isinstance(told, wire.OadrCreatePartyRegistration):
             return ven_id
+        return Receive._holder(arrival, told, view)
+
+    @staticmethod
+    def _holder(arrival: Arrival, told: Wire, view: View) -> str | None:
+        """Whose the certificate is that who registers shows."""
+        if arrival.fingerprint is None or not isinstance(told, wire.OadrCreatePartyRegistration):
+            return None
         known = view.get(VtnCertificate, arrival.fingerprint)
-        return None if known is None else known.ven_id
+        return None if known is None else known.ven_id or None
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """Judged, filed and answered."""
@@ -220,6 +227,7 @@ class Receive(Further):
             fingerprint=arrival.fingerprint if arrival.ven_id is None or ven is None else ven.fingerprint,
             events=self._desk.events(view, now) if isinstance(told, vtn.ALL_EVENTS) else {},
             opt=view.get(VtnOpt, opt_place(told.ven_id, told.opt_id)) if isinstance(told, wire.OadrCancelOpt) else None,
+            holder=self._holder(arrival, told, view),
             turn=arrival.turn,
             off=self._off,
         )

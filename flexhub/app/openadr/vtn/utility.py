@@ -243,7 +243,7 @@ class PutVen(_OfVen):
         if told.ven.fingerprint is None:
             return None
         known = view.get(VtnCertificate, normal(told.ven.fingerprint))
-        return None if known is None or known.ven_id == told.id else known.ven_id
+        return None if known is None or known.ven_id in ("", told.id) else known.ven_id
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """Allocated, or changed; its registration stays."""
@@ -258,7 +258,9 @@ class PutVen(_OfVen):
         ven = msgspec.structs.replace(before or VtnVen(id=told.id), **fields | {"fingerprint": fingerprint})
         answer = answered(ven_view(ven), HTTPStatus.CREATED if before is None else HTTPStatus.OK)
         done = self._done(ven, message, view, now, answer)
-        more = () if fingerprint is None else (certificate(fingerprint, ven.id),)
+        more = [] if fingerprint is None else [certificate(fingerprint, ven.id)]
+        if before is not None and before.fingerprint not in (None, fingerprint):
+            more.append(certificate(str(before.fingerprint), ""))  # nobody's any more
         return msgspec.structs.replace(done, puts=(*done.puts, *more))
 
 

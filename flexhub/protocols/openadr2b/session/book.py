@@ -50,6 +50,7 @@ class Arrived(NamedTuple):
         events: all that are not over, by id.
         metadata: what the VEN registered.
         opt: the opt that it names.
+        holder: venID of the VEN whose that certificate is already, of an oadrCreatePartyRegistration.
         turn: which of several messages that wait for the VEN a poll gets: they take turns.
         off: rules that are switched off.
     """
@@ -63,6 +64,7 @@ class Arrived(NamedTuple):
     events: dict[str, VtnEvent] = {}
     metadata: VtnMetadata | None = None
     opt: VtnOpt | None = None
+    holder: str | None = None
     turn: int = 0
     off: Collection[str] = ()
 

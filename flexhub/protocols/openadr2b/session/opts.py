@@ -28,6 +28,11 @@ def _event(arrived: Arrived, named: QualifiedEventID, at: str) -> VtnEvent | Non
     return event
 
 
+def _under_way(arrived: Arrived) -> dict[str, Known]:
+    """What the VEN knows of events that are not over; the rest is forgotten with the next change."""
+    return {id_: known for id_, known in arrived.known.events.items() if id_ in arrived.events}
+
+
 def created_event(arrived: Arrived) -> Step:
     """A VEN answers events: any number of times, so that a later optOut counts [rules 16 and 17].
 
@@ -36,7 +41,7 @@ def created_event(arrived: Arrived) -> Step:
     message, ven = arrived.message, arrived.known
     assert isinstance(message, wire.OadrCreatedEvent)  # noqa: S101 - the table says so
     answers: list[State] = []
-    events = dict(ven.events)
+    events = _under_way(arrived)
     for i, told in enumerate(message.ei_created_event.event_responses or ()):
         at = f"eiCreatedEvent/eventResponses/eventResponse[{i}]/"
         event = _event(arrived, told.qualified_event_id, at)
@@ -123,7 +128,7 @@ def _opted(
         by_opt=True,
         at=arrived.now,
     )
-    return [answer, msgspec.structs.replace(ven, events=ven.events | {event.id: known}, changed=arrived.now)]
+    return [answer, msgspec.structs.replace(ven, events=_under_way(arrived) | {event.id: known}, changed=arrived.now)]
 
 
 def cancel_opt(arrived: Arrived) -> Step:

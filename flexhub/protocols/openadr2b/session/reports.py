@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
@@ -234,6 +235,9 @@ def calls(ven: VtnVen) -> Iterable[Call]:
 
 # What a utility does
 
+KEPT: Final = 100
+"""So many requests that are over are remembered of a VEN."""
+
 
 def ask(ven: VtnVen, request: OadrReportRequest, metadata: VtnMetadata | None, now: datetime) -> VtnVen:
     """A VEN that is asked for a report, of what it registered, or for what it can report.
@@ -260,7 +264,11 @@ def ask(ven: VtnVen, request: OadrReportRequest, metadata: VtnMetadata | None, n
             if payload.r_id not in points:
                 where = f"{path}/specifier_payloads[{i}]/r_id"
                 raise InvalidError(f"it registered {', '.join(sorted(points))}", path=where, value=payload.r_id)
-    return _with(ven, now, {request.report_request_id: Request(request=request, since=now)})
+    closed = [id_ for id_, one in ven.requests.items() if one.stage not in OPEN]
+    forgotten = frozenset(closed[:-KEPT])
+    kept = {id_: one for id_, one in ven.requests.items() if id_ not in forgotten}
+    asked = {request.report_request_id: Request(request=request, since=now)}
+    return msgspec.structs.replace(ven, requests=kept | asked, changed=now)
 
 
 def stop(ven: VtnVen, request_id: str, now: datetime, *, follow: bool) -> VtnVen:

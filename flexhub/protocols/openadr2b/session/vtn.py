@@ -150,6 +150,8 @@ def _admit(arrived: Arrived) -> None:
         said = "none was shown" if arrived.fingerprint is None else f"{arrived.fingerprint} was shown"
         refuse(arrived, "OADR-V03", "venID", said)
     if isinstance(message, wire.OadrCreatePartyRegistration):
+        if arrived.holder is not None and ven is not None and arrived.holder != ven.id:
+            refuse(arrived, "OADR-V03", "venID", f"{arrived.fingerprint} is another VEN's")
         return
     if ven is None:
         told = ven_id_of(message)
