@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,7 @@ from flexhub.protocols.openadr2b.names import OptType, ProfileName, TransportNam
 
 VENS: Final = 50
 EVENTS: Final = 20
+MANY: Final = 20_000
 SECONDS: Final = 5
 TURNS: Final = 3
 PEER: Final = "openleadr 0.5.36"
@@ -42,12 +44,16 @@ CODEC: Final = OadrCodec(check=False)
 # -- the servers' processes -------------------------------------------------------------------------------------------
 
 
-async def ours(folder: Path) -> None:
-    """Our VTN until stdin closes; says its port."""
+async def ours(folder: Path, vens: int) -> None:
+    """Our VTN until stdin closes; says its port, how long an event to all took in s, and its memory in MiB.
+
+    `vens`: so many are registered beforehand.
+    """
     from flexhub.app import config as c  # noqa: PLC0415 - the load doesn't need the hub
     from flexhub.app import wiring  # noqa: PLC0415 - as above
     from flexhub.app.hub.contract import Message  # noqa: PLC0415 - as above
     from flexhub.app.openadr.sections import OpenadrSection, VtnSection  # noqa: PLC0415 - as above
+    from flexhub.app.openadr.vtn.handlers import RECEIVE, Arrival  # noqa: PLC0415 - as above
     from flexhub.core.documents import encode  # noqa: PLC0415 - as above
     from flexhub.core.registry import Role  # noqa: PLC0415 - as above
     from flexhub.protocols.openadr2b.names import SignalType  # noqa: PLC0415 - as above
@@ -72,6 +78,20 @@ async def ours(folder: Path) -> None:
             )
 
         start = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+        arrivals = [
+            Message(
+                peer="bench",
+                id=f"v{n}",
+                kind=RECEIVE,
+                conversation=f"v{n}",
+                body=encode(Arrival(xml=CODEC.encode(registering(n)).decode())),
+                role=Role.PROSUMER,
+            )
+            for n in range(vens)
+        ]
+        for n in range(0, vens, 500):
+            await asyncio.gather(*map(running.hub.handle, arrivals[n : n + 500]))
+        took = 0.0
         for n in range(EVENTS):
             context = f"http://bench.example/{n}"
             await say("vtn.program.put", f"p{n}", {"market_context": context})
@@ -83,8 +103,11 @@ async def ours(folder: Path) -> None:
                 duration="PT1H",
                 signals=(signal,),
             )
+            began = perf_counter()
             await say("vtn.event.put", f"e{n}", {"event": event})
-        await until_closed(int((running.vtn_url or "").rpartition(":")[2]))
+            took = max(took, perf_counter() - began)
+        mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        await until_closed(int((running.vtn_url or "").rpartition(":")[2]), took, mib)
 
 
 async def theirs() -> None:
@@ -105,23 +128,33 @@ async def theirs() -> None:
     await vtn.stop()
 
 
-async def until_closed(port: int) -> None:
-    """Say the port, then wait until stdin closes."""
-    sys.stdout.write(f"{port}\n")
+async def until_closed(port: int, took: float = 0.0, mib: float = 0.0) -> None:
+    """Say that, then wait until stdin closes."""
+    sys.stdout.write(f"{port} {took} {mib}\n")
     sys.stdout.flush()
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
+class Served(NamedTuple):
+    """Where a VTN is, how long an event to all of its VENs took in s, and its memory in MiB."""
+
+    port: int
+    event_s: float
+    memory_mib: float
+
+
 @contextlib.contextmanager
-def served(who: str, folder: Path) -> Iterator[int]:
-    """The port of a VTN, for as long as the block lasts."""
-    command = [sys.executable, "-m", "benchmarks.openadr_polls", who, str(folder)]
+def served(who: str, folder: Path, vens: int = 0) -> Iterator[Served]:
+    """A VTN, for as long as the block lasts."""
+    (folder / f"{who}-{vens}").mkdir()
+    command = [sys.executable, "-m", "benchmarks.openadr_polls", who, str(folder / f"{who}-{vens}"), str(vens)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         began, end = process.stdout, process.stdin
         if began is None or end is None:
             raise AssertionError("both are pipes")
         try:
-            yield int(began.readline())
+            port, took, mib = began.readline().split()
+            yield Served(int(port), float(took), float(mib))
         finally:
             end.close()
             process.wait(30)
@@ -189,17 +222,7 @@ async def registered(port: int) -> list[str]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     found = []
     for n in range(VENS):
-        message = wire.OadrCreatePartyRegistration(
-            schema_version="2.0b",
-            request_id=f"r{n}",
-            oadr_profile_name=ProfileName.B,
-            oadr_transport_name=TransportName.SIMPLE_HTTP,
-            oadr_report_only=False,
-            oadr_xml_signature=False,
-            oadr_ven_name=f"v{n}",
-            oadr_http_pull_model=True,
-        )
-        writer.write(request("EiRegisterParty", CODEC.encode(message)))
+        writer.write(request("EiRegisterParty", CODEC.encode(registering(n))))
         answer: Any = CODEC.decode(await answered(reader))
         found.append(answer.ven_id)
         writer.write(request("OadrPoll", CODEC.encode(OadrPoll(schema_version="2.0b", ven_id=answer.ven_id))))
@@ -209,6 +232,20 @@ async def registered(port: int) -> list[str]:
             await answered(reader)
     writer.close()
     return found
+
+
+def registering(n: int) -> wire.OadrCreatePartyRegistration:
+    """A registration of a VEN that is not known."""
+    return wire.OadrCreatePartyRegistration(
+        schema_version="2.0b",
+        request_id=f"r{n}",
+        oadr_profile_name=ProfileName.B,
+        oadr_transport_name=TransportName.SIMPLE_HTTP,
+        oadr_report_only=False,
+        oadr_xml_signature=False,
+        oadr_ven_name=f"v{n}",
+        oadr_http_pull_model=True,
+    )
 
 
 def opted(ven_id: str, events: wire.OadrDistributeEvent) -> wire.OadrCreatedEvent:
@@ -245,10 +282,10 @@ def run() -> list[Figure]:
     best: dict[str, Load] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with served("ours", folder) as port, served("theirs", folder) as peer:
+        with served("ours", folder) as own, served("ours", folder, MANY) as many, served("theirs", folder) as peer:
             for _ in range(TURNS):
-                for who, at in (("ours", port), ("theirs", peer)):
-                    found = loaded(at, folder)
+                for who, at in (("ours", own), ("many", many), ("theirs", peer)):
+                    found = loaded(at.port, folder)
                     if who not in best or found.per_s > best[who].per_s:
                         best[who] = found
     tool = "wrk" if shutil.which("wrk") is not None else "plain sockets of this process"
@@ -271,8 +308,29 @@ def run() -> list[Figure]:
             peer_name=PEER,
             peer=best["theirs"].p99_ms,
         ),
+        Figure(
+            name=f"OpenADR 2.0b polls, {MANY} VENs registered",
+            value=best["many"].per_s,
+            unit="polls/s",
+            target=0.8 * best["ours"].per_s,
+            note="the target is 80% of that of few",
+        ),
+        Figure(
+            name=f"OpenADR 2.0b event to {MANY} VENs, until it waits for all",
+            value=many.event_s,
+            unit="s",
+            target=2.0,
+            at_most=True,
+        ),
+        Figure(
+            name=f"OpenADR 2.0b VTN of {MANY} VENs, memory",
+            value=many.memory_mib,
+            unit="MiB",
+            target=1536.0,
+            at_most=True,
+        ),
     ]
 
 
 if __name__ == "__main__":
-    uvloop.run(ours(Path(sys.argv[2])) if sys.argv[1] == "ours" else theirs())
+    uvloop.run(ours(Path(sys.argv[2]), int(sys.argv[3])) if sys.argv[1] == "ours" else theirs())
