@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flexhub.core.errors import IllegalTransitionError, InvalidError
@@ -213,6 +213,7 @@ def test_a_target_is_met_by_any_of_its_criteria_and_says_no_other_ven(target: Ta
 moments = st.integers(0, 400).map(lambda m: NOW + m * MINUTE)
 
 
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(moments, st.integers(0, 3), st.sampled_from(("a", "b", "c")), st.booleans()), max_size=8),
     moments,
@@ -580,3 +581,12 @@ def test_every_kind_of_quantity_goes_over_the_wire_and_what_lacks_its_unit_does_
         )
         with pytest.raises(InvalidError):
             events.created("e1", draft(NOW + HOUR, signals=bad), NOW, ())
+
+
+def test_a_ven_is_pushed_to_over_the_web_only() -> None:
+    def pushed(address: str) -> Step:
+        message = registering(ven_id="v1", oadr_http_pull_model=False, oadr_transport_address=address)
+        return receive(message, ven=VtnVen(id="v1"))
+
+    assert after(pushed("https://ven.example"), VtnVen).address == "https://ven.example"
+    refused(pushed("file:///etc/passwd"), "OADR-V05", "451")

@@ -156,18 +156,21 @@ class Endpoint:
 
     async def _answered(self, message: Wire, ven_id: str | None, shown: str | None, body: bytes) -> bytes:
         turn = 0
+        arrived = Arrived(
+            message,
+            self._clock(),
+            self._settings,
+            _fresh,
+            ven=None if ven_id is None else await self._board.ven(ven_id),
+            fingerprint=shown,
+            events=self._board.events,
+            turn=self._board.turn(ven_id) if isinstance(message, wire.OadrPoll) and ven_id is not None else 0,
+            off=self._off,
+        )
+        refused = vtn.barred(arrived)
+        if refused is not None:
+            return self._written(refused.answer)
         if isinstance(message, vtn.READING):
-            arrived = Arrived(
-                message,
-                self._clock(),
-                self._settings,
-                _fresh,
-                ven=None if ven_id is None else await self._board.ven(ven_id),
-                fingerprint=shown,
-                events=self._board.events,
-                turn=self._board.turn(ven_id) if isinstance(message, wire.OadrPoll) and ven_id is not None else 0,
-                off=self._off,
-            )
             step, turn = vtn.receive(arrived), arrived.turn
             if not step.changed:
                 answer_xml = self._written(step.answer)

@@ -52,6 +52,8 @@ def register(arrived: Arrived) -> Step:
         refuse(arrived, "OADR-V05", "oadrProfileName", f"is {message.oadr_profile_name}; 2.0b is spoken")
     if message.oadr_transport_name not in settings.transports:
         refuse(arrived, "OADR-V05", "oadrTransportName", f"is {message.oadr_transport_name}, which is not offered")
+    if message.oadr_http_pull_model is False and not _is_web(message.oadr_transport_address):
+        refuse(arrived, "OADR-V05", "oadrTransportAddress", "is no address of http or https")
     if ven is None and message.ven_id is not None:
         refuse(arrived, "OADR-V02", "venID", f"{message.ven_id[:40]!r} was not allocated")
     if ven is None:
@@ -85,6 +87,10 @@ def register(arrived: Arrived) -> Step:
         oadr_requested_oadr_poll_freq=settings.poll,
     )
     return Step(answer, (ven,))
+
+
+def _is_web(address: str | None) -> bool:
+    return address is None or address.startswith(("http://", "https://"))
 
 
 def leave(arrived: Arrived) -> Step:

@@ -120,22 +120,37 @@ def receive(arrived: Arrived) -> Step:
     """Take a message of a VEN. A refusal changes nothing."""
     message = arrived.message
     try:
-        found = [one for one in findings(message, off=arrived.off) if one.rule not in TOLERATED]
-        if found:
-            raise Refused(found[0])  # noqa: TRY301 - said in one place
-        step = STEPS.get(type(message))
-        if step is None:
-            refuse(arrived, "OADR-V06", "", "is what a VTN sends")
-            return Step(plain(arrived))
-        _admit(arrived)
-        if arrived.ven is None and not isinstance(
-            message, wire.OadrQueryRegistration | wire.OadrCreatePartyRegistration
-        ):
+        _judge(arrived)
+        step = STEPS.get(type(message), noted)
+        if arrived.ven is None and not isinstance(message, _FROM_ANYONE):
             # Only where the rules that would have refused it are switched off.
             arrived = arrived._replace(ven=VtnVen(id=ven_id_of(message) or "nobody"))
         return step(arrived)
     except Refused as refused:
         return Step(refusal(arrived, refused.found), broken=(refused.found,))
+
+
+def barred(arrived: Arrived) -> Step | None:
+    """The refusal of a message that nothing needs to be looked up for but its VEN; None where there is none so far."""
+    try:
+        _judge(arrived)
+    except Refused as refused:
+        return Step(refusal(arrived, refused.found), broken=(refused.found,))
+    return None
+
+
+_FROM_ANYONE: Final = (wire.OadrQueryRegistration, wire.OadrCreatePartyRegistration)
+
+
+def _judge(arrived: Arrived) -> None:
+    """Refuse what breaks a rule by itself, is not a VEN's to send, or not this one's."""
+    found = [one for one in findings(arrived.message, off=arrived.off) if one.rule not in TOLERATED]
+    if found:
+        raise Refused(found[0])
+    if type(arrived.message) not in STEPS:
+        refuse(arrived, "OADR-V06", "", "is what a VTN sends")
+    else:
+        _admit(arrived)
 
 
 def _admit(arrived: Arrived) -> None:
