@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 
 from flexhub.app.serving import utc_now
-from flexhub.protocols.openadr2b.session.state import VtnAnswer, VtnOpt, VtnReport, VtnVen
+from flexhub.protocols.openadr2b.session.state import Stage as At
+from flexhub.protocols.openadr2b.session.state import VtnAnswer, VtnOpt, VtnReport, VtnVen, opt_place
 from tests.app.openadr.vtn_stage import Stage, draft, stage
 
 client: Any = import_module("openleadr.client")  # by name, since it has no types
+objects: Any = import_module("openleadr.objects")
 
 
 @pytest.fixture(autouse=True)
@@ -114,17 +116,33 @@ def test_it_sends_a_report_that_it_is_asked_for_and_cancels_one(tmp_path: Path) 
     asyncio.run(main())
 
 
-def test_it_opts_by_a_schedule_and_leaves(tmp_path: Path) -> None:
+def test_it_registers_with_a_ven_id_opts_by_a_schedule_and_leaves_when_it_is_told(tmp_path: Path) -> None:
     async def main() -> None:
-        async with stage(tmp_path) as on, ven_of(on, ven_id="0042") as ven:
-            await on.utility.say("vtn.ven.put", {"id": "0042", "ven": {"name": "leaf"}})
-            await ven.query_registration()
-            await ven.create_party_registration(ven_id="0042")
-            assert ven.registration_id
-            known = await on.hub.get(VtnVen, "0042")
+        async with stage(tmp_path) as on, ven_of(on, ven_id="site-42") as ven:
+            await on.utility.say("vtn.ven.put", {"id": "site-42", "ven": {"name": "leaf"}})
+            await ven.run()
+            known = await on.hub.get(VtnVen, "site-42")
             assert known is not None
-            assert known.registration_id == ven.registration_id
-            await on.utility.say("vtn.ven.cancel", {"id": "0042"})
-            assert (await on.hub.documents(VtnOpt)).items == ()
+            assert (known.stage, known.registration_id) == (At.REGISTERED, ven.registration_id)
+            times = objects.VavailabilityComponent(dtstart=utc_now() + timedelta(days=1), duration=timedelta(hours=1))
+            opt_id = await ven.create_opt(
+                "optOut",
+                "economic",
+                [objects.Target(ven_id="site-42")],
+                vavailability=objects.Vavailability(components=[times]),
+            )
+            assert opt_id
+            opt = await on.hub.get(VtnOpt, opt_place("site-42", opt_id))
+            assert opt is not None
+            assert (opt.opt, [one.duration for one in opt.available]) == ("optOut", ["PT1H"])
+            await on.utility.say("vtn.ven.cancel", {"id": "site-42"})
+
+            async def left() -> bool:
+                if ven.registration_id is not None:
+                    await ven._poll()  # noqa: SLF001 - its own timer's
+                found = await on.hub.get(VtnVen, "site-42")
+                return found is not None and found.stage is At.KNOWN
+
+            await on.until(left)
 
     asyncio.run(main())
