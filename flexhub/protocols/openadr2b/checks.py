@@ -278,7 +278,11 @@ def order(message: wire.OadrDistributeEvent) -> Iterator[Finding]:
 
 
 def interval_starts(message: wire.OadrDistributeEvent) -> Iterator[Finding]:
-    """Intervals of signals and baselines follow one another from the start of the whole; none has a dtstart."""
+    """Intervals of signals and baselines follow one another from the start of the whole; none has a dtstart.
+
+    Interpretation: the schema lets an interval have a dtstart; in an event it could only repeat or contradict the
+    others.
+    """
     for at, _, intervals in _series(message):
         for i, interval in enumerate(intervals):
             if interval.dtstart is not None:
@@ -295,7 +299,10 @@ def _again(ids: Iterable[tuple[str, str]]) -> Iterator[Finding]:
 
 
 def same_ids(message: wire.OadrDistributeEvent) -> Iterator[Finding]:
-    """Each eventID stands once in a message, each signalID once in an event."""
+    """Each eventID stands once in a message, each signalID once in an event.
+
+    Interpretation: the schema does not say that ids differ; an answer could name neither of two that are the same.
+    """
     events = list(_events(message))
     yield from _again((f"{at}/eventDescriptor/eventID", event.event_descriptor.event_id) for at, event in events)
     for at, event in events:
@@ -304,7 +311,10 @@ def same_ids(message: wire.OadrDistributeEvent) -> Iterator[Finding]:
 
 
 def simple_type(message: wire.OadrDistributeEvent) -> Iterator[Finding]:
-    """SIMPLE is a level, and has no unit."""
+    """SIMPLE is a level, and has no unit.
+
+    Interpretation: the schema lets SIMPLE be of any type; a level from 0 to 3 [rule 9] is what its numbers are.
+    """
     for at, _, signal in _signals(message):
         if signal.signal_name not in names.SIMPLE:
             continue
@@ -315,7 +325,10 @@ def simple_type(message: wire.OadrDistributeEvent) -> Iterator[Finding]:
 
 
 def whole_request_id(message: wire.OadrCreatedEvent) -> Iterator[Finding]:
-    """Where each event is answered, only the answers have a requestID; that of the eiResponse is empty."""
+    """Where each event is answered, only the answers have a requestID; that of the eiResponse is empty.
+
+    Interpretation: the schema wants a requestID at both places; two that differ would leave open which is meant.
+    """
     created = message.ei_created_event
     if created.event_responses and created.ei_response.request_id:
         yield Finding("eiCreatedEvent/eiResponse/requestID", "is not empty, though the events are answered each")
@@ -346,7 +359,10 @@ def metadata_specifier(message: Asking) -> Iterator[Finding]:
 
 
 def requested_reading(message: Asking) -> Iterator[Finding]:
-    """The readingType of a request is x-notApplicable: that of the data point is told by the metadata."""
+    """The readingType of a request is x-notApplicable: that of the data point is told by the metadata.
+
+    Interpretation: the schema demands one of a request, which has none of its own to tell.
+    """
     for at, request in _requests(message):
         for i, payload in enumerate(request.report_specifier.specifier_payloads):
             if payload.reading_type != names.NOT_APPLICABLE:
@@ -355,7 +371,11 @@ def requested_reading(message: Asking) -> Iterator[Finding]:
 
 
 def requested_ids(message: Asking) -> Iterator[Finding]:
-    """The reportRequestID of a request is its own: not empty, not 0, which is that of metadata, and not another's."""
+    """The reportRequestID of a request is its own: not empty, not 0, which is that of metadata, and not another's.
+
+    Interpretation: the schema takes any text; what names a report has to be told apart from metadata [rules 304 and
+    311].
+    """
     requests = [(f"{at}/reportRequestID", request.report_request_id) for at, request in _requests(message)]
     for path, name in requests:
         if name in ("", names.METADATA_REQUEST):
@@ -364,7 +384,10 @@ def requested_ids(message: Asking) -> Iterator[Finding]:
 
 
 def requested_interval(message: Asking) -> Iterator[Finding]:
-    """The reportInterval of a request has a start and a duration, and nothing of an event."""
+    """The reportInterval of a request has a start and a duration, and nothing of an event.
+
+    Interpretation: the schema takes what an event's period has; nothing of that says anything about a report.
+    """
     for at, request in _requests(message):
         told = request.report_specifier.report_interval
         held = (
@@ -401,7 +424,10 @@ def metadata_form(message: wire.OadrRegisterReport) -> Iterator[Finding]:
 
 
 def metadata_name(message: wire.OadrRegisterReport | wire.OadrUpdateReport) -> Iterator[Finding]:
-    """Names of metadata begin with METADATA_, and others don't."""
+    """Names of metadata begin with METADATA_, and others don't.
+
+    Interpretation: the schema lists names of both; the prefix is what tells them apart.
+    """
     metadata = isinstance(message, wire.OadrRegisterReport)
     kind = "oadrRegisterReport" if metadata else "oadrUpdateReport"
     for at, report in _reports(message):
@@ -411,7 +437,10 @@ def metadata_name(message: wire.OadrRegisterReport | wire.OadrUpdateReport) -> I
 
 
 def data_form(message: wire.OadrUpdateReport) -> Iterator[Finding]:
-    """A report of data has a start, intervals and a name, and is not of the specifier METADATA."""
+    """A report of data has a start, intervals and a name, and is not of the specifier METADATA.
+
+    Interpretation: the schema lets both be absent; without them nobody knows of when or of what the data are.
+    """
     for at, report in _reports(message):
         for name, value in (("dtstart", report.dtstart), ("intervals", report.intervals)):
             if value is None:
@@ -457,7 +486,10 @@ def data_durations(message: wire.OadrUpdateReport) -> Iterator[Finding]:
 
 
 def metadata_ids(message: wire.OadrRegisterReport) -> Iterator[Finding]:
-    """Each reportSpecifierID stands once in a registration, each rID once in a report."""
+    """Each reportSpecifierID stands once in a registration, each rID once in a report.
+
+    Interpretation: the schema does not say that ids differ; a request could name neither of two that are the same.
+    """
     reports = list(_reports(message))
     yield from _again((f"{at}/reportSpecifierID", report.report_specifier_id) for at, report in reports)
     for at, report in reports:
@@ -466,7 +498,10 @@ def metadata_ids(message: wire.OadrRegisterReport) -> Iterator[Finding]:
 
 
 def sampling(message: wire.OadrRegisterReport) -> Iterator[Finding]:
-    """Telemetry tells how often each data point is sampled, at least once in the duration of the report."""
+    """Telemetry tells how often each data point is sampled, at least once in the duration of the report.
+
+    Interpretation: the schema lets it be absent; without it no granularity can be asked for that the VEN can keep.
+    """
     for at, report in _reports(message):
         telemetry = (report.report_name or "").startswith(f"{names.METADATA}TELEMETRY")
         for i, described in enumerate(report.oadr_report_descriptions):
