@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from flexhub.app.api.routes import ROUTES, Route
+from flexhub.app.api.route import Route
+from flexhub.app.api.routes import ROUTES
 from flexhub.app.config import PrivacySection
 from flexhub.app.exchange.sight import NEEDED, Data, Reach
 from flexhub.core.registry import Role

@@ -9,7 +9,8 @@ from typing import Any, Final
 from docs.words import kind_of, sentence
 from flexhub.app.api import calls, goflex, messages, openapi, server, stream
 from flexhub.app.api.problems import CONTENT_TYPE, STATUS, TITLES, Problem
-from flexhub.app.api.routes import ROUTES, Route
+from flexhub.app.api.route import Route
+from flexhub.app.api.routes import ROUTES
 from flexhub.app.hub import reading
 
 FORMS: Final = "forms.md"

@@ -15,7 +15,7 @@ import msgspec
 import typer
 from typer.testing import CliRunner
 
-from docs import access, algebra_pictures, exchange, uftp, usef2015
+from docs import access, algebra_pictures, exchange, openadr2b, uftp, usef2015
 from docs.lifecycle_diagram import draw
 from docs.words import first_paragraph, kind_of, one_line, sentence
 from flexhub.app import cli, config
@@ -291,6 +291,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "commands.md": cli_page,
     "configuration.md": configuration_page,
     "conformance.md": conformance_page,
+    "openadr2b.md": openadr2b.page,
     "uftp.md": uftp.page,
     "usef2015.md": usef2015.page,
 }

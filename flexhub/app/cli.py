@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, str]] = {
     "check":        "Validate a configuration.",
     "keys":         "Make, list and revoke the tokens of participants.",
     "uftp":         "Send a message to a UFTP participant, or look one up.",
+    "vtn":          "Run programs, events and reports of a VTN of OpenADR 2.0b.",
     "certs":        "Make certificates for development.",
     "audit":        "Show and verify the log of who did what.",
     "db":           "Look after the store: its tables, copies of it, and the way back.",

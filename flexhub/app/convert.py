@@ -20,7 +20,6 @@ from flexhub.protocols.flexoffer import messages as wire
 from flexhub.protocols.flexoffer.codec import WRAPPER, FlexOfferCodec
 from flexhub.protocols.flexoffer.rules import RULES
 from flexhub.protocols.rules import Broken, broken
-from flexhub.protocols.uftp.messages import element
 from flexhub.protocols.unknown import shape
 
 CORE: Final = "core"
@@ -57,7 +56,7 @@ def recognise(data: bytes) -> Recognised:
     """
     if _XML.match(data):
         protocol, message = xml.read(data)
-        return Recognised(protocol, element(type(message)), 1)
+        return Recognised(protocol, xml.name_of(message), 1)
     values = _values(data)
     objects = values[0] if len(values) == 1 else values
     if isinstance(objects, dict):
@@ -133,7 +132,7 @@ def validate(data: bytes, watch: Watch = unseen) -> list[Broken]:
         found = recognise(data)
         if found.protocol == "core":
             return _core_findings(data, watch)
-        if found.protocol in xml.PROTOCOLS:
+        if _XML.match(data):
             return xml.findings(*xml.read(data))
         document = FlexOfferCodec().decode(data)
     except FlexhubError as error:

@@ -1,4 +1,7 @@
-"""UFTP and USEF 2015 in ``flexhub convert`` and ``flexhub validate``: messages for messages, and offers for offers."""
+"""XML in ``flexhub convert`` and ``flexhub validate``: USEF's messages for messages, and offers for offers.
+
+OpenADR's messages are judged only.
+"""
 
 from __future__ import annotations
 
@@ -17,37 +20,54 @@ from flexhub.mappings.usef2015 import bridge
 from flexhub.mappings.usef2015 import core as usef_core
 from flexhub.mappings.usef2015.context import Context as UsefContext
 from flexhub.mappings.usef2015.context import precedence
+from flexhub.protocols.openadr2b.elements import Message as OadrMessage
+from flexhub.protocols.openadr2b.names import NAMESPACES
+from flexhub.protocols.registry import protocol as registered
 from flexhub.protocols.rules import Broken, broken
 from flexhub.protocols.uftp import codec as uftp
 from flexhub.protocols.uftp import messages as uftp_wire
 from flexhub.protocols.uftp.messages import VERSIONS, element
-from flexhub.protocols.uftp.rules import RULES as UFTP_RULES
 from flexhub.protocols.uftp.times import text_of
 from flexhub.protocols.usef2015 import codec as usef
 from flexhub.protocols.usef2015 import messages as usef_wire
 from flexhub.protocols.usef2015.messages import Role
-from flexhub.protocols.usef2015.rules import RULES as USEF_RULES
 
 USEF: Final = usef_core.KEPT
 PROTOCOLS: Final = (UFTP, USEF)
-Message = uftp_wire.Wire
-"""An inner message or an envelope of either; USEF 2015's elements are of the same base."""
+"""What is written, too."""
+OPENADR: Final = "openadr2b"
+Message = uftp_wire.Wire | OadrMessage
+"""A message or an envelope; USEF 2015's elements are of UFTP's base."""
+
+_OPENADR: Final = f"{{{NAMESPACES['oadr']}}}"
 
 
 def read(data: bytes) -> tuple[str, Message]:
     """(protocol, message or envelope) of XML.
 
     Raises:
-        MalformedError: what is no message of either.
+        MalformedError: what is no message of any.
         InvalidError: a message by its name, and not by what it holds.
     """
     root = uftp.parsed(data, clause="XML 1.0")
+    if str(root.tag).startswith(_OPENADR):
+        message: OadrMessage = registered(OPENADR).codec.decode(data)
+        return OPENADR, message
     return (USEF, usef.read(root)) if usef.is_usef(root) else (UFTP, uftp.read(root))
+
+
+def name_of(message: Message) -> str:
+    """The local name of the message's element."""
+    if isinstance(message, uftp_wire.Wire):
+        return element(type(message))
+    from flexhub.protocols.openadr2b.rules import element as oadr_element  # noqa: PLC0415 - heavy; others need it not
+
+    return oadr_element(message)
 
 
 def findings(protocol: str, message: Message) -> list[Broken]:
     """Every rule that the message breaks by itself."""
-    return broken(USEF_RULES if protocol == USEF else UFTP_RULES, message, at=element(type(message)))
+    return broken(registered(protocol).rules, message, at=name_of(message))
 
 
 def rewritten(protocol: str, message: Message, to: str, losses: list[Loss]) -> bytes:
@@ -56,7 +76,9 @@ def rewritten(protocol: str, message: Message, to: str, losses: list[Loss]) -> b
     Raises:
         InvalidError: an envelope, or what has no counterpart there.
     """
-    name = element(type(message))
+    name = name_of(message)
+    if not isinstance(message, uftp_wire.Wire):
+        raise InvalidError("messages of OpenADR 2.0b are judged only", path=name)
     if not isinstance(message, uftp_wire.Payload | usef_wire.Payload):
         raise InvalidError("an envelope is not converted, since it is signed", path=name)
     written: Any = message
@@ -82,8 +104,8 @@ def offer_of(message: Message, losses: list[Loss]) -> FlexOffer:
     elif isinstance(message, uftp_wire.FlexOffer):
         done = offer_to_core(message, UftpContext())
     else:
-        told = "of UFTP's and USEF 2015's messages only a FlexOffer becomes a flex-offer"
-        raise InvalidError(told, path=element(type(message)))
+        told = "of the XML messages only a FlexOffer of UFTP or USEF 2015 becomes a flex-offer"
+        raise InvalidError(told, path=name_of(message))
     losses += done.losses
     return done.value
 

@@ -30,6 +30,7 @@ from flexhub.app.exchange.selling import Position, Selling
 from flexhub.app.exchange.sold import Obligation
 from flexhub.app.hub import origin
 from flexhub.app.hub.told import Cursor
+from flexhub.app.openadr.vtn.papers import VtnPushed
 from flexhub.app.uftp.cro import UftpConnection, UftpPoint, UftpPortfolio
 from flexhub.app.uftp.papers import UftpAgreed, UftpMessage, UftpOrderPlaces, UftpOrders, UftpRevision, UftpTest
 from flexhub.app.uftp.trading.papers import UftpDay, UftpOffering, UftpReckoned, UftpTrade
@@ -40,6 +41,7 @@ from flexhub.core.registry import Connection, Party, Resource, Role
 from flexhub.core.timeseries import Measurement, TimeSeries
 from flexhub.core.trading import Bill, Contract, FlexRequest, Order
 from flexhub.engines.slots import Assignment
+from flexhub.protocols.openadr2b.session import state as vtn
 
 Sold = TypeVar("Sold", Obligation, Position)
 
@@ -85,12 +87,17 @@ def _members_kept(kept: UftpOffering, names: Names) -> UftpOffering:
     return msgspec.structs.replace(kept, offering=offering, faults=faults)
 
 
+def _pushed_kept(kept: VtnPushed, names: Names) -> VtnPushed:
+    return msgspec.structs.replace(kept, ven_ids=tuple(i for i in kept.ven_ids if i not in names.names))
+
+
 EDITS: Final[dict[type[msgspec.Struct], Callable[[Any, Names], msgspec.Struct]]] = {
     PlanRecord: _faults_kept,
     Obligation: _sold_kept,
     Selling: _positions_kept,
     Held: _held_kept,
     UftpOffering: _members_kept,
+    VtnPushed: _pushed_kept,
 }
 """What is left of a document that says something about an erased party: runs of planning, and what was sold."""
 
@@ -120,6 +127,15 @@ KINDS: Final[dict[type, Fate]] = {
     UftpPoint: Fate.STAYS,
     UftpPortfolio: Fate.STAYS,
     UftpReckoned: Fate.STAYS,
+    vtn.VtnVen: Fate.OWNED,
+    vtn.VtnCertificate: Fate.OWNED,
+    vtn.VtnMetadata: Fate.OWNED,
+    vtn.VtnAnswer: Fate.OWNED,
+    vtn.VtnOpt: Fate.OWNED,
+    vtn.VtnReport: Fate.OWNED,
+    vtn.VtnProgram: Fate.STAYS,
+    vtn.VtnEvent: Fate.STAYS,
+    vtn.VtnAgenda: Fate.STAYS,
     UftpAgreed: Fate.STAYS,
     UftpTrade: Fate.STAYS,
     UftpDay: Fate.STAYS,

@@ -38,6 +38,12 @@ async def transports(
     if not chosen.endpoint:
         yield dict
         return
+    if chosen.role == "vtn":
+        from flexhub.app.openadr.vtn import judged  # noqa: PLC0415 - only where a VTN is judged
+
+        async with judged.own() if target is None else judged.given(target) as made:
+            yield lambda: {"vtn": made()}
+        return
     if chosen.role:
         from flexhub.app.uftp.judged import given as others  # noqa: PLC0415 - only where an endpoint of UFTP is judged
         from flexhub.app.uftp.judged_own import own  # noqa: PLC0415 - as above

@@ -32,6 +32,7 @@ from flexhub.app.hub.loop import Hub
 from flexhub.app.hub.outbox import Outcome, Sender
 from flexhub.app.hub.readiness import Limits, disk
 from flexhub.app.hub.told import stream_id
+from flexhub.app.openadr.vtn import running as vtn
 from flexhub.app.pages import Settings
 from flexhub.app.reloading import reloaded
 from flexhub.app.serving import (
@@ -75,6 +76,7 @@ class Running(NamedTuple):
     reload: Callable[[Config], Awaitable[Config]]
     followers: Followers
     uftp_url: str | None = None
+    vtn_url: str | None = None
 
 
 def new_id() -> str:
@@ -122,6 +124,7 @@ def manages(config: Config) -> bool:
 def deciders(config: Config, engine: ManagerEngine) -> tuple[dict[str, Handler], dict[str, Asker]]:
     """Who decides what in a hub of this configuration, by the roles that it serves, and who answers its questions."""
     decided: dict[str, Handler] = handlers.common() | retention.HANDLERS | uftp.handlers(config)
+    decided |= vtn.handlers(config)
     askers: dict[str, Asker] = {retention.QUESTION: retention.Trimmer(config.retention)} | uftp.askers(config, engine)
     if manages(config):
         elsewhere = {p.id for p in config.peer if p.tokens is not None} if Role.PROSUMER in config.hub.roles else ()
@@ -154,6 +157,7 @@ def assemble(  # noqa: PLR0913 - the parts it is composed of
     decided, askers = deciders(config, engine)
     if off is not None:
         decided |= uftp.handlers(config, off)
+        decided |= vtn.handlers(config, off)
     return Hub(store, decided, askers, clock, max_batch=config.store.max_batch, sender=sender)
 
 
@@ -261,7 +265,9 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
         try:
             post = await outside.enter_async_context(posting(config))
             speaking = await outside.enter_async_context(uftp.speaking(config))
-            sender = post if speaking is None else speaking.carrier(post)
+            sender: Sender | None = post if speaking is None else speaking.carrier(post)
+            pushing = await outside.enter_async_context(vtn.pushing(config, clock))
+            sender = sender if pushing is None else pushing.carrier(sender)
             hub = assemble(config, store, clock, engine or engine_of(config), sender, off=off)
             if post is not None:
                 post.hub = hub
@@ -276,11 +282,16 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
                         service = service_of(config, hub, clock, page.version, hub.work.http)
                         apply = await serving.enter_async_context(serving_http(service, config, page, bound))
                     uftp_url = await serving.enter_async_context(uftp.listening_to(config, speaking, hub))
+                    vtn_url = await serving.enter_async_context(
+                        vtn.listening_to(config, hub, clock, () if off is None else off)
+                    )
                     followers = await serving.enter_async_context(following(hub, config, peers_of(config)))
                     spare_collector()
                     share_interpreter()
                     try:
-                        yield Running(hub, *address(config, bound), _Reload(hub, config, apply), followers, uftp_url)
+                        yield Running(
+                            hub, *address(config, bound), _Reload(hub, config, apply), followers, uftp_url, vtn_url
+                        )
                     finally:
                         hub.drain()
             finally:

@@ -16,7 +16,7 @@ from flexhub.conformance.suite import Case, Mutant, Requirement, Suite
 from flexhub.conformance.verdicts import just, refused, said
 from flexhub.core.errors import ConfigError, FlexhubError
 from flexhub.protocols.codec import Codec
-from flexhub.protocols.rules import Broken, Judged, broken
+from flexhub.protocols.rules import Broken, Rule, broken
 
 File = Accepted | Rejected
 
@@ -38,7 +38,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str
     files: Corpus
     codec: Codec[Any]
-    rules: tuple[Judged[Any], ...]
+    rules: tuple[Rule[Any], ...]
     judge: Callable[[File, Callable[[bytes], Any], frozenset[str]], list[Broken]]
     stamped: Callable[[Any, str], Any]
     root: Callable[[type], str] = lambda kind: kind.__name__

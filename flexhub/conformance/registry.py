@@ -13,6 +13,8 @@ from flexhub.core.errors import ConfigError
 SUITES: Final[dict[str, str]] = {
     "flexoffer-rest": "flexhub.conformance.suites.flexoffer_rest",
     "mapping": "flexhub.conformance.suites.mapping",
+    "openadr2b-messages": "flexhub.conformance.suites.openadr2b_messages",
+    "openadr2b-vtn": "flexhub.conformance.suites.openadr2b_vtn",
     "uftp-agr": "flexhub.conformance.suites.uftp:AGR",
     "uftp-cro": "flexhub.conformance.suites.uftp:CRO",
     "uftp-dso": "flexhub.conformance.suites.uftp:DSO",

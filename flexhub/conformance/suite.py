@@ -79,7 +79,7 @@ class Suite(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     `connect` makes the target of an address (None: our own), with the transports that the caller hands in; a suite
     that judges an `endpoint` needs some, one that judges the library none. A suite of a UFTP `role` (in lower case) is
-    handed its target as ``uftp``.
+    handed its target as ``uftp``, one of a VTN as ``vtn``.
 
     Raises:
         ConfigError: an id twice, or a case, mutant or status about no requirement.

@@ -30,6 +30,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
 
 PROTOCOLS: Final[dict[str, str]] = {
     "flexoffer": "flexhub.protocols.flexoffer.protocol",
+    "openadr2b": "flexhub.protocols.openadr2b.protocol",
     "uftp": "flexhub.protocols.uftp.protocol",
     "usef2015": "flexhub.protocols.usef2015.protocol",
 }

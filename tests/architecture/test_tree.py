@@ -26,6 +26,10 @@ HOSTS: Final = {
     "json-schema.org",
     "spec.openapis.org",
     "www.rfc-editor.org",
+    "docs.oasis-open.org",
+    "openadr.org",
+    "www.opengis.net",
+    "naesb.org",
     "flexhub.example",
 }
 """Hosts that a file may name in a URL; so no address of a package registry or of a machine gets in."""

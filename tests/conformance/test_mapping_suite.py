@@ -16,7 +16,12 @@ from flexhub.conformance.suite import Case, Result, Suite, run, self_check
 from flexhub.core.errors import ConfigError
 from flexhub.protocols.registry import PROTOCOLS, protocol
 
-SUITE_OF = {"flexoffer": "mapping", "uftp": "uftp-messages", "usef2015": "usef2015-messages"}
+SUITE_OF = {
+    "flexoffer": "mapping",
+    "openadr2b": "openadr2b-messages",
+    "uftp": "uftp-messages",
+    "usef2015": "usef2015-messages",
+}
 
 
 def test_flexhub_passes_its_mapping_suite() -> None:

@@ -27,7 +27,8 @@ def test_every_field_has_exactly_one_fate(mapping: Mapping) -> None:
 
 @pytest.mark.parametrize("name", sorted(PROTOCOLS))
 def test_every_message_of_every_protocol_is_mapped_or_says_why_not(name: str) -> None:
-    mapped, told = {m.message for m in mappings(name)}, protocol(name).unmapped
+    mapped = {m.message for m in mappings(name)} if name in MAPPINGS else set()
+    told = protocol(name).unmapped
     assert mapped | told.keys() == set(protocol(name).messages)
     assert not mapped & told.keys()
     assert all(told.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from aiohttp import web
 
@@ -217,7 +217,15 @@ async def _offers_of(service: Service, viewer: Viewer, period: Period) -> list[F
     return [offer for offer in found if viewer.reaches(offer)]
 
 
-def linked(call: Call, listed: m.Page) -> Reply:
+class Listed(Protocol):
+    """Part of a list."""
+
+    @property
+    def next(self) -> str | None:
+        """The cursor of the next part; None: this was the last."""
+
+
+def linked(call: Call, listed: Listed) -> Reply:
     """A page, with a Link header (RFC 8288) to the next one."""
     headers = None
     if listed.next is not None:

@@ -17,7 +17,7 @@ from flexhub.app.access.gate import Gate
 from flexhub.app.access.jwt import Issuer
 from flexhub.app.api.calls import Service
 from flexhub.app.api.problems import HttpError, response
-from flexhub.app.api.routes import Route
+from flexhub.app.api.route import Route
 from flexhub.app.hub.tokens import Bearer, token_hash
 from flexhub.core.registry import Role
 

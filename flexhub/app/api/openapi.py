@@ -12,7 +12,7 @@ import msgspec
 
 from flexhub.app.api import goflex
 from flexhub.app.api.problems import CONTENT_TYPE, Problem
-from flexhub.app.api.routes import Route
+from flexhub.app.api.route import Route
 from flexhub.core.base import Id
 
 JSON: Final = "application/json"

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
-import msgspec
-from aiohttp import web
-
-from flexhub.app.api import calls, exports, stream, trading
+from flexhub.app.api import calls, exports, stream, trading, vtn_routes
 from flexhub.app.api import messages as m
-from flexhub.app.api.calls import Call, Reply, Service
+from flexhub.app.api.route import READING, WRITING, Route, get
 from flexhub.app.exchange.auction import BIDDERS, Round
 from flexhub.app.exchange.market import Receipt, Registration
 from flexhub.app.exchange.offers import Decline
-from flexhub.app.exchange.sight import REACH, Data, Reach
+from flexhub.app.exchange.sight import Data
 from flexhub.app.hub.readiness import Ready
 from flexhub.app.uftp.outgoing import Outgoing, Outgone, Run
 from flexhub.core.flexoffer import FlexOffer
@@ -23,63 +20,11 @@ from flexhub.core.timeseries import Measurement
 from flexhub.core.trading import Bid, Contract, FlexRequest
 from flexhub.engines.slots import MarketSession
 
-OWNERS: Final = (Role.PROSUMER, Role.AGGREGATOR, Role.ADMIN)
 ASKERS: Final = (Role.GRID_OPERATOR, Role.UTILITY)
-WRITING: Final = (400, 401, 403, 408, 409, 411, 413, 415, 422)
-READING: Final = (401, 403, 422)
 STREAM: Final = "/flexoffer/stream"
 
-
-class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """One method of one path.
-
-    `args` are its path and query parameters, `body` what it takes, `returns` what it answers by status (None: `media`),
-    `problems` the statuses of its problem documents. No `roles`: open to anyone. `scope` is what an OAuth token must be
-    for. `shows` is what it tells of prosumers. `draft`: id and issuer may be absent.
-    `tagged`: what it reads has an entity tag, or what it changes may be named by one. `of` is the role of a hub that
-    serves it; None: every hub does. `streams`: its length is not known when its answer begins.
-    """
-
-    method: str
-    path: str
-    call: Callable[[Service, Call], Awaitable[Reply | web.StreamResponse]]
-    name: str
-    text: str
-    returns: dict[int, Any]
-    args: type[m.Arguments] = m.Arguments
-    body: Any = None
-    roles: tuple[Role, ...] = ()
-    scope: str = ""
-    shows: tuple[Data, ...] = ()
-    problems: tuple[int, ...] = READING
-    draft: bool = False
-    goflex: bool = False
-    tagged: bool = False
-    clause: str = "GOFLEX D2.1 Table 6"
-    media: str = "text/event-stream"
-    streams: bool = False
-    of: Role | None = Role.AGGREGATOR
-
-    def reach(self, role: Role) -> Reach | None:
-        """How far a role sees and acts here; None: it may not call."""
-        if role not in self.roles:
-            return None
-        far = REACH[role]
-        # Sums are of plans and readings alike: nothing but series is told that way.
-        summed = set(self.shows) == {Data.OFFERS, Data.READINGS}
-        if far is Reach.ALL or (self.shows and (far is not Reach.SUMS or summed)):
-            return far
-        return Reach.OWN
-
-
-def _get(path: str, call: Any, name: str, returns: Any, text: str, **more: Any) -> Route:  # noqa: ANN401 - as in Route
-    return Route(
-        method="GET", path=path, call=call, name=name, text=text, returns={200: returns}, **{"roles": OWNERS} | more
-    )
-
-
 ROUTES: Final[tuple[Route, ...]] = (
-    _get(
+    get(
         "/contract",
         calls.get_contracts,
         "getContracts",
@@ -150,7 +95,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         problems=(*WRITING, 404),
         clause="UFTP 3.1.0",
     ),
-    _get(
+    get(
         "/party/{id}/export",
         exports.get_export,
         "getExport",
@@ -166,7 +111,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         clause="GDPR articles 15 and 20",
         streams=True,
     ),
-    _get(
+    get(
         "/bill",
         calls.get_bills,
         "getBills",
@@ -191,7 +136,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         roles=(Role.PROSUMER,),
         problems=WRITING,
     ),
-    _get(
+    get(
         "/flexoffer",
         calls.get_offers,
         "getFlexOffers",
@@ -203,7 +148,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         scope="flexoffer:read",
         shows=(Data.OFFERS,),
     ),
-    _get(
+    get(
         STREAM,
         stream.stream,
         "streamChanges",
@@ -219,7 +164,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         of=None,
         streams=True,
     ),
-    _get(
+    get(
         "/flexoffer/{from}/{to}",
         calls.get_history,
         "getHistory",
@@ -230,7 +175,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         scope="flexoffer:read",
         shows=(Data.OFFERS,),
     ),
-    _get(
+    get(
         "/flexoffer/{id}",
         calls.get_offer,
         "getFlexOffer",
@@ -315,7 +260,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         roles=(Role.PROSUMER,),
         problems=(*WRITING, 404),
     ),
-    _get(
+    get(
         "/timeseries/{kind}/{from}/{to}",
         calls.get_series,
         "getTimeSeries",
@@ -329,7 +274,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         scope="timeseries:read",
         shows=(Data.OFFERS, Data.READINGS),
     ),
-    _get(
+    get(
         "/kpi",
         calls.get_kpi,
         "getKpi",
@@ -352,7 +297,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         problems=WRITING,
         clause="flexhub",
     ),
-    _get(
+    get(
         "/flexrequest",
         calls.get_requests,
         "getFlexRequests",
@@ -385,7 +330,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         roles=(Role.AGGREGATOR,),
         clause="flexhub",
     ),
-    _get(
+    get(
         "/health",
         calls.get_health,
         "getHealth",
@@ -435,7 +380,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         of=Role.MARKET_OPERATOR,
         clause="GOFLEX FMAR",
     ),
-    _get(
+    get(
         "/market",
         trading.get_sessions,
         "getSessions",
@@ -447,7 +392,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         of=Role.MARKET_OPERATOR,
         clause="GOFLEX FMAR",
     ),
-    _get(
+    get(
         "/market/{id}",
         trading.get_session,
         "getSession",
@@ -475,7 +420,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         of=Role.MARKET_OPERATOR,
         clause="GOFLEX FMAR",
     ),
-    _get(
+    get(
         "/market/{id}/bid",
         trading.get_bids,
         "getBids",
@@ -502,7 +447,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         of=Role.MARKET_OPERATOR,
         clause="GOFLEX FMAR",
     ),
-    _get(
+    get(
         "/market/{id}/trade",
         trading.get_trades,
         "getTrades",
@@ -515,6 +460,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         of=Role.MARKET_OPERATOR,
         clause="GOFLEX FMAR",
     ),
+    *vtn_routes.ROUTES,
 )
 
 

@@ -27,7 +27,8 @@ from flexhub.app.api.docs import page
 from flexhub.app.api.messages import Arguments
 from flexhub.app.api.openapi import document
 from flexhub.app.api.problems import HttpError
-from flexhub.app.api.routes import ROUTES, STREAM, Route
+from flexhub.app.api.route import Route
+from flexhub.app.api.routes import ROUTES, STREAM
 from flexhub.app.exchange.offers import new_id
 from flexhub.app.hub.tags import Only, listed, tag
 from flexhub.app.hub.tokens import Bearer

@@ -84,7 +84,7 @@ def run(  # noqa: PLR0913 - one argument per option
         raise typer.BadParameter("suite uftp judges an endpoint in one role: agr, dso or cro", param_hint="--role")
     known = registry.suite(suite if role is None else f"{suite}-{role.lower()}")
     if known.role:
-        if market is None and (target or prompt):
+        if market is None and (target or prompt) and suite != "openadr2b-vtn":
             raise typer.BadParameter("--target and --prompt need a --market", param_hint="--market")
     elif known.endpoint and (target is None) != (tokens is None):
         raise typer.BadParameter("--target and --tokens go together", param_hint="--target")

@@ -1,4 +1,4 @@
-"""How far each rule of UFTP is judged, as ``protocols/uftp/conformance.yaml`` says: done, todo or exempt, and why."""
+"""How far each rule of a protocol is judged, as its ``conformance.yaml`` says: done, todo or exempt, and why."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ def read(text: str) -> dict[str, Status | None]:
     return found
 
 
-def statuses() -> dict[str, Status | None]:
-    """The file's."""
-    return read((resources.files("flexhub.protocols.uftp") / FILE).read_text("utf-8"))
+def statuses(protocol: str = "uftp") -> dict[str, Status | None]:
+    """That of a protocol's file."""
+    return read((resources.files(f"flexhub.protocols.{protocol}") / FILE).read_text("utf-8"))

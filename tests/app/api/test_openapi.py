@@ -18,7 +18,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from flexhub.app.api.routes import ROUTES, Route
+from flexhub.app.api.route import Route
+from flexhub.app.api.routes import ROUTES
 from tests.app.api.live import TOKENS, Live
 from tests.app.market import make_offer
 

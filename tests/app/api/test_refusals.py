@@ -190,7 +190,11 @@ def test_without_a_contract_nothing_can_be_offered(hub: Live) -> None:
 def test_every_route_but_health_wants_a_known_token(hub: Live, who: str | None) -> None:
     for route in ROUTES:
         path = route.path.format(
-            id="x", bid="x", kind="schedule", **{"from": "2026-03-02T00:00:00Z", "to": "2026-03-03T00:00:00Z"}
+            id="x",
+            bid="x",
+            request="x",
+            kind="schedule",
+            **{"from": "2026-03-02T00:00:00Z", "to": "2026-03-03T00:00:00Z"},
         )
         answer = hub.request(route.method, path, who)
         if route.roles:
@@ -205,7 +209,11 @@ def test_every_route_refuses_the_roles_that_it_does_not_name(hub: Live) -> None:
     tried = 0
     for route in ROUTES:
         path = route.path.format(
-            id="x", bid="x", kind="schedule", **{"from": "2026-03-02T00:00:00Z", "to": "2026-03-03T00:00:00Z"}
+            id="x",
+            bid="x",
+            request="x",
+            kind="schedule",
+            **{"from": "2026-03-02T00:00:00Z", "to": "2026-03-03T00:00:00Z"},
         )
         for role in set(by_role) - set(route.roles):
             if route.roles:

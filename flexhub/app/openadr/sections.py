@@ -1,0 +1,52 @@
+"""``[openadr]`` of the configuration, whose other sections are in `flexhub.app.config`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from flexhub.core.errors import InvalidError
+from flexhub.protocols.openadr2b.session.state import Length
+
+
+class VtnSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[openadr.vtn]``: the hub as a VTN, with a listener of its own, since client certificates admit there.
+
+    `id` is its vtnID, `poll` how often VENs are asked to poll. With `anyone` a VEN that was not allocated beforehand
+    may register, and is assigned a venID. `requests` is how many messages a second one VEN may send, `requests_at_once`
+    how many more after a pause. `cert`, `key` and `client_ca` are PEM files: with them it speaks TLS, with `client_ca`
+    to those only who show a certificate of these authorities. With `sign` what it sends is signed by that certificate
+    and key, and what is not signed is refused. After `offline` without a message a VEN counts as offline. `ca` are the
+    authorities of the certificates of VENs that are pushed to; the system's unless told.
+    """
+
+    listen: str = "127.0.0.1:8082"
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] = "FLEXHUB-VTN"
+    poll: Length = "PT10S"
+    anyone: bool = False
+    requests: Annotated[float, msgspec.Meta(gt=0)] = 10.0
+    requests_at_once: Annotated[float, msgspec.Meta(ge=1)] = 50.0
+    max_bytes: Annotated[int, msgspec.Meta(ge=1024, le=1 << 26)] = 1 << 22
+    cert: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+    ca: Path | None = None
+    sign: bool = False
+    offline: Length = "PT5M"
+
+    def __post_init__(self) -> None:
+        from flexhub.app.config import host_port  # noqa: PLC0415 - that module imports this one
+
+        host_port(self.listen)
+        if (self.cert is None) is not (self.key is None):
+            raise InvalidError("cert and key go together", path="cert")
+        if self.cert is None and (self.client_ca is not None or self.sign):
+            raise InvalidError("a certificate and key are needed for that", path="cert")
+
+
+class OpenadrSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[openadr]``: what the hub is in OpenADR 2.0b."""
+
+    vtn: VtnSection | None = None

@@ -1,0 +1,1 @@
+"""The hub as a VTN of OpenADR 2.0b."""

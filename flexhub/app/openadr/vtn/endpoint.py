@@ -1,0 +1,281 @@
+"""The VTN's endpoint: POST of a payload to the path of its service, answered by a payload, over HTTP pull.
+
+Who speaks is told by the client certificate, where TLS asks for one, and by the venID. A poll that has nothing new is
+answered from the board and writes nothing; all that changes something goes through the hub. What is no payload is
+refused with a status of HTTP's and a line of text; what breaks a rule, with an answer of its own kind and a code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Collection
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from lxml import etree
+
+from flexhub.app.access.limits import Buckets
+from flexhub.app.api.server import BODY_S
+from flexhub.app.hub.contract import Answer, Message
+from flexhub.app.openadr.vtn.board import Board
+from flexhub.app.openadr.vtn.handlers import RECEIVE, SERVICE_OF, Answered, Arrival, Came, place
+from flexhub.core.documents import decode, encode
+from flexhub.core.errors import FlexhubError, UnauthorizedError, UnavailableError
+from flexhub.core.registry import Role
+from flexhub.protocols.openadr2b import messages as wire
+from flexhub.protocols.openadr2b.codec import OadrCodec, read
+from flexhub.protocols.openadr2b.elements import Message as Wire
+from flexhub.protocols.openadr2b.fingerprint import fingerprint_of
+from flexhub.protocols.openadr2b.messages import SERVICES
+from flexhub.protocols.openadr2b.session import vtn
+from flexhub.protocols.openadr2b.session.book import Arrived, Settings, Step, ven_id_of
+from flexhub.protocols.openadr2b.signature import Replays, SigningKey, sign, verify
+
+log = logging.getLogger(__name__)
+
+PATH: Final = "/OpenADR2/Simple/2.0b/{service}"
+MEDIA_TYPES: Final = ("application/xml", "text/xml")
+_HEADERS: Final = {"Content-Type": "application/xml", "Server": "flexhub"}
+_PROCESS: Final = uuid.uuid4().hex
+_COUNTER: Final = itertools.count()
+_POLL: Final = "OadrPoll"
+
+
+class Limits(NamedTuple):
+    """Messages of a VEN, and refused ones of an address: so many a second, and so many at once."""
+
+    messages: Buckets
+    failures: Buckets
+
+
+class Refusal(Exception):  # noqa: N818 - it is what is answered
+    """What is answered instead of 200."""
+
+    def __init__(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
+        self.status = status
+        self.text = text
+        self.headers = headers or {}
+        super().__init__(text)
+
+
+class Endpoint:
+    """Takes messages for a hub.
+
+    Args:
+        submit: hands a message to the hub.
+        board: what polls are answered by.
+        settings: who the VTN is.
+        clock: what time it is.
+        limits: how often one may call.
+        codec: reads and judges by the XSD; its `max_bytes` is the largest body.
+        key: signs what is answered, and has what comes be signed; None: neither.
+        off: rules that are not judged, as for the handlers.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts it is composed of
+        self,
+        submit: Callable[[Message], Awaitable[Answer]],
+        board: Board,
+        settings: Settings,
+        clock: Callable[[], datetime],
+        *,
+        limits: Limits,
+        codec: OadrCodec,
+        key: SigningKey | None = None,
+        off: Collection[str] = (),
+    ) -> None:
+        self._submit = submit
+        self._board = board
+        self._settings = settings
+        self._clock = clock
+        self.limits = limits
+        self._codec = codec
+        self._key = key
+        self._off = off
+        self._replays = Replays()
+
+    def application(self) -> web.Application:
+        """What an HTTP server runs."""
+        app = web.Application(middlewares=[_plain], client_max_size=self._codec.max_bytes)
+        for service in SERVICES:
+            app.router.add_post(PATH.format(service=service), self.post)
+        return app
+
+    async def post(self, request: web.Request) -> web.StreamResponse:
+        """One message."""
+        try:
+            body = await self._take(request)
+        except Refusal as refusal:
+            if refusal.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED):
+                self.limits.failures.take(request.remote or "")
+            answer = web.Response(status=refusal.status, text=refusal.text + "\n", headers=refusal.headers)
+            if not request.content.is_eof():
+                answer.force_close()  # the rest of the body is not waited for
+            return answer
+        return web.Response(body=body, headers=_HEADERS)
+
+    async def _take(self, request: web.Request) -> bytes:
+        wait = self.limits.failures.empty(request.remote or "")
+        if wait:
+            raise _too_often(wait)
+        shown = _shown(request)
+        body = await self._body(request)
+        service = request.path.rpartition("/")[2]
+        quiet = self._board.quiet(body, shown) if service == _POLL else None
+        if quiet is not None:
+            # These very bytes were judged before, and nothing has changed since.
+            self._admit(request, shown, quiet.ven.id)
+            self._board.hear(quiet.ven.id)
+            return quiet.answer
+        try:
+            root = self._codec.root(body)
+            message = read(root, checked=self._codec.check).oadr_signed_object.message
+        except FlexhubError as error:
+            raise Refusal(HTTPStatus.BAD_REQUEST, str(error)) from error
+        if SERVICE_OF.get(type(message), service) != service:
+            raise Refusal(HTTPStatus.BAD_REQUEST, f"{vtn_name(message)} is not a message of {service}")
+        ven_id = ven_id_of(message)
+        self._admit(request, shown, ven_id)
+        await self._signed(root, ven_id, shown)
+        answer = await self._answered(message, ven_id, shown, body)
+        if ven_id is not None:
+            self._board.hear(ven_id)
+        return answer
+
+    def _admit(self, request: web.Request, shown: str | None, ven_id: str | None) -> None:
+        """Slow who floods; nobody can slow another VEN by its name alone: addresses and certificates count apart."""
+        wait = self.limits.messages.take(shown or f"{request.remote} {ven_id}")
+        if wait:
+            raise _too_often(wait)
+
+    async def _answered(self, message: Wire, ven_id: str | None, shown: str | None, body: bytes) -> bytes:
+        turn = 0
+        arrived = Arrived(
+            message,
+            self._clock(),
+            self._settings,
+            _fresh,
+            ven=None if ven_id is None else await self._board.ven(ven_id),
+            fingerprint=shown,
+            events=self._board.events,
+            turn=self._board.turn(ven_id) if isinstance(message, wire.OadrPoll) and ven_id is not None else 0,
+            off=self._off,
+        )
+        refused = vtn.barred(arrived)
+        if refused is not None:
+            return self._written(refused.answer)
+        if isinstance(message, vtn.READING):
+            step, turn = vtn.receive(arrived), arrived.turn
+            if not step.changed:
+                answer_xml = self._written(step.answer)
+                if arrived.ven is not None and self._may_hush(arrived, step):
+                    self._board.hush(body, shown, arrived.ven, answer_xml)
+                return answer_xml
+        arrival = Arrival(xml=body.decode("utf-8-sig"), fingerprint=shown, turn=turn)
+        try:
+            answer = await self._submit(
+                Message(
+                    peer=ven_id or shown or "openadr:nobody",
+                    id=f"openadr {_PROCESS}-{next(_COUNTER)}",
+                    kind=RECEIVE,
+                    conversation=place(ven_id or shown),
+                    body=encode(arrival),
+                    role=Role.PROSUMER,
+                    value=Came(arrival, message),
+                )
+            )
+        except UnavailableError as error:
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, error.message, {"Retry-After": "5"}) from error
+        except FlexhubError as error:
+            log.error("a message of %s could not be worked: %s", ven_id, error)  # noqa: TRY400 - the loop said more
+            raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "the message could not be worked") from error
+        if ven_id is not None:
+            self._board.forget(ven_id)
+        xml = decode(Answered, answer.body).xml.encode()
+        return xml if self._key is None else self._written(self._codec.decode(xml))
+
+    def _may_hush(self, arrived: Arrived, step: Step) -> bool:
+        """Whether the same poll would be answered so again: it found nothing, and is not signed, as each is anew."""
+        assert arrived.ven is not None  # noqa: S101 - the caller has seen to it
+        found_nothing = isinstance(step.answer, wire.OadrResponse) and not step.broken
+        signed = self._key is not None or arrived.ven.xml_signature
+        return isinstance(arrived.message, wire.OadrPoll) and found_nothing and not signed and not self._off
+
+    def _written(self, message: Wire) -> bytes:
+        if self._key is None:
+            return self._codec.encode(message)
+        return sign(message, self._key, now=self._clock(), nonce=uuid.uuid4().hex)
+
+    async def _signed(self, root: etree._Element, ven_id: str | None, shown: str | None) -> None:
+        """Refuse what has to be signed and is not, or not by whom it is of, or was sent before."""
+        ven = None if ven_id is None else await self._board.ven(ven_id)
+        if self._key is None and (ven is None or not ven.xml_signature):
+            return
+        mine = ven.fingerprint if ven is not None else None
+        now = self._clock()
+        try:
+            self._replays.admit(verify(root, trusted={one for one in (mine, shown) if one is not None}, now=now), now)
+        except UnauthorizedError as error:
+            raise Refusal(HTTPStatus.UNAUTHORIZED, str(error)) from error
+        except UnavailableError as error:
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": "5"}) from error
+
+    async def _body(self, request: web.Request) -> bytes:
+        """The body [rule 53]; never more than is allowed, and never longer than `BODY_S`."""
+        length = request.content_length
+        if length is None:
+            raise Refusal(HTTPStatus.LENGTH_REQUIRED, "Content-Length is needed")
+        if length > self._codec.max_bytes:
+            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{length} bytes, allowed: {self._codec.max_bytes}")
+        if request.content_type not in MEDIA_TYPES:
+            raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"allowed: {', '.join(MEDIA_TYPES)}")
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "no encodings")
+        if request.content.is_eof():
+            return await request.read()
+        try:
+            async with asyncio.timeout(BODY_S):
+                return await request.read()
+        except TimeoutError:
+            raise Refusal(HTTPStatus.REQUEST_TIMEOUT, f"the body took longer than {BODY_S:g} s") from None
+
+
+def vtn_name(message: Wire) -> str:
+    """A message's element, for people."""
+    return type(message).__name__
+
+
+def _fresh(_: str) -> str:
+    return uuid.uuid4().hex
+
+
+def _shown(request: web.Request) -> str | None:
+    """The fingerprint of the client certificate; None without one."""
+    transport: Any = request.transport
+    tls = None if transport is None else transport.get_extra_info("ssl_object")
+    der = None if tls is None else tls.getpeercert(binary_form=True)
+    return None if der is None else fingerprint_of(der)
+
+
+def _too_often(wait: int) -> Refusal:
+    seconds = min(wait, 3600)
+    return Refusal(HTTPStatus.TOO_MANY_REQUESTS, f"too often; again in {seconds} s", {"Retry-After": str(seconds)})
+
+
+@web.middleware
+async def _plain(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What aiohttp refuses by itself (no such path, no such method), as text."""
+    try:
+        answer = await handler(request)
+    except web.HTTPException as error:
+        answer = web.Response(status=error.status, text=f"{error.reason}\n")
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            answer.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+    answer.headers["Server"] = "flexhub"
+    return answer

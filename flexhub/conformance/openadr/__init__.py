@@ -1,0 +1,1 @@
+"""What suites of OpenADR 2.0b's endpoints are made of."""
