@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, get_args
 import msgspec
 
 from flexhub.app.logs import Form, Level
+from flexhub.app.openadr.sections import OpenadrSection
 from flexhub.core.base import Id, Instant
 from flexhub.core.errors import ConfigError, InvalidError
 from flexhub.core.registry import Ean, Role
@@ -507,9 +508,10 @@ class Config(Section, frozen=True, kw_only=True):
     peer: tuple[PeerSection, ...] = ()
     pages: bool = True
     uftp: UftpSection | None = None
+    openadr: OpenadrSection | None = None
 
     def __post_init__(self) -> None:
-        if not self.hub.roles and self.uftp is None:
+        if not self.hub.roles and self.uftp is None and self.openadr is None:
             raise InvalidError(f"this version serves {_SERVED}, not nothing", path="hub/roles")
         trades = self.uftp.trade if self.uftp is not None else ()
         managing = Role.AGGREGATOR in self.hub.roles or Role.PROSUMER in self.hub.roles

@@ -32,6 +32,8 @@ from flexhub.app.hub.loop import Hub
 from flexhub.app.hub.outbox import Outcome, Sender
 from flexhub.app.hub.readiness import Limits, disk
 from flexhub.app.hub.told import stream_id
+from flexhub.app.openadr.ven import running as openadr_ven
+from flexhub.app.openadr.ven.polling import Poller
 from flexhub.app.pages import Settings
 from flexhub.app.reloading import reloaded
 from flexhub.app.serving import (
@@ -75,6 +77,7 @@ class Running(NamedTuple):
     reload: Callable[[Config], Awaitable[Config]]
     followers: Followers
     uftp_url: str | None = None
+    vens: Mapping[str, Poller] = {}
 
 
 def new_id() -> str:
@@ -122,7 +125,9 @@ def manages(config: Config) -> bool:
 def deciders(config: Config, engine: ManagerEngine) -> tuple[dict[str, Handler], dict[str, Asker]]:
     """Who decides what in a hub of this configuration, by the roles that it serves, and who answers its questions."""
     decided: dict[str, Handler] = handlers.common() | retention.HANDLERS | uftp.handlers(config)
+    decided |= openadr_ven.handlers(config, managing=manages(config))
     askers: dict[str, Asker] = {retention.QUESTION: retention.Trimmer(config.retention)} | uftp.askers(config, engine)
+    askers |= openadr_ven.askers(config, engine, managing=manages(config))
     if manages(config):
         elsewhere = {p.id for p in config.peer if p.tokens is not None} if Role.PROSUMER in config.hub.roles else ()
         decided |= handlers.build(
@@ -262,6 +267,8 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
             post = await outside.enter_async_context(posting(config))
             speaking = await outside.enter_async_context(uftp.speaking(config))
             sender = post if speaking is None else speaking.carrier(post)
+            vens = await outside.enter_async_context(openadr_ven.speaking(config, clock, managing=manages(config)))
+            sender = vens.carrier(sender)
             hub = assemble(config, store, clock, engine or engine_of(config), sender, off=off)
             if post is not None:
                 post.hub = hub
@@ -276,11 +283,14 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
                         service = service_of(config, hub, clock, page.version, hub.work.http)
                         apply = await serving.enter_async_context(serving_http(service, config, page, bound))
                     uftp_url = await serving.enter_async_context(uftp.listening_to(config, speaking, hub))
+                    pollers = await serving.enter_async_context(openadr_ven.polling(config, vens, hub, timers=timers))
                     followers = await serving.enter_async_context(following(hub, config, peers_of(config)))
                     spare_collector()
                     share_interpreter()
                     try:
-                        yield Running(hub, *address(config, bound), _Reload(hub, config, apply), followers, uftp_url)
+                        yield Running(
+                            hub, *address(config, bound), _Reload(hub, config, apply), followers, uftp_url, pollers
+                        )
                     finally:
                         hub.drain()
             finally:
