@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
 from typing import Final
 
 from flexhub.core.errors import InvalidError
@@ -171,25 +171,31 @@ def telemetry_to_wire(taken: Measurement, ctx: Context) -> Mapped[wire.OadrUpdat
         number = (kwh or 0.0) * (HOUR_S / seconds if point.report_type in POWERS else 1.0) / point.factor
         flag = _QUALITIES[taken.flag(i)]
         payload = OadrReportPayload(r_id=r_id, payload_base=PayloadFloat(value=number), oadr_data_quality=flag)
-        intervals.append(Interval(duration=duration_of(seconds), uid=str(i), stream_payload_base=(payload,)))
+        at = taken.start + timedelta(seconds=i * seconds)
+        intervals.append(_interval(at, seconds, i, (payload,)))
     return Mapped(_report(taken.start, intervals, seconds * len(intervals), ctx), tuple(losses))
 
 
-def _only_point(ctx: Context, fits: object) -> tuple[str, Point]:
-    found = [(r_id, point) for r_id, point in ctx.points.items() if callable(fits) and fits(point)]
+def _only_point(ctx: Context, fits: Callable[[Point], bool]) -> tuple[str, Point]:
+    found = [(r_id, point) for r_id, point in ctx.points.items() if fits(point)]
     if len(found) != 1:
         raise InvalidError(f"{len(found)} data points could be meant", path="Context/points")
     return found[0]
 
 
-def _report(start: object, intervals: Iterable[Interval], seconds: int, ctx: Context) -> wire.OadrUpdateReport:
+def _interval(at: datetime, seconds: int, number: int, payloads: tuple[OadrReportPayload, ...]) -> Interval:
+    """With its own start, since some readers do not let it inherit one [rule 314]."""
+    return Interval(dtstart=text_of(at), duration=duration_of(seconds), uid=str(number), stream_payload_base=payloads)
+
+
+def _report(start: datetime, intervals: Iterable[Interval], seconds: int, ctx: Context) -> wire.OadrUpdateReport:
     told = needed(ctx, "report_request_id", "report_specifier_id", "report_name")
     more = {name: ctx.kept[name] for name in ("ei_report_id",) if name in ctx.kept}
     message = {name: ctx.kept[name] for name in ("schema_version", "ven_id") if name in ctx.kept}
     report = OadrReport(
         **told,
         **more,
-        dtstart=text_of(start),  # type: ignore[arg-type]  # callers pass instants
+        dtstart=text_of(start),
         duration=duration_of(seconds),
         intervals=tuple(intervals),
         created_date_time=ctx.kept.get("created_date_time", text_of(ctx.now)),
@@ -278,7 +284,7 @@ def projected_to_wire(offer: FlexOffer, ctx: Context) -> Mapped[wire.OadrUpdateR
         raise InvalidError("up, down and baseline are needed", path="Context/points")
     best = box(offer, ctx.now)
     less, more = (UP, DOWN) if ctx.regulation is Regulation.GRID else (DOWN, UP)
-    intervals = []
+    intervals, at = list[Interval](), best.schedule.start
     pieces = zip(best.schedule.slices, best.lo_kwh, best.hi_kwh, strict=True)
     for i, (piece, lo, hi) in enumerate(pieces):
         seconds = piece.duration * offer.resolution_s
@@ -291,7 +297,8 @@ def projected_to_wire(offer: FlexOffer, ctx: Context) -> Mapped[wire.OadrUpdateR
             )
             for kind, kwh in numbers.items()
         )
-        intervals.append(Interval(duration=duration_of(seconds), uid=str(i), stream_payload_base=payloads))
+        intervals.append(_interval(at, seconds, i, payloads))
+        at += timedelta(seconds=seconds)
     losses = list(best.losses)
     priced = offer.price is not None or any(s.price is not None for p in offer.profiles for s in p.slices)
     if priced:
