@@ -350,7 +350,7 @@ _RULES: Final = protocol(PROTOCOL).rules
 
 SUITE: Final[Suite[Speaker]] = Suite(
     name="mapping",
-    title="The flex-offer message: its rules, the laws of its codec and mapping; and USEF 2015's and OpenADR's mappings",
+    title="The flex-offer message: its rules, the laws of its codec and mapping; USEF 2015's and OpenADR's mappings",
     requirements=(
         *LAWS,
         *usef.LAWS,
