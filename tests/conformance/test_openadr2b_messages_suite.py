@@ -88,7 +88,7 @@ def test_validate_says_the_same_and_knows_the_message(file: Any) -> None:
 
 
 def test_what_is_judged_is_not_yet_converted() -> None:
-    with pytest.raises(InvalidError, match="no mapping") as raised:
+    with pytest.raises(InvalidError, match="only a FlexOffer of UFTP or USEF 2015") as raised:
         convert(FILES.accepted[0].data, "core")
     assert raised.value.path == "oadrQueryRegistration"
 
