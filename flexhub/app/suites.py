@@ -38,6 +38,12 @@ async def transports(
     if not chosen.endpoint:
         yield dict
         return
+    if chosen.role == "ven":
+        from flexhub.app.openadr.ven import judged  # noqa: PLC0415 - only where a VEN is judged
+
+        async with judged.own() if market is None else judged.given(market) as fresh:
+            yield lambda: {"ven": fresh()}
+        return
     if chosen.role:
         from flexhub.app.uftp.judged import given as others  # noqa: PLC0415 - only where an endpoint of UFTP is judged
         from flexhub.app.uftp.judged_own import own  # noqa: PLC0415 - as above

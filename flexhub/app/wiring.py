@@ -155,10 +155,10 @@ def assemble(  # noqa: PLR0913 - the parts it is composed of
     *,
     off: Collection[str] | None = None,
 ) -> Hub:
-    """The hub loop with the exchange's handlers and askers; UFTP's rules that are `off` are not judged."""
+    """The hub loop with the exchange's handlers and askers; rules of UFTP and of VENs that are `off` are not judged."""
     decided, askers = deciders(config, engine)
     if off is not None:
-        decided |= uftp.handlers(config, off)
+        decided |= uftp.handlers(config, off) | openadr_ven.handlers(config, managing=manages(config), off=off)
     return Hub(store, decided, askers, clock, max_batch=config.store.max_batch, sender=sender)
 
 
@@ -251,7 +251,7 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
         engine: the manager engine, instead of the one that the configuration names.
         timers: fire timers as the clock goes; without, only `Hub.tick` does.
         page: what the page is told, where the configuration has pages; by default the hub's name and zone.
-        off: UFTP's rules that are not judged, for the conformance suite's self-check; it may change meanwhile.
+        off: rules that are not judged, for the conformance suites' self-check; it may change meanwhile.
 
     Raises:
         ConfigError: an unknown engine or store, or files that cannot be read.

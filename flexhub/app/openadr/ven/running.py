@@ -17,7 +17,7 @@ All keys are those of `flexhub.app.openadr.ven.section.VenSection`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 
@@ -39,9 +39,9 @@ from flexhub.app.serving import BACKLOG, listening, tls_context
 from flexhub.engines.slots import ManagerEngine
 
 
-def handlers(config: Config, *, managing: bool) -> dict[str, Handler]:
-    """Kind -> handler; none where the hub is nobody's VEN."""
-    vens = vens_of(config, managing=managing)
+def handlers(config: Config, *, managing: bool, off: Collection[str] = ()) -> dict[str, Handler]:
+    """Kind -> handler; none where the hub is nobody's VEN. Rules that are `off` are not kept to."""
+    vens = vens_of(config, managing=managing, off=off)
     return build(vens) if vens else {}
 
 

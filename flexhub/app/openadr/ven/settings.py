@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -122,13 +122,13 @@ def alone(event: EiEvent) -> wire.OadrDistributeEvent:
     return wire.OadrDistributeEvent(request_id="0", vtn_id="0", oadr_events=(one,))
 
 
-def vens_of(config: Config, *, managing: bool) -> Mapping[str, Ven]:
+def vens_of(config: Config, *, managing: bool, off: Collection[str] = ()) -> Mapping[str, Ven]:
     """Who we are, by the names of the VTNs."""
     sections = () if config.openadr is None else config.openadr.ven
-    return {told.name: Ven(told, config.hub.name, managing, setup_of(told)) for told in sections}
+    return {told.name: Ven(told, config.hub.name, managing, setup_of(told, off)) for told in sections}
 
 
-def setup_of(told: VenSection) -> Setup:
+def setup_of(told: VenSection, off: Collection[str] = ()) -> Setup:
     """What the session is told."""
     return Setup(
         ven_name=told.ven_name,
@@ -139,6 +139,7 @@ def setup_of(told: VenSection) -> Setup:
         markets=frozenset(told.markets),
         known_as=EiTarget(group_ids=told.groups, group_names=told.groups, resource_ids=told.resources),
         reports=_metadata(told),
+        off=off,
     )
 
 

@@ -84,11 +84,11 @@ def distributed(state: State, message: wire.OadrDistributeEvent, now: datetime, 
         # An older modification changes nothing; it is answered all the same.
         kept = before if before is not None and after.number < before.number else after
         events[name] = kept
-        if what is not None and not is_test(one.ei_event):
+        if what is not None and (not is_test(one.ei_event) or "OADR-006" in setup.off):
             told.append(Told(what, name, after))
-        if one.oadr_response_required is ResponseRequired.ALWAYS:
+        if one.oadr_response_required is ResponseRequired.ALWAYS or "OADR-012" in setup.off:
             answers.append((name, after))
-    missed, gone_news = _missing(state, listed, now)
+    missed, gone_news = _missing(state, listed, now) if "OADR-061" not in setup.off else ({}, [])
     events.update(missed)
     told += gone_news
     ready = [(name, said) for name, said in answers if said.opt is not None]
@@ -126,8 +126,7 @@ def _wrong(message: wire.OadrDistributeEvent) -> dict[str, Refusal]:
     found: dict[str, Refusal] = {}
     for broken in findings(message):
         if broken.rule in HARMFUL:
-            head, _, rest = broken.path.partition("oadrEvent[")
-            del head
+            rest = broken.path.partition("oadrEvent[")[2]
             found.setdefault(rest.partition("]")[0], (code_of(broken), broken.message))
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -34,6 +34,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
         markets: market contexts whose events it takes; empty: all.
         known_as: groups, resources and assets that it answers to, besides its venID.
         reports: what it can report, as metadata.
+        off: rules that it does not keep, for the conformance suite's self-check; they may change meanwhile.
     """
 
     ven_name: str
@@ -45,6 +46,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     markets: frozenset[str] = frozenset()
     known_as: EiTarget = EiTarget()
     reports: tuple[OadrReport, ...] = ()
+    off: Collection[str] = ()
 
 
 class Stage(enum.StrEnum):
