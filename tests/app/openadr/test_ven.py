@@ -382,7 +382,7 @@ async def test_after_an_outage_it_catches_up_first(tmp_path: Path) -> None:
             await go(hub)
         hub.vens["utility"]._synced = False  # noqa: SLF001 - as `run` does after a round that failed
         vtn.status = 200
-        vtn.events = [event(start=SOON)]
+        vtn.events = (event(start=SOON),)
         await go(hub)
         assert await binding(hub) == ["e-1"]
         assert len(vtn.of(wire.OadrRequestEvent)) == 2

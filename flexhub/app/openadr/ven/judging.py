@@ -34,6 +34,7 @@ class Counter:
     def __init__(self, *, poll: str = "PT1S") -> None:
         self.vtn_id = "conformance-vtn"
         self.ven_id = "conformance-ven"
+        self.registration_id = "conformance-registration"
         self.queue: list[Message] = []
         self.events: tuple[OadrEvent, ...] = ()
         self.heard: list[Message] = []
@@ -59,7 +60,7 @@ class Counter:
             case wire.OadrQueryRegistration():
                 return self._created(message.request_id, None, None)
             case wire.OadrCreatePartyRegistration():
-                return self._created(message.request_id, f"reg-{self.ven_id}", self.ven_id)
+                return self._created(message.request_id, self.registration_id, self.ven_id)
             case wire.OadrPoll() if self.queue:
                 return self.queue.pop(0)
             case wire.OadrRequestEvent():
