@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -73,10 +74,16 @@ levels = ["4 kW", "8 kW", "16 kW"]
 
 @asynccontextmanager
 async def staged(
-    folder: Path, more: str = 'opt = "in"', *, vtn: Vtn | None = None, clock: Clock | None = None, **options: Any
+    folder: Path,
+    more: str = 'opt = "in"',
+    *,
+    vtn: Vtn | None = None,
+    clock: Callable[[], datetime] | None = None,
+    tls: ssl.SSLContext | None = None,
+    **options: Any,
 ) -> AsyncIterator[tuple[Vtn, Running]]:
     """A VTN and a hub that is its VEN; rounds are the test's to begin."""
-    async with serving(vtn or Vtn()) as served:
+    async with serving(vtn or Vtn(), tls) as served:
         told = config(served, folder, more, **options)
         async with running(told, clock=clock or Clock(NOW), timers=False) as hub:
             yield served, hub

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import wraps
@@ -61,9 +62,9 @@ def ran(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
 
 
 @asynccontextmanager
-async def serving(vtn: Vtn) -> AsyncIterator[Vtn]:
+async def serving(vtn: Vtn, tls: ssl.SSLContext | None = None) -> AsyncIterator[Vtn]:
     """The VTN, for as long as the block lasts."""
-    async with judging.serving(vtn) as url:
+    async with judging.serving(vtn, tls=tls) as url:
         vtn.url = url
         yield vtn
     assert vtn.errors == []

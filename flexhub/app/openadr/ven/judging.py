@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -114,7 +115,9 @@ def _fine(request_id: str) -> EiResponse:
 
 
 @asynccontextmanager
-async def serving(counter: Counter, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+async def serving(
+    counter: Counter, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
     """The counter, for as long as the block lasts; what comes out is what the paths of its services begin with."""
     app = web.Application()
     for service in ServiceName:
@@ -122,9 +125,9 @@ async def serving(counter: Counter, host: str = "127.0.0.1", port: int = 0) -> A
     runner = web.AppRunner(app)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
         bound = runner.addresses[0]
-        yield f"http://{bound[0]}:{bound[1]}{PREFIX}"
+        yield f"{'http' if tls is None else 'https'}://{bound[0]}:{bound[1]}{PREFIX}"
     finally:
         await runner.cleanup()
 

@@ -102,7 +102,6 @@ class VtnClient:
         headers = {"Content-Type": MEDIA_TYPE}
         try:
             async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-                self._known(response)
                 reply = await response.content.read(MAX_REPLY + 1)
                 status = response.status
                 again = response.headers.get("Retry-After", "")
@@ -113,20 +112,6 @@ class VtnClient:
             again_s = float(again) if again.isascii() and again.isdigit() else 0.0
             return Outcome(status, reply[:500], why=f"HTTP {status}", final=not temporary, again_s=again_s), None
         return Outcome(status), self._read(reply)
-
-    def _known(self, response: aiohttp.ClientResponse) -> None:
-        """Refuse a VTN whose certificate is another than agreed.
-
-        Interpretation: its fingerprint is compared before anything that it says is read; what we said to it went to
-        somebody whom the authorities vouch for.
-        """
-        if self._fingerprint is None or response.connection is None or response.connection.transport is None:
-            return
-        tls = response.connection.transport.get_extra_info("ssl_object")
-        der = None if tls is None else tls.getpeercert(binary_form=True)
-        shown = None if der is None else fingerprint_of(der)
-        if shown is not None and shown != self._fingerprint:
-            raise UnauthorizedError(f"a certificate of {shown}", path=self._section.name, clause="2.0b section 10")
 
     def _read(self, reply: bytes) -> Answered:
         if not reply.strip():
@@ -166,7 +151,23 @@ def _tls(section: VenSection) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"no certificates: {error}", path="openadr/ven/cert", value=str(section.cert)) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if section.fingerprint is not None:
+        context.sslobject_class = _knowing(normal(section.fingerprint))
     return context
+
+
+def _knowing(expected: str) -> type[ssl.SSLObject]:
+    """Connections that end in the handshake, before anything is said, where the certificate is another than agreed."""
+
+    class Known(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            der = self.getpeercert(binary_form=True)
+            shown = "nobody" if der is None else fingerprint_of(der)
+            if shown != expected:
+                raise ssl.SSLCertVerificationError(f"a certificate of {shown}, not of {expected}")
+
+    return Known
 
 
 def _key(section: VenSection) -> SigningKey | None:
