@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,12 +12,15 @@ from typing import Any
 
 import pytest
 
+from flexhub.adapters.store import open_store
 from flexhub.app.config import Config, parse
 from flexhub.app.hub.contract import Message
+from flexhub.app.hub.loop import office
+from flexhub.app.hub.replay import replay
 from flexhub.app.openadr.ven.handlers import ASKED, Opt
 from flexhub.app.openadr.ven.papers import OpenadrVen
 from flexhub.app.openadr.ven.settings import document_id
-from flexhub.app.wiring import Running, running
+from flexhub.app.wiring import Running, deciders, engine_of, running
 from flexhub.core.documents import encode
 from flexhub.core.errors import ConfigError, FlexhubError
 from flexhub.core.flexoffer import EnergyRange, FlexOffer, Profile, Schedule, ScheduleSlice, Slice
@@ -68,6 +72,7 @@ vtn = "{vtn.url}"
 congestion_point = "feeder"
 markets = ["{MARKET}"]
 levels = ["4 kW", "8 kW", "16 kW"]
+answer_within = "PT1M"
 {more}
 """)
 
@@ -80,6 +85,7 @@ async def staged(
     vtn: Vtn | None = None,
     clock: Callable[[], datetime] | None = None,
     tls: ssl.SSLContext | None = None,
+    replays: bool = False,
     **options: Any,
 ) -> AsyncIterator[tuple[Vtn, Running]]:
     """A VTN and a hub that is its VEN; rounds are the test's to begin."""
@@ -87,12 +93,25 @@ async def staged(
         told = config(served, folder, more, **options)
         async with running(told, clock=clock or Clock(NOW), timers=False) as hub:
             yield served, hub
+        if replays:
+            await asyncio.to_thread(replayed, told, folder)
+
+
+def replayed(told: Config, folder: Path) -> None:
+    """A replay of the hub's journal comes to what is stored."""
+    stored, again = open_store(f"sqlite:///{folder}/hub.db"), open_store(f"sqlite:///{folder}/again.db")
+    try:
+        assert replay(stored, again, office(*deciders(told, engine_of(told)), holder="")).differences == []
+    finally:
+        stored.close()
+        again.close()
 
 
 async def go(hub: Running) -> State:
     """One round, and what is known then."""
     await hub.vens["utility"].round()
     await hub.hub.settled()
+    await hub.hub.sent()
     return await known(hub)
 
 
@@ -136,7 +155,7 @@ async def test_it_registers_and_catches_up_before_the_first_poll(tmp_path: Path)
 
 @ran
 async def test_an_event_becomes_a_request_and_its_cancellation_ends_it(tmp_path: Path) -> None:
-    async with staged(tmp_path) as (vtn, hub):
+    async with staged(tmp_path, replays=True) as (vtn, hub):
         await go(hub)
         vtn.tell(event(level=2.0, start=SOON))
         await go(hub)
@@ -249,7 +268,7 @@ async def offered(hub: Running, least_kwh: float) -> None:
 async def test_the_engine_says_whether_it_can_be_done_before_the_next_poll(
     tmp_path: Path, least: float, opt: str
 ) -> None:
-    async with staged(tmp_path, 'opt = "engine"') as (vtn, hub):
+    async with staged(tmp_path, 'opt = "engine"', replays=True) as (vtn, hub):
         await go(hub)
         await offered(hub, least)
         vtn.tell(event(level=1.0, start=SOON))
@@ -291,7 +310,7 @@ def priced(*prices: float, number: int = 0, status: EventStatus = EventStatus.FA
 
 @ran
 async def test_prices_move_the_plan_and_no_longer_do_when_they_are_called_off(tmp_path: Path) -> None:
-    async with staged(tmp_path, 'opt = "engine"') as (vtn, hub):
+    async with staged(tmp_path, 'opt = "engine"', replays=True) as (vtn, hub):
         await go(hub)
         pieces = (Slice(energy_kwh=(EnergyRange(0.0, 4.0),)),) * 2
         made = FlexOffer(
@@ -344,7 +363,7 @@ async def measured(hub: Running, subject: str, *values: float | None) -> None:
 @ran
 async def test_reports_are_registered_asked_for_and_sent_until_they_are_cancelled(tmp_path: Path) -> None:
     clock = Clock(NOW)
-    async with staged(tmp_path, REPORTS, clock=clock) as (vtn, hub):
+    async with staged(tmp_path, REPORTS, clock=clock, replays=True) as (vtn, hub):
         assert (await go(hub)).reported
         (registered,) = vtn.of(wire.OadrRegisterReport)
         assert [r.report_specifier_id for r in registered.oadr_reports] == ["telemetry", "history"]
