@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from copy import copy
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 from flexhub.conformance.suite import NotJudged
 from flexhub.protocols.openadr2b import messages as wire
@@ -42,7 +42,6 @@ from flexhub.protocols.openadr2b.names import (
 from flexhub.protocols.openadr2b.rules import element, findings
 from flexhub.protocols.uftp.times import text_of
 
-M = TypeVar("M", bound=Message)
 SOUND: Final = "OADR-V1"
 REGISTERS: Final = "OADR-V2"
 REPORTS: Final = "OADR-V3"

@@ -281,7 +281,7 @@ def _event(
     told: Sequence[Told], name: str, kind: names.SignalType, item: Item | None, ctx: Context
 ) -> wire.OadrDistributeEvent:
     """A message with one event of one signal; all that the numbers do not say is as it was kept."""
-    descriptor = {
+    descriptor: dict[str, Any] = {
         "modification_number": 0,
         "event_status": names.EventStatus.FAR,
         "created_date_time": text_of(ctx.now),
@@ -317,7 +317,10 @@ def _event(
         ei_target=target_of(ctx),
     )
     required = ctx.kept.get("oadr_response_required", names.ResponseRequired.ALWAYS)
-    message = {"schema_version": wire.VERSION, **{key: ctx.kept[key] for key in _MESSAGE if key in ctx.kept}}
+    message: dict[str, Any] = {
+        "schema_version": wire.VERSION,
+        **{key: ctx.kept[key] for key in _MESSAGE if key in ctx.kept},
+    }
     needed(ctx, "request_id", "vtn_id")
     return wire.OadrDistributeEvent(
         **message, oadr_events=(OadrEvent(ei_event=event, oadr_response_required=required),)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from flexhub.adapters.store import open_store
@@ -31,7 +32,7 @@ from flexhub.core.trading import FlexRequest
 from flexhub.mappings.openadr2b import events
 from flexhub.mappings.openadr2b.context import Context, Form
 from flexhub.protocols.openadr2b import messages as wire
-from flexhub.protocols.openadr2b.elements import EiResponse, OadrEvent
+from flexhub.protocols.openadr2b.elements import EiResponse, OadrEvent, SpecifierPayload
 from flexhub.protocols.openadr2b.names import EventStatus, OptType, ResponseRequired
 from flexhub.protocols.openadr2b.session.ven_state import Stage, State
 from tests.app.market import Clock
@@ -366,7 +367,7 @@ async def test_reports_are_registered_asked_for_and_sent_until_they_are_cancelle
     async with staged(tmp_path, REPORTS, clock=clock, replays=True) as (vtn, hub):
         assert (await go(hub)).reported
         (registered,) = vtn.of(wire.OadrRegisterReport)
-        assert [r.report_specifier_id for r in registered.oadr_reports] == ["telemetry", "history"]
+        assert [r.report_specifier_id for r in registered.oadr_reports] == ["telemetry", "history", "status"]
         vtn.queue.append(asks(request(point="usage", back="PT30M"), request("q-2", point="boiler", back="PT0S")))
         await go(hub)
         (created,) = vtn.of(wire.OadrCreatedReport)
@@ -396,6 +397,32 @@ async def test_reports_are_registered_asked_for_and_sent_until_they_are_cancelle
         assert len(vtn.of(wire.OadrUpdateReport)) == 3
 
 
+@ran
+async def test_a_report_of_status_says_who_was_measured_lately(tmp_path: Path) -> None:
+    clock = Clock(NOW)
+    async with staged(tmp_path, REPORTS, clock=clock) as (vtn, hub):
+        await go(hub)
+        asked = request("q-3", "status", point="usage", back="PT0S")
+        both = msgspec.structs.replace(
+            asked.report_specifier,
+            specifier_payloads=(
+                *asked.report_specifier.specifier_payloads,
+                SpecifierPayload(r_id="boiler", reading_type="x-notApplicable"),
+            ),
+        )
+        vtn.queue.append(asks(msgspec.structs.replace(asked, report_specifier=both)))
+        await go(hub)
+        await measured(hub, "home", 1.0)
+        clock.now = NOW + timedelta(minutes=15)
+        await hub.hub.tick()
+        await hub.hub.sent()
+        (update,) = vtn.of(wire.OadrUpdateReport)
+        (interval,) = update.oadr_reports[0].intervals
+        assert [(p.r_id, p.payload_base.oadr_online) for p in interval.stream_payload_base] == [
+            ("usage", True), ("boiler", False)
+        ]  # fmt: skip
+
+
 # -- outages and restarts ---------------------------------------------------------------------------------------------
 
 
@@ -406,7 +433,7 @@ async def test_after_an_outage_it_catches_up_first(tmp_path: Path) -> None:
         vtn.status = 503
         with pytest.raises(FlexhubError, match="HTTP 503"):
             await go(hub)
-        hub.vens["utility"]._synced = False  # noqa: SLF001 - as `run` does after a round that failed
+        hub.vens["utility"].lost()
         vtn.status = 200
         vtn.events = (event(start=SOON),)
         await go(hub)

@@ -68,6 +68,7 @@ class Poller:
         self._clock = clock
         self._pause = pause
         self._synced = False
+        self.failing = False
 
     async def run(self) -> None:
         """Round after round; after one that failed, later and later."""
@@ -75,12 +76,16 @@ class Poller:
         while True:
             try:
                 await self.round()
-                failed_s = 0.0
+                failed_s, self.failing = 0.0, False
             except FlexhubError as error:
-                self._synced = False
+                self.lost()
                 failed_s = min(LONGEST_PAUSE_S, 2 * failed_s or 1.0)
                 log.warning("the VTN %s can't be spoken with: %s; again in %g s", self._ven.name, error, failed_s)
             await self._pause(failed_s or await self._every())
+
+    def lost(self) -> None:
+        """After an outage, the next round begins by catching up."""
+        self._synced, self.failing = False, True
 
     async def _every(self) -> float:
         """How long until the next round: as the VTN wants it, or slower where so configured."""

@@ -11,19 +11,28 @@ import msgspec
 from flexhub.app.exchange.portfolio import every
 from flexhub.app.hub.contract import Question, Reads
 from flexhub.app.openadr.ven.papers import OpenadrReading, OpenadrReadings, OpenadrVen
-from flexhub.app.openadr.ven.settings import HISTORY, Ven
+from flexhub.app.openadr.ven.settings import HISTORY, STATUS, Ven
 from flexhub.core.timegrid import floor_to_grid
 from flexhub.core.timeseries import Measurement, Quality
 from flexhub.core.units import MOST_SLOTS
 from flexhub.mappings.openadr2b.context import Context
 from flexhub.mappings.openadr2b.reports import telemetry_to_wire
 from flexhub.protocols.openadr2b import messages as wire
-from flexhub.protocols.openadr2b.elements import OadrReportRequest
+from flexhub.protocols.openadr2b.elements import (
+    Interval,
+    OadrPayloadResourceStatus,
+    OadrReport,
+    OadrReportPayload,
+    OadrReportRequest,
+)
 from flexhub.protocols.openadr2b.session import ven_reports
 from flexhub.protocols.openadr2b.session.ven_state import State
 from flexhub.protocols.openadr2b.times import length
+from flexhub.protocols.uftp.times import text_of
 
 FINEST_S: Final = 60
+SILENT: Final = timedelta(hours=1)
+"""A subject without a reading for so long is not online."""
 _WORST: Final = (Quality.MEASURED, Quality.ESTIMATED, Quality.SUSPECT, Quality.MISSING)
 
 
@@ -42,7 +51,7 @@ class ReportAsker:
         found = []
         for one in ven_reports.due(kept.state, now):
             subjects = {ven.points[p].subject for p in _points(one.request, ven)}
-            span = (one.since, max(one.until, one.since + timedelta(seconds=1)))
+            span = (one.since - SILENT, max(one.until, one.since + timedelta(seconds=1)))
             taken = await every(reads, Measurement, overlapping=span)
             found.append(
                 OpenadrReading(
@@ -71,6 +80,8 @@ def updated(  # noqa: PLR0913, PLR0917 - whose, what was asked, and what was rea
     Slots are those of the grid from the epoch that have ended. What is missing says so.
     """
     specifier = request.report_specifier
+    if specifier.report_specifier_id == STATUS:
+        return _status(ven, state, request, reading, now, request_id)
     step = min(86_400, max(FINEST_S, length(specifier.granularity).seconds))
     start = floor_to_grid(reading.since, step)
     count = min(MOST_SLOTS, max(1, int((floor_to_grid(reading.until, step) - start).total_seconds()) // step))
@@ -90,6 +101,37 @@ def updated(  # noqa: PLR0913, PLR0917 - whose, what was asked, and what was rea
         made = one if made is None else _merged(made, one)
     assert made is not None  # noqa: S101 - the session takes no request without a data point of ours
     return made
+
+
+def _status(  # noqa: PLR0913, PLR0917 - as above
+    ven: Ven, state: State, request: OadrReportRequest, reading: OpenadrReading, now: datetime, request_id: str
+) -> wire.OadrUpdateReport:
+    """Whether each subject is there, at the end of the span: it is where it was measured lately.
+
+    Interpretation: nobody tells of somebody who took over by hand, so nobody did.
+    """
+    payloads = []
+    for r_id in _points(request, ven):
+        own = (m for m in reading.readings if m.subject == ven.points[r_id].subject)
+        online = any(
+            kwh is not None and reading.until - SILENT < m.start + (i + 1) * timedelta(seconds=m.resolution_s)
+            for m in own
+            for i, kwh in enumerate(m.values_kwh)
+        )
+        held = OadrPayloadResourceStatus(oadr_online=online, oadr_manual_override=False)
+        payloads.append(OadrReportPayload(r_id=r_id, payload_base=held))
+    report = OadrReport(
+        dtstart=text_of(reading.until),
+        intervals=(Interval(dtstart=text_of(reading.until), uid="0", stream_payload_base=tuple(payloads)),),
+        ei_report_id=request_id,
+        report_request_id=request.report_request_id,
+        report_specifier_id=STATUS,
+        report_name="TELEMETRY_STATUS",
+        created_date_time=text_of(now),
+    )
+    return wire.OadrUpdateReport(
+        schema_version=wire.VERSION, request_id=request_id, oadr_reports=(report,), ven_id=state.ven_id
+    )
 
 
 def _merged(one: wire.OadrUpdateReport, other: wire.OadrUpdateReport) -> wire.OadrUpdateReport:

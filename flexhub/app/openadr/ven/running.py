@@ -90,6 +90,8 @@ async def polling(config: Config, vens: Vens, hub: Hub, *, timers: bool = True) 
         OSError: an address cannot be bound.
     """
     pollers = {name: Poller(hub, ven, vens.clients[name], vens.clock) for name, ven in vens.vens.items()}
+    if pollers:
+        hub.readiness.add("openadr", lambda: _trouble(pollers.values()))
     async with AsyncExitStack() as stack:
         for name, poller in pollers.items():
             listen = vens.vens[name].section.listen
@@ -103,6 +105,12 @@ async def polling(config: Config, vens: Vens, hub: Hub, *, timers: bool = True) 
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _trouble(pollers: Collection[Poller]) -> str | None:
+    """How many VTNs cannot be spoken with, if any."""
+    failing = sum(poller.failing for poller in pollers)
+    return f"{failing} of {len(pollers)} VTNs can't be spoken with" if failing else None
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 
 from flexhub.app.config import Config
-from flexhub.app.openadr.ven.section import Opting, VenSection
+from flexhub.app.openadr.ven.section import Opting, VenReportSection, VenSection
 from flexhub.core.errors import FlexhubError
 from flexhub.mappings.openadr2b import events
 from flexhub.mappings.openadr2b.context import KW, KWH, Context, Point
@@ -21,11 +21,12 @@ from flexhub.protocols.openadr2b.elements import (
     OadrReportDescription,
     OadrSamplingRate,
 )
-from flexhub.protocols.openadr2b.names import METADATA_REQUEST, OptType, ResponseCode, ResponseRequired
+from flexhub.protocols.openadr2b.names import METADATA_REQUEST, NOT_APPLICABLE, OptType, ResponseCode, ResponseRequired
 from flexhub.protocols.openadr2b.session.ven_state import Heard, Judge, Refusal, Setup
 
 TELEMETRY: Final = "telemetry"
 HISTORY: Final = "history"
+STATUS: Final = "status"
 _RATE: Final = OadrSamplingRate(oadr_min_period="PT15M", oadr_max_period="PT15M", oadr_on_change=False)
 _EPOCH: Final = "1970-01-01T00:00:00Z"
 
@@ -144,25 +145,34 @@ def setup_of(told: VenSection, off: Collection[str] = ()) -> Setup:
 
 
 def _metadata(told: VenSection) -> tuple[OadrReport, ...]:
-    """Telemetry and history of the same data points; nothing where none is configured."""
+    """Telemetry, history and status of the same data points; nothing where none is configured."""
     if not told.report:
         return ()
 
+    def reading(one: VenReportSection, rate: OadrSamplingRate | None) -> OadrReportDescription:
+        return OadrReportDescription(
+            r_id=one.r_id,
+            report_data_source=EiTarget(resource_ids=(one.subject,)),
+            report_type=one.report_type,
+            item_base=KW if one.demand else KWH,
+            reading_type="Mean" if one.demand else "Direct Read",
+            oadr_sampling_rate=rate,
+        )
+
+    def status(one: VenReportSection, rate: OadrSamplingRate | None) -> OadrReportDescription:
+        return OadrReportDescription(
+            r_id=one.r_id,
+            report_data_source=EiTarget(resource_ids=(one.subject,)),
+            report_type="x-resourceStatus",
+            reading_type=NOT_APPLICABLE,
+            oadr_sampling_rate=rate,
+        )
+
     def report(specifier: str, name: str, duration: str, rate: OadrSamplingRate | None) -> OadrReport:
+        describe = status if specifier == STATUS else reading
         return OadrReport(
             duration=duration,
-            oadr_report_descriptions=tuple(
-                OadrReportDescription(
-                    r_id=one.r_id,
-                    report_subject=None,
-                    report_data_source=EiTarget(resource_ids=(one.subject,)),
-                    report_type=one.report_type,
-                    item_base=KW if one.demand else KWH,
-                    reading_type="Mean" if one.demand else "Direct Read",
-                    oadr_sampling_rate=rate,
-                )
-                for one in told.report
-            ),
+            oadr_report_descriptions=tuple(describe(one, rate) for one in told.report),
             report_request_id=METADATA_REQUEST,
             report_specifier_id=specifier,
             report_name=name,
@@ -172,4 +182,5 @@ def _metadata(told: VenSection) -> tuple[OadrReport, ...]:
     return (
         report(TELEMETRY, "METADATA_TELEMETRY_USAGE", "PT1H", _RATE),
         report(HISTORY, "METADATA_HISTORY_USAGE", "P1Y", None),
+        report(STATUS, "METADATA_TELEMETRY_STATUS", "PT1H", _RATE),
     )
