@@ -333,6 +333,35 @@ def test_an_event_ends_once_by_the_clock() -> None:
     assert ven_events.ended(endless, NOW + timedelta(days=999)).told == ()
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e308])
+def test_a_number_that_cannot_be_kept_is_refused_and_one_that_can_is_not(value: float) -> None:
+    one = event("bad")
+    signals = one.ei_event.ei_event_signals
+    signal = replace(signals.ei_event_signals[0], signal_name="LOAD_DISPATCH", current_value=value)
+    bad = replace(one, ei_event=replace(one.ei_event, ei_event_signals=replace(signals, ei_event_signals=(signal,))))
+    step = hear(REGISTERED, told(bad, event("good", start=NOW + timedelta(hours=3))))
+    refused = value != 1e308
+    assert [code for _, _, code, _ in answers(step)] == ["454" if refused else "200", "200"]
+
+
+@pytest.mark.parametrize("duration", ["PT0S", "P999999999D", "P999999999Y", "PT1H"])
+@pytest.mark.parametrize("start", [NOW, datetime(9999, 12, 31, 23, 59, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC)])
+def test_times_at_the_ends_of_the_calendar_do_no_harm(duration: str, start: datetime) -> None:
+    tolerance = Tolerate(startafter="P999999999D")
+    state = hear(REGISTERED, told(event(duration=duration, start=start, tolerance=tolerance))).state
+    ven_events.ended(state, NOW)
+    cancel = told(event(number=1, duration=duration, start=start, status=EventStatus.CANCELLED, tolerance=tolerance))
+    assert answers(hear(state, cancel)) == [("e-1", 1, "200", IN)]
+    for one in (
+        request(back=duration, interval=(start, "PT0S")),
+        request(back="PT1H", interval=(start, duration)),
+        request("h", "history", "PT0S", interval=(start, duration)),
+    ):
+        later = hear(state, asks(one)).state
+        assert all(due.since <= due.until for due in ven_reports.due(later, NOW))
+        ven_reports.sent(later, one.report_request_id, NOW)
+
+
 # -- registration -----------------------------------------------------------------------------------------------------
 
 

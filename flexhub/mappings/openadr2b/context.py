@@ -19,6 +19,7 @@ from flexhub.core.errors import InvalidError
 from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.timegrid import EPOCH
 from flexhub.core.timeseries import TimeSeries
+from flexhub.core.units import LONGEST_S
 from flexhub.protocols.openadr2b import names
 from flexhub.protocols.openadr2b.elements import (
     CurrencyPerKWh,
@@ -196,11 +197,13 @@ def seconds_of(duration: str, path: str) -> int:
     """Seconds of a duration.
 
     Raises:
-        InvalidError: it has months, which have no number of seconds, or is negative.
+        InvalidError: it has months, which have no number of seconds, is negative, or longer than a year.
     """
     long: Length = length(duration)
     if long.months or long.seconds < 0:
         raise InvalidError(f"{duration} is no number of seconds", path=path, value=duration)
+    if long.seconds > LONGEST_S:
+        raise InvalidError(f"{duration} is longer than a year", path=path, value=duration)
     return long.seconds
 
 
@@ -232,6 +235,8 @@ def spans(intervals: Sequence[Interval], start: datetime, whole_s: int, open_end
             raise InvalidError("lasts for no time", path=f"{here}/duration")
         yield Told(at, seconds, payload.payload_base.value)
         at += timedelta(seconds=seconds)
+        if (at - start).total_seconds() > LONGEST_S:
+            raise InvalidError("is longer than a year", path=f"{path}/intervals")
 
 
 def on_grid(told: Iterable[Told], resolution_s: int) -> list[Told]:

@@ -16,7 +16,7 @@ from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.tariff import Tariff
 from flexhub.core.timeseries import SeriesKind, TimeSeries
 from flexhub.core.trading import Disposition, FlexRequest, Reference, RequestInterval
-from flexhub.core.units import TOLERANCE_KWH
+from flexhub.core.units import FIRST_YEAR, LAST_YEAR, TOLERANCE_KWH
 from flexhub.mappings.fates import Kind, Loss, Mapped
 from flexhub.mappings.openadr2b.context import (
     EUR_PER_KWH,
@@ -108,9 +108,18 @@ def startafter_s(event: EiEvent) -> int:
 
 
 def window(event: EiEvent, ctx: Context) -> tuple[datetime, int]:
-    """When an event begins for us, and for how many seconds it lasts; 0: without an end."""
+    """When an event begins for us, and for how many seconds it lasts; 0: without an end.
+
+    Raises:
+        InvalidError: a year that no document may have, or a duration without a number of seconds.
+    """
     properties = event.ei_active_period.properties
-    start = instant(properties.dtstart) + timedelta(seconds=ctx.offset_s)
+    start = instant(properties.dtstart)
+    if not FIRST_YEAR <= start.year < LAST_YEAR:
+        raise InvalidError(
+            "not in this age", path=f"{_EVENT}/eiActivePeriod/properties/dtstart", value=properties.dtstart
+        )
+    start += timedelta(seconds=ctx.offset_s)
     return start, seconds_of(properties.duration, f"{_EVENT}/eiActivePeriod/properties/duration")
 
 

@@ -18,7 +18,7 @@ An answer goes out if and only if oadrResponseRequired is always [12, 62].
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from msgspec.structs import replace
@@ -45,10 +45,12 @@ from flexhub.protocols.openadr2b.session.ven_state import (
     Step,
     Told,
     What,
+    husk,
+    later,
     offset_s,
     startafter_s,
+    storable,
 )
-from flexhub.protocols.openadr2b.times import span
 
 HARMFUL: Final = frozenset(f"OADR-{n}" for n in ("002", "008", "009", "021", "047", "E3", "E4"))
 """Rules that an event has to keep for us to follow it.
@@ -76,7 +78,11 @@ def distributed(state: State, message: wire.OadrDistributeEvent, now: datetime, 
     events, told = dict(state.events), list[Told]()
     answers: list[tuple[str, Heard]] = []
     listed = set()
-    for i, one in enumerate(message.oadr_events):
+    for i, told_of in enumerate(message.oadr_events):
+        one = storable(told_of)
+        if one is None:
+            one = husk(told_of)
+            wrong[str(i)] = ResponseCode.INVALID_DATA, "a number that is none"
         name = one.ei_event.event_descriptor.event_id
         listed.add(name)
         before = events.get(name)
@@ -187,12 +193,7 @@ def _cancelled(held: Heard, now: datetime) -> tuple[Heard, What | None]:
     """An event called off: at once, or as much later as it began later, where it is under way [rules 30, 65]."""
     if is_over(held):
         return held, None
-    begun = _starts(held) <= now
-    return replace(held, cancelled=now + timedelta(seconds=held.offset_s if begun else 0)), What.CANCELLED
-
-
-def _starts(held: Heard) -> datetime:
-    return span(held.event.ei_event.ei_active_period.properties)[0] + timedelta(seconds=held.offset_s)
+    return replace(held, cancelled=later(now, held.offset_s if held.starts() <= now else 0)), What.CANCELLED
 
 
 def refused(event: EiEvent, state: State, setup: Setup) -> Refusal | None:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from flexhub.protocols.openadr2b import messages as wire
 from flexhub.protocols.openadr2b.elements import EiResponse, Message, OadrReport, OadrReportRequest
 from flexhub.protocols.openadr2b.names import METADATA_SPECIFIER, ResponseCode
-from flexhub.protocols.openadr2b.session.ven_state import Setup, State, Step, Wanted, new_id
+from flexhub.protocols.openadr2b.session.ven_state import Setup, State, Step, Wanted, later, new_id
 from flexhub.protocols.openadr2b.times import length
 from flexhub.protocols.uftp.times import instant, text_of
 
@@ -54,7 +54,7 @@ def create(  # noqa: PLR0913 - what is asked, and what is known
             if request.report_specifier.report_specifier_id == METADATA_SPECIFIER:
                 metadata.append(request.report_request_id)
             else:
-                wanted[request.report_request_id] = _wanted(request, now, setup)
+                wanted[request.report_request_id] = _timed(request, now, setup)
     except _Refused as refused:
         wanted, metadata = dict(state.wanted), []
         code, said = refused.code.value, refused.said
@@ -66,6 +66,13 @@ def create(  # noqa: PLR0913 - what is asked, and what is known
         ven_id=state.ven_id,
     )
     return Step(after, (created, *(register(after, setup, now, seed=seed, asked=asked) for asked in metadata)))
+
+
+def _timed(request: OadrReportRequest, now: datetime, setup: Setup) -> Wanted:
+    try:
+        return _wanted(request, now, setup)
+    except OverflowError as error:
+        raise _Refused(ResponseCode.REPORT_NOT_SUPPORTED, "beyond the end of the calendar") from error
 
 
 def _wanted(request: OadrReportRequest, now: datetime, setup: Setup) -> Wanted:
@@ -89,6 +96,8 @@ def _wanted(request: OadrReportRequest, now: datetime, setup: Setup) -> Wanted:
     history = (offered.report_name or "").removeprefix("METADATA_").startswith("HISTORY")
     if history and until is None:
         until = now
+    if until is not None and until < start:
+        raise _Refused(ResponseCode.REPORT_NOT_SUPPORTED, "of the future, or of no time")
     every = timedelta(seconds=back.seconds)
     if not back.seconds:
         due = until if history and until is not None else _once(start, until, length(specifier.granularity).seconds)
@@ -163,7 +172,7 @@ def sent(state: State, request_id: str, now: datetime) -> State:
     rest = {name: other for name, other in state.wanted.items() if name != request_id}
     if not one.every_s or (one.until is not None and until >= one.until):
         return replace(state, wanted=rest)
-    coming = until + timedelta(seconds=one.every_s)
+    coming = later(until, one.every_s)
     following = replace(one, since=until, due=coming if one.until is None else min(coming, one.until))
     return replace(state, wanted={**rest, request_id: following})
 

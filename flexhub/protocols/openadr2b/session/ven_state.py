@@ -5,13 +5,25 @@ from __future__ import annotations
 import enum
 import uuid
 from collections.abc import Callable, Collection
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Final, NamedTuple
 
 import msgspec
 
-from flexhub.protocols.openadr2b.elements import EiEvent, EiTarget, Message, OadrEvent, OadrReport, OadrReportRequest
+from flexhub.protocols.openadr2b.elements import (
+    EiEvent,
+    EiEventSignal,
+    EiEventSignals,
+    EiTarget,
+    Interval,
+    Message,
+    OadrEvent,
+    OadrReport,
+    OadrReportRequest,
+    PayloadFloat,
+    SignalPayload,
+)
 from flexhub.protocols.openadr2b.messages import OadrCreateOpt
 from flexhub.protocols.openadr2b.names import OptType, ResponseCode
 from flexhub.protocols.openadr2b.times import length, span
@@ -91,7 +103,11 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def until(self) -> datetime | None:
         """First instant at which nothing of it is left; None: it has no end."""
         _, end = span(self.event.ei_event.ei_active_period.properties)
-        return None if end is None else end + timedelta(seconds=self.offset_s)
+        return None if end is None else later(end, self.offset_s)
+
+    def starts(self) -> datetime:
+        """When it begins for us."""
+        return later(span(self.event.ei_event.ei_active_period.properties)[0], self.offset_s)
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -191,7 +207,48 @@ def offset_s(ven: str, event_id: str, startafter_s: int) -> int:
     return drawn % (startafter_s + 1)
 
 
+MOST_STARTAFTER_S: Final = 366 * 86_400
+
+
 def startafter_s(event: EiEvent) -> int:
-    """Within how many seconds an event's start is drawn."""
+    """Within how many seconds an event's start is drawn; a year at most."""
     tolerance = event.ei_active_period.properties.tolerance
-    return 0 if tolerance is None or tolerance.startafter is None else max(0, length(tolerance.startafter).seconds)
+    told = 0 if tolerance is None or tolerance.startafter is None else length(tolerance.startafter).seconds
+    return min(MOST_STARTAFTER_S, max(0, told))
+
+
+def later(moment: datetime, seconds: int) -> datetime:
+    """An instant so much later, at the end of the calendar at most."""
+    try:
+        return moment + timedelta(seconds=seconds)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
+
+
+def storable(one: OadrEvent) -> OadrEvent | None:
+    """The event, where it comes back from storage as it is: JSON has no numbers that are not finite."""
+    try:
+        same = msgspec.json.decode(msgspec.json.encode(one), type=OadrEvent)
+    except msgspec.ValidationError:
+        return None
+    return one if same == one else None
+
+
+def husk(one: OadrEvent) -> OadrEvent:
+    """An event without its numbers, to be remembered as refused."""
+    event = one.ei_event
+    first = event.ei_event_signals.ei_event_signals[0]
+    nothing = SignalPayload(payload_base=PayloadFloat(value=0.0))
+    signal = EiEventSignal(
+        intervals=(Interval(stream_payload_base=(nothing,)),),
+        signal_name=first.signal_name,
+        signal_type=first.signal_type,
+        signal_id=first.signal_id,
+    )
+    bare = EiEvent(
+        event_descriptor=event.event_descriptor,
+        ei_active_period=event.ei_active_period,
+        ei_event_signals=EiEventSignals(ei_event_signals=(signal,)),
+        ei_target=EiTarget(),
+    )
+    return OadrEvent(ei_event=bare, oadr_response_required=one.oadr_response_required)
