@@ -33,7 +33,7 @@ from flexhub.protocols.openadr2b.session.ven_state import Stage, State
 log = logging.getLogger(__name__)
 
 LONGEST_PAUSE_S: Final = 300.0
-SOON_S: Final = 0.02
+SOON_S: Final = 0.05
 PAGE: Final = 1000
 MOST: Final = 100
 """So many messages are fetched in one round at most."""
@@ -77,10 +77,13 @@ class Poller:
             try:
                 await self.round()
                 failed_s, self.failing = 0.0, False
-            except FlexhubError as error:
+            except Exception as error:
                 self.lost()
                 failed_s = min(LONGEST_PAUSE_S, 2 * failed_s or 1.0)
-                log.warning("the VTN %s can't be spoken with: %s; again in %g s", self._ven.name, error, failed_s)
+                if isinstance(error, FlexhubError):
+                    log.warning("the VTN %s can't be spoken with: %s; again in %g s", self._ven.name, error, failed_s)
+                else:
+                    log.exception("a round with the VTN %s failed; again in %g s", self._ven.name, failed_s)
             await self._pause(failed_s or await self._every())
 
     def lost(self) -> None:
