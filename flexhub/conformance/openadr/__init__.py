@@ -1,1 +1,1 @@
-"""What the suites of OpenADR 2.0b's endpoints work with."""
+"""What suites of OpenADR 2.0b's endpoints are made of."""
