@@ -210,7 +210,7 @@ def alternatives(kind: Any) -> list[Any]:  # noqa: ANN401 - a type
 
 def is_section(kind: object) -> bool:
     """Whether a type is a section of the configuration."""
-    return isinstance(kind, type) and issubclass(kind, config.Section)
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def is_many(kind: object) -> bool:

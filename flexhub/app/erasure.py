@@ -30,6 +30,7 @@ from flexhub.app.exchange.selling import Position, Selling
 from flexhub.app.exchange.sold import Obligation
 from flexhub.app.hub import origin
 from flexhub.app.hub.told import Cursor
+from flexhub.app.openadr.ven.papers import OpenadrVen
 from flexhub.app.openadr.vtn.papers import VtnPushed
 from flexhub.app.uftp.cro import UftpConnection, UftpPoint, UftpPortfolio
 from flexhub.app.uftp.papers import UftpAgreed, UftpMessage, UftpOrderPlaces, UftpOrders, UftpRevision, UftpTest
@@ -38,6 +39,7 @@ from flexhub.core import documents
 from flexhub.core.errors import ForbiddenError, NotFoundError
 from flexhub.core.flexoffer import FlexOffer, State
 from flexhub.core.registry import Connection, Party, Resource, Role
+from flexhub.core.tariff import Tariff
 from flexhub.core.timeseries import Measurement, TimeSeries
 from flexhub.core.trading import Bill, Contract, FlexRequest, Order
 from flexhub.engines.slots import Assignment
@@ -112,6 +114,8 @@ KINDS: Final[dict[type, Fate]] = {
     Bill: Fate.NAMED,
     Measurement: Fate.OWNED,
     FlexRequest: Fate.OWNED,
+    Tariff: Fate.OWNED,
+    OpenadrVen: Fate.STAYS,
     Entry: Fate.OWNED,
     Deal: Fate.OWNED,
     **dict.fromkeys(EDITS, Fate.EDITED),

@@ -39,10 +39,16 @@ async def transports(
         yield dict
         return
     if chosen.role == "vtn":
-        from flexhub.app.openadr.vtn import judged  # noqa: PLC0415 - only where a VTN is judged
+        from flexhub.app.openadr.vtn import judged as vtns  # noqa: PLC0415 - only where a VTN is judged
 
-        async with judged.own() if target is None else judged.given(target) as made:
-            yield lambda: {"vtn": made()}
+        async with vtns.own() if target is None else vtns.given(target) as vtn:
+            yield lambda: {"vtn": vtn()}
+        return
+    if chosen.role == "ven":
+        from flexhub.app.openadr.ven import judged as vens  # noqa: PLC0415 - only where a VEN is judged
+
+        async with vens.own() if market is None else vens.given(market) as ven:
+            yield lambda: {"ven": ven()}
         return
     if chosen.role:
         from flexhub.app.uftp.judged import given as others  # noqa: PLC0415 - only where an endpoint of UFTP is judged

@@ -32,6 +32,8 @@ from flexhub.app.hub.loop import Hub
 from flexhub.app.hub.outbox import Outcome, Sender
 from flexhub.app.hub.readiness import Limits, disk
 from flexhub.app.hub.told import stream_id
+from flexhub.app.openadr.ven import running as openadr_ven
+from flexhub.app.openadr.ven.polling import Poller
 from flexhub.app.openadr.vtn import running as vtn
 from flexhub.app.pages import Settings
 from flexhub.app.reloading import reloaded
@@ -77,6 +79,7 @@ class Running(NamedTuple):
     followers: Followers
     uftp_url: str | None = None
     vtn_url: str | None = None
+    vens: Mapping[str, Poller] = {}
 
 
 def new_id() -> str:
@@ -125,7 +128,9 @@ def deciders(config: Config, engine: ManagerEngine) -> tuple[dict[str, Handler],
     """Who decides what in a hub of this configuration, by the roles that it serves, and who answers its questions."""
     decided: dict[str, Handler] = handlers.common() | retention.HANDLERS | uftp.handlers(config)
     decided |= vtn.handlers(config)
+    decided |= openadr_ven.handlers(config, managing=manages(config))
     askers: dict[str, Asker] = {retention.QUESTION: retention.Trimmer(config.retention)} | uftp.askers(config, engine)
+    askers |= openadr_ven.askers(config, engine, managing=manages(config))
     if manages(config):
         elsewhere = {p.id for p in config.peer if p.tokens is not None} if Role.PROSUMER in config.hub.roles else ()
         decided |= handlers.build(
@@ -153,10 +158,10 @@ def assemble(  # noqa: PLR0913 - the parts it is composed of
     *,
     off: Collection[str] | None = None,
 ) -> Hub:
-    """The hub loop with the exchange's handlers and askers; UFTP's rules that are `off` are not judged."""
+    """The hub loop with the exchange's handlers and askers; rules of UFTP and of VENs that are `off` are not judged."""
     decided, askers = deciders(config, engine)
     if off is not None:
-        decided |= uftp.handlers(config, off)
+        decided |= uftp.handlers(config, off) | openadr_ven.handlers(config, managing=manages(config), off=off)
         decided |= vtn.handlers(config, off)
     return Hub(store, decided, askers, clock, max_batch=config.store.max_batch, sender=sender)
 
@@ -250,7 +255,7 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
         engine: the manager engine, instead of the one that the configuration names.
         timers: fire timers as the clock goes; without, only `Hub.tick` does.
         page: what the page is told, where the configuration has pages; by default the hub's name and zone.
-        off: UFTP's rules that are not judged, for the conformance suite's self-check; it may change meanwhile.
+        off: rules that are not judged, for the conformance suites' self-check; it may change meanwhile.
 
     Raises:
         ConfigError: an unknown engine or store, or files that cannot be read.
@@ -268,6 +273,8 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
             sender: Sender | None = post if speaking is None else speaking.carrier(post)
             pushing = await outside.enter_async_context(vtn.pushing(config, clock))
             sender = sender if pushing is None else pushing.carrier(sender)
+            vens = await outside.enter_async_context(openadr_ven.speaking(config, clock, managing=manages(config)))
+            sender = vens.carrier(sender)
             hub = assemble(config, store, clock, engine or engine_of(config), sender, off=off)
             if post is not None:
                 post.hub = hub
@@ -285,12 +292,19 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
                     vtn_url = await serving.enter_async_context(
                         vtn.listening_to(config, hub, clock, () if off is None else off)
                     )
+                    pollers = await serving.enter_async_context(openadr_ven.polling(config, vens, hub, timers=timers))
                     followers = await serving.enter_async_context(following(hub, config, peers_of(config)))
                     spare_collector()
                     share_interpreter()
                     try:
                         yield Running(
-                            hub, *address(config, bound), _Reload(hub, config, apply), followers, uftp_url, vtn_url
+                            hub,
+                            *address(config, bound),
+                            _Reload(hub, config, apply),
+                            followers,
+                            uftp_url,
+                            vtn_url,
+                            pollers,
                         )
                     finally:
                         hub.drain()

@@ -14,6 +14,7 @@ SUITES: Final[dict[str, str]] = {
     "flexoffer-rest": "flexhub.conformance.suites.flexoffer_rest",
     "mapping": "flexhub.conformance.suites.mapping",
     "openadr2b-messages": "flexhub.conformance.suites.openadr2b_messages",
+    "openadr2b-ven": "flexhub.conformance.suites.openadr2b_ven",
     "openadr2b-vtn": "flexhub.conformance.suites.openadr2b_vtn",
     "uftp-agr": "flexhub.conformance.suites.uftp:AGR",
     "uftp-cro": "flexhub.conformance.suites.uftp:CRO",

@@ -29,6 +29,7 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True):
 
 MAPPINGS: Final[dict[str, str]] = {
     "flexoffer": "flexhub.mappings.flexoffer.mapping",
+    "openadr2b": "flexhub.mappings.openadr2b.mapping",
     "uftp": "flexhub.mappings.uftp.mapping",
     "usef2015": "flexhub.mappings.usef2015.mapping",
     "usef2015-uftp": "flexhub.mappings.usef2015.bridge",

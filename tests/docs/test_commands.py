@@ -32,7 +32,7 @@ class Reader:
         program.parent.mkdir()
         program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m flexhub.app.cli "$@"\n')
         program.chmod(0o755)
-        python = program.with_name("python")  # that of the environment which flexhub is installed in
+        python = program.with_name("python3")  # of the environment that flexhub is installed in
         python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
         python.chmod(0o755)
         self.environment = {

@@ -15,7 +15,7 @@ from typing import Any
 from flexhub.conformance.openadr.target import Helpless
 from flexhub.protocols.openadr2b.session.events import seconds
 from flexhub.protocols.openadr2b.session.state import EventSpec
-from tests.app.uftp.stage import free_port
+from tests.ports import free_port
 
 server: Any = import_module("openleadr.server")  # by name, since it has no types
 

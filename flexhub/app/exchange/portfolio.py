@@ -16,7 +16,8 @@ from flexhub.core.billing import BILLED, billed_at
 from flexhub.core.errors import FlexhubError
 from flexhub.core.flexoffer import FlexOffer, Schedule, State
 from flexhub.core.registry import Connection, Resource
-from flexhub.core.timegrid import TimeGrid
+from flexhub.core.tariff import Tariff
+from flexhub.core.timegrid import QUARTER_HOUR_S, TimeGrid, floor_to_grid, instant_of, slot_from, slot_of
 from flexhub.core.timeseries import Measurement, SeriesKind, TimeSeries
 from flexhub.core.trading import Basis, Bill, Contract, FlexRequest
 from flexhub.engines.slots import Account, ManagerEngine, Plan, Portfolio, Refusal
@@ -79,10 +80,12 @@ class PlanAsker:
             return Plan(refusals=tuple(Refusal(offer=o.id, reason=reason) for o in portfolio.offers))
 
 
-async def portfolios(aggregator: str, reads: Reads, now: datetime) -> dict[str | None, Portfolio]:
+async def portfolios(
+    aggregator: str, reads: Reads, now: datetime, *, also: tuple[FlexRequest, ...] = ()
+) -> dict[str | None, Portfolio]:
     """Offers not started yet, what binds them, and the energy of offers that are executed or held; by point.
 
-    What binds them are unexpired requests, and what was sold (`sold`).
+    What binds them are unexpired requests, and what was sold (`sold`); here `also` these, to see what would be.
     """
     held = await reads.get(Held, aggregator) or Held()
     states = (*PLANNABLE, State.EXECUTING)
@@ -93,22 +96,68 @@ async def portfolios(aggregator: str, reads: Reads, now: datetime) -> dict[str |
     until = max((span(o)[1] for o in open_), default=now)
     binding = {"states": (BINDING,), "overlapping": (now, until)}
     requests = await every(reads, FlexRequest, **binding) if until > now else []
-    requests = [r for r in requests if r.recipient == aggregator and r.expires > now]
+    tried = {r.id for r in also}
+    requests = [r for r in (*requests, *also) if r.recipient == aggregator and r.expires > now]
+    requests = [r for r in requests if r.id not in tried or r in also]
     places = Places(
         await every(reads, Connection), await every(reads, Resource), {r.congestion_point for r in requests}
     )
     open_at, kept_at = by_point(places, open_), by_point(places, kept)
     sold = await every(reads, Obligation, owner=aggregator, overlapping=(now, until)) if until > now else []
     requests += sold_requests(sold, offers, now)
-    return {
-        point: Portfolio(
+    tariffs = await every(reads, Tariff, overlapping=(now, until)) if until > now else []
+    told = prices((t for t in tariffs if t.recipient == aggregator), now, until)
+    found_at: dict[str | None, Portfolio] = {}
+    for point, found in open_at.items():
+        fixed = committed(kept_at.get(point, ()), aggregator)
+        if told:
+            fixed = covering(fixed, aggregator, now, until)
+        found_at[point] = Portfolio(
             now=now,
             offers=tuple(found),
             requests=tuple(r for r in requests if r.congestion_point == (point or NOWHERE)),
-            committed=committed(kept_at.get(point, ()), aggregator),
+            committed=fixed,
+            prices_eur_per_kwh=() if fixed is None else priced(told, fixed),
         )
-        for point, found in open_at.items()
-    }
+    return found_at
+
+
+def prices(tariffs: Iterable[Tariff], now: datetime, until: datetime) -> dict[int, float]:
+    """Slot since the epoch -> EUR/kWh, of what tariffs say between now and then; of several the newest counts."""
+    found: dict[int, float] = {}
+    for tariff in sorted(tariffs, key=lambda t: t.created):
+        for i, price in enumerate(tariff.prices_eur_per_kwh):
+            at = tariff.start + timedelta(seconds=i * tariff.resolution_s)
+            if price is not None and tariff.resolution_s == QUARTER_HOUR_S and now <= at < until:
+                found[slot_of(at, QUARTER_HOUR_S)] = price
+    return found
+
+
+def covering(series: TimeSeries | None, subject: str, now: datetime, until: datetime) -> TimeSeries:
+    """The same energies on all slots that offers may reach, since prices stand on those."""
+    since = floor_to_grid(now, QUARTER_HOUR_S)
+    first, last = slot_of(since, QUARTER_HOUR_S), slot_from(until, QUARTER_HOUR_S)
+    energies = dict.fromkeys(range(first, last), 0.0)
+    if series is not None:
+        at = slot_of(series.start, series.resolution_s)
+        energies |= {at + i: kwh or 0.0 for i, kwh in enumerate(series.values_kwh)}
+    slots = range(min(energies), max(energies) + 1)
+    values = tuple(energies.get(slot, 0.0) for slot in slots)
+    start = instant_of(slots[0], QUARTER_HOUR_S)
+    return TimeSeries(subject=subject, kind=SeriesKind.SCHEDULE, start=start, values_kwh=values)
+
+
+def priced(told: dict[int, float], fixed: TimeSeries) -> tuple[float, ...]:
+    """Prices on the slots of a series; none where no tariff says any.
+
+    Interpretation: a slot of which no tariff speaks costs what those that are told cost in the mean, so that it
+    neither draws energy nor repels it.
+    """
+    if not told:
+        return ()
+    mean = sum(told.values()) / len(told)
+    first = slot_of(fixed.start, QUARTER_HOUR_S)
+    return tuple(told.get(first + i, mean) for i in range(len(fixed.values_kwh)))
 
 
 def by_point(places: Places, offers: Iterable[FlexOffer]) -> dict[str | None, list[FlexOffer]]:

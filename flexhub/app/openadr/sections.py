@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from flexhub.app.openadr.ven.section import VenSection
 from flexhub.core.errors import InvalidError
 from flexhub.protocols.openadr2b.session.state import Length
 
@@ -50,3 +51,9 @@ class OpenadrSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """``[openadr]``: what the hub is in OpenADR 2.0b."""
 
     vtn: VtnSection | None = None
+    ven: tuple[VenSection, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [ven.name for ven in self.ven]
+        if len(set(names)) < len(names):
+            raise InvalidError("a name stands twice", path="ven")

@@ -1,4 +1,4 @@
-"""Suite ``mapping``: the flex-offer message's rules, the laws of its codec and mapping, and those of USEF 2015's."""
+"""Suite ``mapping``: the flex-offer message's rules, the laws of its codec and mapping, and others' mappings."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from flexhub.conformance.corpora import Accepted, Rejected, corpus
 from flexhub.conformance.suite import Case, Mutant, Requirement, Status, Suite
+from flexhub.conformance.suites import mapping_openadr as openadr
 from flexhub.conformance.suites import mapping_usef as usef
 from flexhub.conformance.verdicts import just, refused, said
 from flexhub.core import documents
@@ -54,6 +55,7 @@ class Speaker(msgspec.Struct, frozen=True, kw_only=True):
     to_core: Callable[[wire.FlexOffer, Context], Mapped[core.FlexOffer]]
     to_wire: Callable[[core.FlexOffer, Context], Mapped[wire.FlexOffer]]
     rows: usef.Rows
+    openadr: openadr.Row
     off: frozenset[str] = frozenset()
 
     def broken(self, document: wire.Document) -> list[Broken]:
@@ -81,6 +83,7 @@ def ours(target: str | None = None, transports: Mapping[str, Any] | None = None)
         to_core=mapping.to_core,
         to_wire=mapping.to_wire,
         rows=usef.rows(),
+        openadr=openadr.rows(),
     )
 
 
@@ -338,6 +341,8 @@ _MUTANTS: Final[tuple[Mutant[Speaker], ...]] = (
     Mutant(requirement="MAP-7", breaks=_replaced("to_wire", _without_deadline)),
     Mutant(requirement="MAP-8", breaks=_replaced("rows", lambda s: usef.restamped(usef.CORE, s.rows)), all_cases=True),
     Mutant(requirement="MAP-9", breaks=_replaced("rows", lambda s: usef.restamped(usef.UFTP, s.rows)), all_cases=True),
+    Mutant(requirement="MAP-11", breaks=_replaced("openadr", lambda s: openadr.restamped(s.openadr)), all_cases=True),
+    Mutant(requirement="MAP-12", breaks=_replaced("openadr", lambda s: openadr.inverted(s.openadr)), all_cases=True),
     Mutant(requirement="MAP-10", breaks=_replaced("rows", lambda s: usef.inverted(s.rows)), all_cases=True),
 )
 
@@ -345,9 +350,14 @@ _RULES: Final = protocol(PROTOCOL).rules
 
 SUITE: Final[Suite[Speaker]] = Suite(
     name="mapping",
-    title="The flex-offer message: its rules, and the laws of its codec and mapping; and of the mappings of USEF 2015",
-    requirements=(*LAWS, *usef.LAWS, *(Requirement(rule.id, rule.clause, rule.reject) for rule in _RULES)),
-    cases=(*_cases(), *usef.cases()),
+    title="The flex-offer message: its rules, the laws of its codec and mapping; USEF 2015's and OpenADR's mappings",
+    requirements=(
+        *LAWS,
+        *usef.LAWS,
+        *openadr.LAWS,
+        *(Requirement(rule.id, rule.clause, rule.reject) for rule in _RULES),
+    ),
+    cases=(*_cases(), *usef.cases(), *openadr.cases()),
     mutants=(
         *_MUTANTS,
         *(Mutant(requirement=r.id, breaks=partial(_switched_off, r.id), all_cases=True) for r in _RULES),

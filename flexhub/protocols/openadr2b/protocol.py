@@ -5,12 +5,21 @@ from __future__ import annotations
 from typing import Final
 
 from flexhub.protocols.openadr2b.codec import OadrCodec
-from flexhub.protocols.openadr2b.messages import MESSAGES
+from flexhub.protocols.openadr2b.messages import (
+    MESSAGES,
+    OadrCreatedEvent,
+    OadrCreateOpt,
+    OadrDistributeEvent,
+    OadrUpdateReport,
+)
 from flexhub.protocols.openadr2b.rules import RULES
 from flexhub.protocols.openadr2b.schema import installed
 from flexhub.protocols.registry import Protocol
 
-UNMAPPED: Final[dict[type, str]] = dict.fromkeys(MESSAGES, "read, judged and written; no mapping is made yet")
+_MAPPED: Final = (OadrDistributeEvent, OadrCreatedEvent, OadrUpdateReport, OadrCreateOpt)
+UNMAPPED: Final[dict[type, str]] = {
+    message: "belongs to the conversation; it says nothing of energy" for message in MESSAGES if message not in _MAPPED
+}
 """Messages that no mapping is about, and why."""
 
 PROTOCOL: Final = Protocol(

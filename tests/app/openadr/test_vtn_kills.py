@@ -23,7 +23,7 @@ from flexhub.protocols.openadr2b.names import OptType
 from flexhub.protocols.openadr2b.session.state import Target
 from tests.app.openadr import vtn_stage as s
 from tests.app.openadr.test_vtn import opted
-from tests.app.uftp.stage import free_port
+from tests.ports import free_port
 from tests.app.uftp.test_kills import Program
 
 ROUNDS = 3

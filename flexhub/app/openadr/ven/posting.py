@@ -1,0 +1,199 @@
+"""Carries a VEN's messages to its VTN: HTTP POST of one payload, whose answer is one, too.
+
+TLS shows our client certificate; the VTN's has to be of the fingerprint that is configured, where one is. Signatures
+are made when a message is sent, since their timestamps have to be of then: what is sent again is the same message.
+"""
+
+from __future__ import annotations
+
+import ssl
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+import aiohttp
+
+from flexhub.adapters.http.sender import MAX_REPLY, TEMPORARY
+from flexhub.adapters.store.interface import SendRow
+from flexhub.app.hub.outbox import Outcome, Sender
+from flexhub.app.openadr.ven.handlers import PEER
+from flexhub.app.openadr.ven.section import VenSection
+from flexhub.core.errors import ConfigError, FlexhubError, UnauthorizedError, UnavailableError
+from flexhub.protocols.openadr2b.codec import OadrCodec, read
+from flexhub.protocols.openadr2b.elements import Message
+from flexhub.protocols.openadr2b.fingerprint import fingerprint_of, normal
+from flexhub.protocols.openadr2b.schema import installed
+from flexhub.protocols.openadr2b.signature import Replays, SigningKey, sign, signing_key, verify
+
+TIMEOUT_S: Final = 20.0
+MEDIA_TYPE: Final = "application/xml"
+
+
+class Answered(NamedTuple):
+    """The VTN's answer, None where it is empty, and its bytes without a signature."""
+
+    message: Message | None
+    xml: bytes
+
+
+class VtnClient:
+    """Talks to one VTN; an async context manager, since connections are kept.
+
+    Args:
+        section: where it is, and how it knows us.
+        clock: what time it is, for signatures.
+
+    Raises:
+        ConfigError: files of certificates that cannot be read.
+    """
+
+    def __init__(self, section: VenSection, clock: Callable[[], datetime]) -> None:
+        self._section = section
+        self._clock = clock
+        self._session: aiohttp.ClientSession | None = None
+        self._fingerprint = None if section.fingerprint is None else normal(section.fingerprint)
+        self._codec = OadrCodec(MAX_REPLY, check=installed())
+        self._replays = Replays()
+        self._tls = _tls(section)
+        self._key = _key(section)
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._tls),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def ask(self, service: str, message: Message) -> Answered:
+        """One request, and what the VTN says to it.
+
+        Raises:
+            UnavailableError: no answer, or a refusal by HTTP.
+            FlexhubError: the answer is no message, or not signed by the VTN where it has to be.
+        """
+        outcome, answered = await self._post(service, self._codec.encode(message), message)
+        if answered is None:
+            raise UnavailableError(outcome.why, path=self._section.name)
+        return answered
+
+    async def send(self, row: SendRow) -> Outcome:
+        """One try of a row of the outbox. What the VTN answers by a message is an answer, also where it refuses."""
+        try:
+            message = self._codec.decode(row.body) if self._key is not None else None
+            outcome, answered = await self._post(row.path, row.body, message)
+        except FlexhubError as error:
+            return Outcome(0, why=str(error), final=False)
+        return outcome if answered is None else Outcome(200, answered.xml)
+
+    async def _post(self, service: str, body: bytes, message: Message | None) -> tuple[Outcome, Answered | None]:
+        if self._key is not None and message is not None:
+            body = sign(message, self._key, now=self._clock(), nonce=uuid.uuid4().hex)
+        assert self._session is not None  # noqa: S101 - used within its context
+        url = f"{self._section.vtn.rstrip('/')}/{service}"
+        headers = {"Content-Type": MEDIA_TYPE}
+        try:
+            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+                reply = await response.content.read(MAX_REPLY + 1)
+                status = response.status
+                again = response.headers.get("Retry-After", "")
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            return Outcome(0, why=f"{type(error).__name__}: {error}".rstrip(": "), final=False), None
+        if not 200 <= status < 300:
+            temporary = status in TEMPORARY or status >= 500
+            again_s = float(again) if again.isascii() and again.isdigit() else 0.0
+            return Outcome(status, reply[:500], why=f"HTTP {status}", final=not temporary, again_s=again_s), None
+        return Outcome(status), self._read(reply)
+
+    def _read(self, reply: bytes) -> Answered:
+        if not reply.strip():
+            return Answered(None, b"")
+        root = self._codec.root(reply)
+        payload = read(root, checked=self._codec.check)
+        if self._section.sign:
+            assert self._fingerprint is not None  # noqa: S101 - the section sees to it
+            proof = verify(root, trusted=(self._fingerprint,), now=self._clock())
+            self._replays.admit(proof, self._clock())
+        message: Message = payload.oadr_signed_object.message
+        return Answered(message, self._codec.encode(message))
+
+    def opened(self, data: bytes) -> Message:
+        """What the VTN pushes.
+
+        Raises:
+            FlexhubError: it is no message, or not signed by the VTN where it has to be.
+        """
+        found = self._read(data).message
+        if found is None:
+            raise UnauthorizedError("nothing", path="oadrPayload")
+        return found
+
+    def signed(self, message: Message) -> bytes:
+        """An answer to what was pushed."""
+        if self._key is None:
+            return self._codec.encode(message)
+        return sign(message, self._key, now=self._clock(), nonce=uuid.uuid4().hex)
+
+
+def _tls(section: VenSection) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=section.ca)
+        if section.cert is not None and section.key is not None:
+            context.load_cert_chain(section.cert, section.key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"no certificates: {error}", path="openadr/ven/cert", value=str(section.cert)) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if section.fingerprint is not None:
+        context.sslobject_class = _knowing(normal(section.fingerprint))  # type: ignore[misc]  # of an instance, too
+    return context
+
+
+def _knowing(expected: str) -> type[ssl.SSLObject]:
+    """Connections that end in the handshake, before anything is said, where the certificate is another than agreed."""
+
+    class Known(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            der = self.getpeercert(binary_form=True)
+            shown = "nobody" if der is None else fingerprint_of(der)
+            if shown != expected:
+                raise ssl.SSLCertVerificationError(f"a certificate of {shown}, not of {expected}")
+
+    return Known
+
+
+def _key(section: VenSection) -> SigningKey | None:
+    if not section.sign or section.cert is None or section.key is None:
+        return None
+    try:
+        return signing_key(section.key.read_bytes(), section.cert.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"no key: {error}", path="openadr/ven/key", value=str(section.key)) from error
+    except FlexhubError as error:
+        raise ConfigError(error.message, path="openadr/ven/key", value=str(section.key)) from error
+
+
+class VenCarrier:
+    """Gives VENs' rows of the outbox to their VTNs, and all others to another sender."""
+
+    def __init__(self, clients: Mapping[str, VtnClient], others: Sender | None) -> None:
+        self._clients = clients
+        self._others = others
+
+    async def send(self, row: SendRow) -> Outcome:
+        """One try."""
+        if row.peer.startswith(PEER):
+            client = self._clients.get(row.peer.removeprefix(PEER))
+            if client is not None:
+                return await client.send(row)
+        elif self._others is not None:
+            return await self._others.send(row)
+        return Outcome(0, why="no such peer is configured", final=False)

@@ -1,0 +1,58 @@
+"""Where a VTN pushes to: its messages are handed to the hub as those of a poll are.
+
+An oadrDistributeEvent is answered by an oadrResponse, and then by an oadrCreatedEvent of ours; what asks for an answer
+of its own gets that on the way of every message of ours, too.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from aiohttp import web
+
+from flexhub.app.openadr.ven.polling import Poller
+from flexhub.app.openadr.ven.posting import MEDIA_TYPE, VtnClient
+from flexhub.core.errors import FlexhubError, UnauthorizedError, UnavailableError
+from flexhub.protocols.openadr2b import messages as wire
+from flexhub.protocols.openadr2b.elements import EiResponse
+from flexhub.protocols.openadr2b.names import ResponseCode, ServiceName
+
+PREFIX = "/OpenADR2/Simple/2.0b"
+MAX_BYTES = 1 << 20
+
+
+class Listener:
+    """Takes what one VTN pushes.
+
+    Interpretation: the answer says that it was received (an oadrResponse); what comes of it follows by our own request,
+    so that it is sent until the VTN has it.
+    """
+
+    def __init__(self, poller: Poller, client: VtnClient) -> None:
+        self._poller = poller
+        self._client = client
+
+    def application(self) -> web.Application:
+        """What an HTTP server runs."""
+        app = web.Application(client_max_size=MAX_BYTES)
+        for service in ServiceName:
+            if service is not ServiceName.OADR_POLL:
+                app.router.add_post(f"{PREFIX}/{service}", self.post)
+        return app
+
+    async def post(self, request: web.Request) -> web.Response:
+        """One message."""
+        try:
+            message = self._client.opened(await request.read())
+            await self._poller.submit(message)
+        except UnauthorizedError as error:
+            return web.Response(status=HTTPStatus.FORBIDDEN, text=f"{error}\n")
+        except UnavailableError as error:
+            return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text=f"{error}\n")
+        except FlexhubError as error:
+            return web.Response(status=HTTPStatus.BAD_REQUEST, text=f"{error}\n")
+        state = await self._poller.state()
+        told = getattr(message, "request_id", "")
+        response = EiResponse(response_code=ResponseCode.OK, response_description="OK", request_id=told)
+        answer = wire.OadrResponse(schema_version=wire.VERSION, ei_response=response, ven_id=state.ven_id)
+        return web.Response(body=self._client.signed(answer), content_type=MEDIA_TYPE)
