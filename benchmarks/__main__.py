@@ -2,7 +2,7 @@
 
     python -m benchmarks [NAME ...]
 
-Exits with 1 if a target is missed.
+Exits with 1 if a target is missed, with 2 if there is no benchmark of that name.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == [CHILD]:
         child(arguments[1])
         return 0
+    if unknown := [name for name in arguments if name not in names()]:
+        print(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(names())}", file=sys.stderr)
+        return 2
     before = msgspec.json.decode(RESULTS.read_bytes(), type=Report).figures if arguments and RESULTS.exists() else ()
     figures: list[Figure] = []
     for name in arguments or names():
