@@ -16,7 +16,7 @@ PEER := build/peers/shapeshifter-uftp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install dev demo test soak bench lint format docs pins debian peer clean
+.PHONY: help install dev demo test coverage soak bench lint format docs pins debian peer clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -29,7 +29,10 @@ dev: $(VENV)/.dev  ## the program and all its tools, in .venv
 demo: $(VENV)/.run  ## everything running on http://127.0.0.1:8080
 	$(BIN)/flexhub demo $(ARGS)
 
-test: $(VENV)/.dev debian peer  ## every test, and the coverage
+test: $(VENV)/.dev debian peer  ## every test
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
+
+coverage: $(VENV)/.dev debian peer  ## the same, and which lines they reach; being watched they take twice as long
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered --cov-report=xml:build/coverage.xml $(TESTS)
 
 soak: $(VENV)/.dev debian peer  ## kills, anything at all over HTTP, mutants of messages, and the property tests, at length
