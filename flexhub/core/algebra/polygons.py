@@ -79,7 +79,9 @@ class Polygons:
             InvalidError: a member of which nothing is feasible, or that has no bound, by its name or number; or bounds
                 that are no numbers.
         """
-        astray: Bools = np.isnan([floor_kwh, ceiling_kwh]).any(axis=(0, 1))
+        astray = np.zeros(floor_kwh.shape[1], dtype=np.bool_)
+        for side in (floor_kwh, ceiling_kwh):
+            astray[np.nonzero(np.isnan(side))[1]] = True
         astray[rows.member[~np.isfinite(rows.a + rows.b + rows.c_kwh)]] = True
         if astray.any():
             k = int(np.argmax(astray))
