@@ -79,7 +79,9 @@ class Polygons:
             InvalidError: a member of which nothing is feasible, or that has no bound, by its name or number; or bounds
                 that are no numbers.
         """
-        astray = np.isnan(floor_kwh).any(axis=0) | np.isnan(ceiling_kwh).any(axis=0)
+        astray = np.zeros(floor_kwh.shape[1], dtype=np.bool_)
+        for side in (floor_kwh, ceiling_kwh):
+            astray[np.nonzero(np.isnan(side))[1]] = True
         astray[rows.member[~np.isfinite(rows.a + rows.b + rows.c_kwh)]] = True
         if astray.any():
             k = int(np.argmax(astray))
@@ -183,7 +185,8 @@ class Polygons:
         worst = np.maximum(self.least_kwh[1:] - used, used - self.most_kwh[1:]).max(axis=0)
         for (a, b, c), x, e in zip(self.padded, before, energies_kwh, strict=True):
             worst = np.maximum(worst, (a * x + b * e - c).max(axis=0, initial=-np.inf))
-        return np.maximum(worst, 0.0)
+        excess: Floats = np.maximum(worst, 0.0)
+        return excess
 
 
 def _padded(rows: Rows, slots: int, members: int) -> Floats:
