@@ -118,9 +118,11 @@ def split(slots: int, bounds: Bounds, *, grid: int = 0) -> Classes:
     of, kinds = _classes(steps, totals, np.where(whole, middle, 0.0), whole, share > 0)
     unit_kwh = share * scale
     lo, hi, floor, ceiling = (np.broadcast_to(side, (slots, side.shape[1])) for side in kinds)
+    sizes = np.zeros(lo.shape[1])
+    np.add.at(sizes, of, unit_kwh)
     return Classes(
         storage=Storage.tightened(lo, hi, floor, ceiling),
-        sizes=np.bincount(of.ravel(), weights=unit_kwh.ravel(), minlength=lo.shape[1]),
+        sizes=sizes,
         of=of,
         unit_kwh=unit_kwh,
     )

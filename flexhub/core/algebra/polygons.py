@@ -79,7 +79,9 @@ class Polygons:
             InvalidError: a member of which nothing is feasible, or that has no bound, by its name or number; or bounds
                 that are no numbers.
         """
-        astray = np.isnan(floor_kwh).any(axis=0) | np.isnan(ceiling_kwh).any(axis=0)
+        astray = np.zeros(floor_kwh.shape[1], dtype=np.bool_)
+        for side in (floor_kwh, ceiling_kwh):
+            astray[np.nonzero(np.isnan(side))[1]] = True
         astray[rows.member[~np.isfinite(rows.a + rows.b + rows.c_kwh)]] = True
         if astray.any():
             k = int(np.argmax(astray))
@@ -120,12 +122,13 @@ class Polygons:
         at, owners = laid.at, laid.owners
         away = np.ones(laid.floor_kwh.shape, dtype=np.bool_)
         away[at, owners] = False
+        idle_slot, idle_member = np.nonzero(away)
         row, low, high = batch.row_slice, ~np.isinf(batch.lo_kwh), ~np.isinf(batch.hi_kwh)
         rows = Rows.join(
             Rows(at[row], owners[row], batch.row_a, batch.row_b, batch.row_c_kwh),
             Rows.bound(at[low], owners[low], -1.0, -batch.lo_kwh[low]),
             Rows.bound(at[high], owners[high], 1.0, batch.hi_kwh[high]),
-            *(Rows.bound(*np.nonzero(away), sign, np.zeros(int(away.sum()))) for sign in (-1.0, 1.0)),
+            *(Rows.bound(idle_slot, idle_member, sign, np.zeros(len(idle_slot))) for sign in (-1.0, 1.0)),
         )
         return cls.swept(rows, laid.floor_kwh, laid.ceiling_kwh, batch.ids), laid.first
 
@@ -182,7 +185,8 @@ class Polygons:
         worst = np.maximum(self.least_kwh[1:] - used, used - self.most_kwh[1:]).max(axis=0)
         for (a, b, c), x, e in zip(self.padded, before, energies_kwh, strict=True):
             worst = np.maximum(worst, (a * x + b * e - c).max(axis=0, initial=-np.inf))
-        return np.maximum(worst, 0.0)
+        excess: Floats = np.maximum(worst, 0.0)
+        return excess
 
 
 def _padded(rows: Rows, slots: int, members: int) -> Floats:

@@ -69,7 +69,7 @@ class Reduced:
 class _Choice(NamedTuple):
     cost: float
     profile: Profile
-    index: int | None
+    of: int | None
     losses: tuple[Loss, ...]
 
 
@@ -114,7 +114,7 @@ def reduced(
         same = len(default.slices) == len(profile.slices)
         default = msgspec.structs.replace(default, profile=None) if same else None
     new = msgspec.structs.replace(offer, profiles=(profile,), default_schedule=default)
-    return Reduced(new, best.index, tuple(losses))
+    return Reduced(new, best.of, tuple(losses))
 
 
 def restored(original: FlexOffer, one: Reduced, schedule: Schedule) -> Schedule:
