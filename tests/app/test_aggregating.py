@@ -136,11 +136,11 @@ def test_a_month_of_real_sessions_is_aggregated_with_its_losses_and_comes_apart(
     cars = []
     for session in read_sessions(file):
         if (session.arrival.year, session.arrival.month) == (2020, 4):
-            car = Car(
+            one = Car(
                 id=session.id, issuer="site", arrival=session.arrival, departure=session.departure, power_kw=6.6,
                 need_kwh=session.energy_kwh, location="caltech",
             )  # fmt: skip
-            *_, full = car.offers()
+            *_, full = one.offers()
             cars.append(full)
     assert len(cars) > 20
     offers = read_offers(b"".join(encode(car) + b"\n" for car in cars))
@@ -169,6 +169,7 @@ def test_storage_like_offers_are_coupled_with_their_like_and_come_apart() -> Non
     assert done.losses is not None
     assert all(kept.kept_eur <= kept.saving_eur + 1e-6 for kept in done.losses.savings)
     by_id = {offer.id: offer for offer in offers}
+    plans: list[Assignment] = []
     for seed in range(3):
         plans = [Assignment(offer=line.offer().id, schedule=schedule_of(line.offer(), seed)) for line in done.lines]
         parts = disaggregate(done.lines, offers, plans)

@@ -68,7 +68,7 @@ def physical(load: Load, energies: Floats) -> bool:
             and abs(energies.sum() - load.need_kwh) <= slack
         )
     assert isinstance(load, Appliance)
-    return energies.tolist() == pytest.approx(list(load.programme_kwh))
+    return bool(energies.tolist() == pytest.approx(list(load.programme_kwh)))
 
 
 @pytest.mark.parametrize("load", LOADS, ids=lambda load: load.id)

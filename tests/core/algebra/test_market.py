@@ -86,7 +86,7 @@ def test_what_cannot_be_a_block_is_left_with_the_reason() -> None:
     assert "nothing beside them" in made.left["total"]
     for bad in ({"block_s": 0}, {"block_s": 90_000}, {"least_kw": -1.0}, {"least_kw": float("nan")}):
         with pytest.raises(InvalidError):
-            Shape(**bad)  # type: ignore[arg-type]  # fields by name
+            Shape(**bad)
 
 
 def test_nothing_is_nothing_and_other_slots_are_not_mixed() -> None:
