@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import quote
@@ -207,7 +208,7 @@ def _print(found: dict[str, Any], text: str, *, as_json: bool) -> None:
         typer.echo(text)
 
 
-def _table(found: list[Any], columns: tuple[str, ...], rows: list[tuple[str, ...]], *, as_json: bool) -> None:
+def _table(found: list[Any], columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, as_json: bool) -> None:
     if as_json:
         for one in found:
             terminal.json_line(one)
