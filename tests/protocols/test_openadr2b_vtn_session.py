@@ -560,11 +560,11 @@ def test_a_message_that_breaks_a_rule_of_its_own_is_answered_by_its_code() -> No
     assert code(lenient) == "200", "what says what it means is taken"
 
 
-@pytest.mark.parametrize("kind", state.Kind)
-def test_every_kind_of_quantity_goes_over_the_wire_and_what_lacks_its_unit_does_not(kind: state.Kind) -> None:
-    units = {state.Kind.CUSTOM: "widgets", state.Kind.TEMPERATURE: "fahrenheit", state.Kind.POWER_REAL: "W"}
+@pytest.mark.parametrize("kind", state.ItemKind)
+def test_every_kind_of_quantity_goes_over_the_wire_and_what_lacks_its_unit_does_not(kind: state.ItemKind) -> None:
+    units = {state.ItemKind.CUSTOM: "widgets", state.ItemKind.TEMPERATURE: "fahrenheit", state.ItemKind.POWER_REAL: "W"}
     unit = "EUR" if kind.startswith("currency") else units.get(kind)
-    told = state.Quantity(kind=kind, unit=unit, scale=Scale.KILO, description="what")
+    told = state.SignalItem(kind=kind, unit=unit, scale=Scale.KILO, description="what")
     signals = tuple(
         msgspec.structs.replace(one, signal_name="LOAD_DISPATCH", signal_type="setpoint", item_base=told)
         for one in draft(NOW + HOUR).signals
@@ -572,8 +572,8 @@ def test_every_kind_of_quantity_goes_over_the_wire_and_what_lacks_its_unit_does_
     made = events.created("e1", draft(NOW + HOUR, signals=signals), NOW, ())
     message = wire.OadrDistributeEvent(request_id="r", vtn_id="V", oadr_events=(events.to_wire(made, VEN, NOW),))
     assert OadrCodec().decode(OadrCodec().encode(message)) == message
-    for wrong in (None, "parsecs") if unit is not None and kind is not state.Kind.CUSTOM else ():
-        if wrong is None and kind in (state.Kind.TEMPERATURE, state.Kind.POWER_REAL):
+    for wrong in (None, "parsecs") if unit is not None and kind is not state.ItemKind.CUSTOM else ():
+        if wrong is None and kind in (state.ItemKind.TEMPERATURE, state.ItemKind.POWER_REAL):
             continue  # these have a unit of their own
         bad = tuple(
             msgspec.structs.replace(one, item_base=msgspec.structs.replace(told, unit=wrong)) for one in signals
