@@ -119,7 +119,7 @@ async def theirs() -> None:
     vtn = server.OpenADRServer(vtn_id="VTN", http_host="127.0.0.1", http_port=port)
 
     async def register(told: dict[str, str]) -> tuple[str, str]:
-        return str(told["ven_id"] or f"ven-{told['ven_name']}"), "registration"
+        return f"ven-{told['ven_name']}", "registration"
 
     vtn.add_handler("on_create_party_registration", register)
     with contextlib.redirect_stdout(sys.stderr):

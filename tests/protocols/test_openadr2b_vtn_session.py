@@ -31,7 +31,7 @@ from flexhub.protocols.openadr2b.elements import (
     ReportSpecifier,
     SpecifierPayload,
 )
-from flexhub.protocols.openadr2b.names import EventStatus, OptType, ResponseRequired
+from flexhub.protocols.openadr2b.names import EventStatus, OptType, ResponseRequired, Scale
 from flexhub.protocols.openadr2b.rules import findings
 from flexhub.protocols.openadr2b.session import events, registration, reports, state, vtn
 from flexhub.protocols.openadr2b.session.book import Arrived, Settings, Step
@@ -47,15 +47,14 @@ IN, OUT = OptType.OPT_IN, OptType.OPT_OUT
 
 
 def event(id_: str = "e1", *, start: datetime = NOW + HOUR, number: int = 0, **more: Any) -> VtnEvent:
-    fields = {name: more.pop(name) for name in ("cancelled", "created") if name in more}
-    return VtnEvent(
-        **{"id": id_, "modification_number": number, "created": NOW, "event": draft(start, **more)} | fields
-    )
+    own: dict[str, Any] = {name: more.pop(name) for name in ("cancelled", "created") if name in more}
+    fields: dict[str, Any] = {"created": NOW} | own
+    return VtnEvent(id=id_, modification_number=number, event=draft(start, **more), **fields)
 
 
 def arrived(message: Message, *, ven: VtnVen | None = VEN, of: tuple[VtnEvent, ...] = (), **more: Any) -> Arrived:
     numbers = itertools.count()
-    fields = {"now": NOW, "settings": SETTINGS, "events": {one.id: one for one in of}} | more
+    fields: dict[str, Any] = {"now": NOW, "settings": SETTINGS, "events": {one.id: one for one in of}} | more
     return Arrived(message=message, new=lambda word: f"{word}-{next(numbers)}", ven=ven, **fields)
 
 
@@ -159,7 +158,7 @@ def test_changes_raise_the_modification_number_and_a_cancel_does_too() -> None:
 def test_an_event_that_would_break_a_rule_on_the_wire_is_not_made(bad: Any, clause: str) -> None:
     with pytest.raises(InvalidError, match=clause):
         events.created("e1", bad, NOW, ())
-    assert events.created("e1", draft(NOW + HOUR), NOW, ())
+    events.created("e1", draft(NOW + HOUR), NOW, ())
 
 
 def test_events_of_one_market_context_do_not_overlap_unless_they_are_of_different_vens() -> None:
@@ -167,9 +166,9 @@ def test_events_of_one_market_context_do_not_overlap_unless_they_are_of_differen
     for target in (Target(), Target(ven_ids=("v2", "v1"))):
         with pytest.raises(InvalidError, match="rule 18"):
             events.created("e2", draft(NOW + HOUR, target=target), NOW, (one,))
-    assert events.created("e2", draft(NOW + HOUR, target=Target(ven_ids=("v2",))), NOW, (one,))
-    assert events.created("e2", draft(NOW + HOUR, market_context="http://other.example"), NOW, (one,))
-    assert events.created("e2", draft(NOW + 2 * HOUR), NOW, (one,))
+    events.created("e2", draft(NOW + HOUR, target=Target(ven_ids=("v2",))), NOW, (one,))
+    events.created("e2", draft(NOW + HOUR, market_context="http://other.example"), NOW, (one,))
+    events.created("e2", draft(NOW + 2 * HOUR), NOW, (one,))
 
 
 def test_who_is_found_by_two_targets_gets_one_of_two_events_that_overlap() -> None:
@@ -382,7 +381,7 @@ def test_a_reply_limit_is_kept_and_the_active_come_first() -> None:
 
 
 def opting(**more: Any) -> wire.OadrCreateOpt:
-    fields = {
+    fields: dict[str, Any] = {
         "request_id": "q",
         "opt_id": "o1",
         "opt_type": OUT,
@@ -561,11 +560,11 @@ def test_a_message_that_breaks_a_rule_of_its_own_is_answered_by_its_code() -> No
     assert code(lenient) == "200", "what says what it means is taken"
 
 
-@pytest.mark.parametrize("kind", state.Kind)
-def test_every_kind_of_quantity_goes_over_the_wire_and_what_lacks_its_unit_does_not(kind: state.Kind) -> None:
-    units = {state.Kind.CUSTOM: "widgets", state.Kind.TEMPERATURE: "fahrenheit", state.Kind.POWER_REAL: "W"}
+@pytest.mark.parametrize("kind", state.ItemKind)
+def test_every_kind_of_quantity_goes_over_the_wire_and_what_lacks_its_unit_does_not(kind: state.ItemKind) -> None:
+    units = {state.ItemKind.CUSTOM: "widgets", state.ItemKind.TEMPERATURE: "fahrenheit", state.ItemKind.POWER_REAL: "W"}
     unit = "EUR" if kind.startswith("currency") else units.get(kind)
-    told = state.Quantity(kind=kind, unit=unit, scale=state.Scale.KILO, description="what")
+    told = state.SignalItem(kind=kind, unit=unit, scale=Scale.KILO, description="what")
     signals = tuple(
         msgspec.structs.replace(one, signal_name="LOAD_DISPATCH", signal_type="setpoint", item_base=told)
         for one in draft(NOW + HOUR).signals
@@ -573,8 +572,8 @@ def test_every_kind_of_quantity_goes_over_the_wire_and_what_lacks_its_unit_does_
     made = events.created("e1", draft(NOW + HOUR, signals=signals), NOW, ())
     message = wire.OadrDistributeEvent(request_id="r", vtn_id="V", oadr_events=(events.to_wire(made, VEN, NOW),))
     assert OadrCodec().decode(OadrCodec().encode(message)) == message
-    for wrong in (None, "parsecs") if unit is not None and kind is not state.Kind.CUSTOM else ():
-        if wrong is None and kind in (state.Kind.TEMPERATURE, state.Kind.POWER_REAL):
+    for wrong in (None, "parsecs") if unit is not None and kind is not state.ItemKind.CUSTOM else ():
+        if wrong is None and kind in (state.ItemKind.TEMPERATURE, state.ItemKind.POWER_REAL):
             continue  # these have a unit of their own
         bad = tuple(
             msgspec.structs.replace(one, item_base=msgspec.structs.replace(told, unit=wrong)) for one in signals

@@ -14,7 +14,12 @@ from flexhub.core.registry import Role
 from flexhub.protocols.openadr2b.session.state import EventSpec, VenSpec, VtnProgram
 
 _COMMON: Final[dict[str, Any]] = {"of": None, "roles": (Role.ADMIN,), "clause": "OpenADR 2.0b"}
-_get: Final = partial(get, **_COMMON | {"scope": "vtn:read"})
+
+
+def _get(path: str, call: Any, name: str, returns: Any, text: str, **more: Any) -> Route:  # noqa: ANN401 - as in Route
+    return get(path, call, name, returns, text, **_COMMON | {"scope": "vtn:read"} | more)
+
+
 _write: Final = partial(Route, **_COMMON | {"scope": "vtn:write", "problems": (*WRITING, 404)})
 _FOUND: Final = (*READING, 404)
 

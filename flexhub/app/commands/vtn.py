@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import quote
@@ -178,6 +179,35 @@ def ask(  # noqa: PLR0913 - what is asked for
     _print(found, found["report_request_id"], as_json=as_json)
 
 
+@app.command(epilog=terminal.example("flexhub vtn stop site-1 REQUEST"))
+def stop(  # noqa: PLR0913 - what is ended, and where
+    ven_id: Annotated[str, typer.Argument(metavar="VENID", help="Who was asked.")],
+    request: Annotated[str, typer.Argument(metavar="REQUEST", help="What `flexhub vtn ask` printed.")],
+    *,
+    follow: Annotated[bool, typer.Option("--follow", help="What was gathered so far is to be sent yet.")] = False,
+    url: Url = None,
+    token: Token = TOKEN,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Have a VEN end a report."""
+    path = f"/vtn/ven/{quote(ven_id, safe='')}/report/{quote(request, safe='')}?follow={str(follow).lower()}"
+    found = _call(url, token, "DELETE", path)
+    _print(found, found["stage"], as_json=as_json)
+
+
+@app.command(epilog=terminal.example("flexhub vtn again site-1"))
+def again(
+    ven_id: Annotated[str, typer.Argument(metavar="VENID", help="Its venID.")],
+    *,
+    url: Url = None,
+    token: Token = TOKEN,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Ask a VEN to register again."""
+    found = _call(url, token, "POST", f"/vtn/ven/{quote(ven_id, safe='')}/registration")
+    _print(found, found["stage"], as_json=as_json)
+
+
 @app.command(epilog=terminal.example("flexhub vtn data site-1"))
 def data(
     ven_id: Annotated[str, typer.Argument(metavar="VENID", help="Whose.")],
@@ -207,7 +237,7 @@ def _print(found: dict[str, Any], text: str, *, as_json: bool) -> None:
         typer.echo(text)
 
 
-def _table(found: list[Any], columns: tuple[str, ...], rows: list[tuple[str, ...]], *, as_json: bool) -> None:
+def _table(found: list[Any], columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, as_json: bool) -> None:
     if as_json:
         for one in found:
             terminal.json_line(one)

@@ -26,7 +26,7 @@ from tests.app.openadr.test_vtn import opted
 from tests.ports import free_port
 from tests.app.uftp.test_kills import Program
 
-ROUNDS = 3
+ROUNDS = 2
 EVENTS = 6
 
 

@@ -85,7 +85,8 @@ def draft(start: datetime, *, minutes: int = 60, level: float = 1, **more: Any) 
     lasts = f"PT{minutes}M" if minutes else "PT0S"
     interval = SignalInterval(duration=lasts, value=level)
     signal = Signal(signal_name="SIMPLE", signal_type=SignalType.LEVEL, intervals=(interval,))
-    return EventSpec(**{"market_context": CONTEXT, "dtstart": start, "duration": lasts, "signals": (signal,)} | more)
+    fields: dict[str, Any] = {"market_context": CONTEXT, "dtstart": start, "duration": lasts, "signals": (signal,)}
+    return EventSpec(**fields | more)
 
 
 class Ven:

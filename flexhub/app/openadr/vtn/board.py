@@ -94,7 +94,10 @@ class Board:
         """It changed: read it again when it is next asked for."""
         self._count += 1
         self._vens.pop(ven_id, None)
+        self._forgotten.pop(ven_id, None)
         self._forgotten[ven_id] = self._count
+        if len(self._forgotten) > MOST:  # whoever asks for venIDs that there are not fills no memory
+            del self._forgotten[next(iter(self._forgotten))]
 
     async def ven(self, ven_id: str) -> VtnVen | None:
         """A VEN, as of the last commit."""

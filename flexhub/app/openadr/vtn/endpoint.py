@@ -143,10 +143,7 @@ class Endpoint:
         ven_id = ven_id_of(message)
         self._admit(request, shown, ven_id)
         await self._signed(root, ven_id, shown)
-        answer = await self._answered(message, ven_id, shown, body)
-        if ven_id is not None:
-            self._board.hear(ven_id)
-        return answer
+        return await self._answered(message, ven_id, shown, body)
 
     def _admit(self, request: web.Request, shown: str | None, ven_id: str | None) -> None:
         """Slow who floods; nobody can slow another VEN by its name alone: addresses and certificates count apart."""
@@ -164,12 +161,15 @@ class Endpoint:
             ven=None if ven_id is None else await self._board.ven(ven_id),
             fingerprint=shown,
             events=self._board.events,
-            turn=self._board.turn(ven_id) if isinstance(message, wire.OadrPoll) and ven_id is not None else 0,
             off=self._off,
         )
         refused = vtn.barred(arrived)
         if refused is not None:
             return self._written(refused.answer)
+        if arrived.ven is not None:
+            self._board.hear(arrived.ven.id)
+            if isinstance(message, wire.OadrPoll):
+                arrived = arrived._replace(turn=self._board.turn(arrived.ven.id))
         if isinstance(message, vtn.READING):
             step, turn = vtn.receive(arrived), arrived.turn
             if not step.changed:

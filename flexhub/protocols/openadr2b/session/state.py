@@ -128,7 +128,7 @@ class VtnProgram(State, frozen=True, kw_only=True):
     name: Annotated[str, msgspec.Meta(max_length=256)] = ""
 
 
-class Kind(enum.StrEnum):
+class ItemKind(enum.StrEnum):
     """What the numbers of a signal are: the local name of the element that says so."""
 
     POWER_REAL = "powerReal"
@@ -147,14 +147,14 @@ class Kind(enum.StrEnum):
     CUSTOM = "customUnit"
 
 
-class Quantity(State, frozen=True, kw_only=True):
+class SignalItem(State, frozen=True, kw_only=True):
     """What the numbers of a signal are, in which unit and scale.
 
     `unit` is needed for money (EUR), and what is custom, whose `description` is needed, too; other kinds have their
     own (W, celsius). `hertz`, `voltage` and `ac` are those of power.
     """
 
-    kind: Kind
+    kind: ItemKind
     unit: Name | None = None
     scale: Scale = Scale.NONE
     description: Name | None = None
@@ -177,7 +177,7 @@ class Signal(State, frozen=True, kw_only=True):
     signal_type: SignalType
     intervals: Annotated[tuple[SignalInterval, ...], msgspec.Meta(min_length=1, max_length=10_000)]
     signal_id: Name | None = None
-    item_base: Quantity | None = None
+    item_base: SignalItem | None = None
 
 
 class EventSpec(State, frozen=True, kw_only=True):
