@@ -41,8 +41,8 @@ async def transports(
     if chosen.role == "ven":
         from flexhub.app.openadr.ven import judged  # noqa: PLC0415 - only where a VEN is judged
 
-        async with judged.own() if market is None else judged.given(market) as fresh:
-            yield lambda: {"ven": fresh()}
+        async with judged.own() if market is None else judged.given(market) as made:
+            yield lambda: {"ven": made()}
         return
     if chosen.role:
         from flexhub.app.uftp.judged import given as others  # noqa: PLC0415 - only where an endpoint of UFTP is judged

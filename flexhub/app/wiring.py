@@ -266,7 +266,7 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
         try:
             post = await outside.enter_async_context(posting(config))
             speaking = await outside.enter_async_context(uftp.speaking(config))
-            sender = post if speaking is None else speaking.carrier(post)
+            sender: Sender | None = post if speaking is None else speaking.carrier(post)
             vens = await outside.enter_async_context(openadr_ven.speaking(config, clock, managing=manages(config)))
             sender = vens.carrier(sender)
             hub = assemble(config, store, clock, engine or engine_of(config), sender, off=off)
