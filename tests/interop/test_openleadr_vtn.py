@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -51,6 +52,7 @@ class There:
         self.hub = hub
         self.opted: list[tuple[str, str]] = []
         self.reported: list[Any] = []
+        self.heard = asyncio.Event()
 
     async def round(self) -> None:
         """One of our rounds, until all of it is worked."""
@@ -102,6 +104,7 @@ async def there(folder: Path, more: str = 'opt = "in"', clock: Clock | None = No
 
     server.add_handler("on_create_party_registration", register)
     reported: list[Any] = []
+    heard = asyncio.Event()
 
     async def offered(ven_id: str, resource_id: str, measurement: str, unit: str, scale: str,  # noqa: PLR0917 - the peer's signature
                       min_sampling_interval: timedelta, max_sampling_interval: timedelta) -> Any:  # fmt: skip
@@ -109,6 +112,7 @@ async def there(folder: Path, more: str = 'opt = "in"', clock: Clock | None = No
 
         async def told(data: Any) -> None:
             reported.append(data)
+            heard.set()
 
         return told, min_sampling_interval
 
@@ -118,7 +122,7 @@ async def there(folder: Path, more: str = 'opt = "in"', clock: Clock | None = No
     try:
         async with running(config(vtn, folder, more), clock=clock or utc_now, timers=False) as hub:
             found = There(server, hub)
-            found.reported = reported
+            found.reported, found.heard = reported, heard
             yield found
     finally:
         await server.stop()
@@ -199,11 +203,12 @@ async def test_reports_that_it_asks_for_arrive(tmp_path: Path) -> None:
         kept = await x.hub.hub.get(OpenadrVen, "utility")
         assert kept is not None
         assert kept.state.reported
-        (wanted,) = kept.state.wanted.values()
+        wanted = {w.request.report_specifier.report_specifier_id: w for w in kept.state.wanted.values()}["telemetry"]
         assert wanted.every_s == 900, "the peer asks for telemetry every quarter-hour"
         clock.now = wanted.due
         await x.hub.hub.tick()
-        await x.hub.hub.sent()
+        async with asyncio.timeout(20):
+            await x.heard.wait()  # a report of status makes the peer fail, which holds up nothing
         ((moment, value),) = x.reported[0]
         assert value == 1.5
         assert moment == floor_to_grid(NOW, 900)

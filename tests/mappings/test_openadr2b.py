@@ -34,7 +34,7 @@ from flexhub.mappings.openadr2b.context import Context, Form, Point, Regulation
 from flexhub.protocols.openadr2b import messages as wire
 from flexhub.protocols.openadr2b import names
 from flexhub.protocols.openadr2b.codec import OadrCodec
-from flexhub.protocols.openadr2b.elements import Message, Tolerate
+from flexhub.protocols.openadr2b.elements import Message, PayloadFloat, Tolerate
 from flexhub.protocols.openadr2b.rules import findings
 
 NOW = datetime(2026, 3, 29, 9, tzinfo=UTC)
@@ -286,7 +286,7 @@ def test_relative_prices_need_what_they_are_relative_to() -> None:
         event = msgspec.structs.replace(told.ei_event, ei_event_signals=signals)
         other = msgspec.structs.replace(message, oadr_events=(msgspec.structs.replace(told, ei_event=event),))
         got = events.tariff_to_core(other, Context(kept=kept, now=NOW, base_price_eur_per_kwh=0.2))
-        assert got.value.prices_eur_per_kwh == (pytest.approx(want),)
+        assert near(got.value.prices_eur_per_kwh, (want,))
         with pytest.raises(InvalidError, match="not known"):
             events.tariff_to_core(other, Context(kept=kept, now=NOW))
 
@@ -387,9 +387,7 @@ def test_an_offer_of_plain_ranges_comes_back_whole(
     assert there.losses == back.losses == ()
     got = [s.energy_kwh[0] for s in back.value.profiles[0].slices]
     for (lo, hi, mid), r, piece in zip(told, got, back.value.default_schedule.slices, strict=True):  # type: ignore[union-attr]  # it has one
-        assert (r.lo_kwh, r.hi_kwh, piece.energy_kwh) == (
-            pytest.approx(lo, abs=1e-9), pytest.approx(hi, abs=1e-9), pytest.approx(mid, abs=1e-9)
-        )  # fmt: skip
+        assert near((r.lo_kwh, r.hi_kwh, piece.energy_kwh), (lo, hi, mid))
 
 
 @few
@@ -459,8 +457,7 @@ def test_capacities_below_zero_and_gaps_are_refused() -> None:
     assert report.intervals is not None
     interval = report.intervals[0]
     payloads = tuple(
-        msgspec.structs.replace(p, payload_base=msgspec.structs.replace(p.payload_base, value=-8.0))
-        for p in interval.stream_payload_base
+        msgspec.structs.replace(p, payload_base=PayloadFloat(value=-8.0)) for p in interval.stream_payload_base
     )
     bad = msgspec.structs.replace(
         good,

@@ -51,9 +51,17 @@ NOBODY: Final = "nobody"
 class Line(Protocol):
     """The VTN that a VEN polls, as the suite uses it."""
 
-    vtn_id: str
-    ven_id: str
-    market: str
+    @property
+    def vtn_id(self) -> str:
+        """The VTN's."""
+
+    @property
+    def ven_id(self) -> str:
+        """The VEN's."""
+
+    @property
+    def market(self) -> str:
+        """The market context that the VEN takes events of."""
 
     def now(self) -> datetime:
         """What time it is."""

@@ -137,11 +137,11 @@ class Desk:
 
     @staticmethod
     def send(ven: Ven, message: Oadr, now: datetime, message_id: str) -> Send:
-        """A message of ours, on its way."""
+        """A message of ours, on its way; reports go beside the rest, so that one that chokes holds up no answer."""
         return Send(
             peer=PEER + ven.name,
             message_id=message_id,
-            conversation=ven.name,
+            conversation=f"{ven.name}/reports" if isinstance(message, wire.OadrUpdateReport) else ven.name,
             path=session.SERVICE[type(message)].value,
             media_type=MEDIA_TYPE,
             body=_CODEC.encode(message),
@@ -276,20 +276,24 @@ class SentDone(Further):
             return None
         return _CODEC.decode(sent.reply.encode())  # who sent it has seen to it that it is one
 
+    @staticmethod
+    def _name(message: Message) -> str:
+        return message.conversation.partition("/")[0]
+
     def needs(self, message: Message) -> Iterable[Key]:
         """What we know of the VTN."""
-        return (Key(OpenadrVen, message.conversation),)
+        return (Key(OpenadrVen, self._name(message)),)
 
     def further(self, message: Message, view: View) -> Iterable[Key]:
         """What is filed about its events."""
-        return self._desk.further(message.conversation, view)
+        return self._desk.further(self._name(message), view)
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """As what is received."""
         reply = self._reply(message)
-        if reply is None or message.conversation not in self._desk.vens:
+        if reply is None or self._name(message) not in self._desk.vens:
             return Decision(answer=Answer(status=204))
-        ven = self._desk.ven(message.conversation)
+        ven = self._desk.ven(self._name(message))
         before, seed = state_of(view, ven.name), f"{message.peer}/{message.id}"
         step = session.receive(before, reply, now, ven.setup, ven.judge(now), seed=seed)
         return self._desk.decided(ven, before, step, view, now, seed)

@@ -171,7 +171,8 @@ class Poller:
 
     async def _sent(self) -> bool:
         rows = await asyncio.to_thread(self._hub.store.sends, 0, PAGE, "waiting")
-        return not any(row.peer == PEER + self._ven.name for row in rows)
+        own = (PEER + self._ven.name, self._ven.name)  # reports may take their time
+        return not any((row.peer, row.conversation) == own for row in rows)
 
     def received(self, message: Oadr, xml: bytes | None = None) -> Message:
         """What the VTN said, for the hub."""

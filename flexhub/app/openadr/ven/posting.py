@@ -152,7 +152,7 @@ def _tls(section: VenSection) -> ssl.SSLContext:
         raise ConfigError(f"no certificates: {error}", path="openadr/ven/cert", value=str(section.cert)) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if section.fingerprint is not None:
-        context.sslobject_class = _knowing(normal(section.fingerprint))  # type: ignore[misc]  # of an instance, too
+        context.sslobject_class = _knowing(normal(section.fingerprint))
     return context
 
 
