@@ -112,7 +112,7 @@ async def ours(folder: Path, vens: int) -> None:
 
 async def theirs() -> None:
     """Openleadr's VTN until stdin closes; says its port."""
-    from tests.app.uftp.stage import free_port  # noqa: PLC0415 - as above
+    from tests.ports import free_port  # noqa: PLC0415 - as above
 
     server: Any = import_module("openleadr.server")
     port = free_port()

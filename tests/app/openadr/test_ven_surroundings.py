@@ -30,8 +30,8 @@ from flexhub.protocols.openadr2b.names import EventStatus
 from flexhub.protocols.openadr2b.signature import SigningKey, sign, signing_key, verify
 from tests.app.openadr.test_ven import answers, binding, config, go, staged
 from tests.app.openadr.vtn import Vtn, ran, serving
-from tests.ports import free_port
 from tests.app.uftp.test_kills import Program
+from tests.ports import free_port
 from tests.protocols.test_openadr2b_ven import event
 
 CODEC = OadrCodec()

@@ -23,8 +23,8 @@ from flexhub.protocols.openadr2b.names import OptType
 from flexhub.protocols.openadr2b.session.state import Target
 from tests.app.openadr import vtn_stage as s
 from tests.app.openadr.test_vtn import opted
-from tests.ports import free_port
 from tests.app.uftp.test_kills import Program
+from tests.ports import free_port
 
 ROUNDS = 2
 EVENTS = 6
