@@ -107,7 +107,7 @@ def _classes() -> Figure:
     built = time.perf_counter() - began
     storage, sizes = classes.storage, classes.sizes
     reached = [respond(storage, random.normal(size=SLOTS), sizes, compiled=False) for _ in range(5)]
-    target = np.mean(reached, axis=0)
+    target = np.mean(reached, axis=0) / 2
     seconds, plan = timed(
         lambda: optimise(storage, Squares.follow(target, tolerance_kwh=1e-6), sizes=sizes, compiled=False)
     )
