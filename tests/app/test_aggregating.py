@@ -130,7 +130,10 @@ def test_profiles_of_alternatives_and_withdrawn_offers_stay_alone() -> None:
     assert aggregate([], "agg", BY_LOCATION, seeds={Weather.NOISY: 1}).losses is None
 
 
-def test_a_month_of_real_sessions_is_aggregated_with_its_losses_and_comes_apart(shared: Path) -> None:
+@pytest.mark.parametrize(("kind", "couple"), [(Kind.TIME, None), (None, 20)])
+def test_a_month_of_real_sessions_is_aggregated_with_its_losses_and_comes_apart(
+    shared: Path, kind: Kind | None, couple: int | None
+) -> None:
     file = shared / "data" / "acn" / "caltech_2020-02-01_2020-05-31.csv.gz"
     need(file.is_file(), "the charging sessions are not there")
     cars = []
@@ -145,7 +148,7 @@ def test_a_month_of_real_sessions_is_aggregated_with_its_losses_and_comes_apart(
     assert len(cars) > 20
     offers = read_offers(b"".join(encode(car) + b"\n" for car in cars))
     by = tolerances(["start_after=PT2H", "time_flexibility=PT4H"])
-    done = aggregate(offers, "agg", by, kind=Kind.TIME, seeds=dict.fromkeys(Weather, 1))
+    done = aggregate(offers, "agg", by, kind=kind, couple=couple, seeds=dict.fromkeys(Weather, 1))
     assert done.losses is not None
     assert done.losses.offers == len(cars) > done.losses.instead
     assert all(0 < kept.kept_eur <= kept.saving_eur for kept in done.losses.savings)
