@@ -249,8 +249,19 @@ def test_with_signatures_what_is_unsigned_wrong_or_said_before_is_refused_and_wh
             }
             found = {name: (await ven.post("OadrPoll", body))[0] for name, (body, _) in cases.items()}
             assert found == {name: status for name, (_, status) in cases.items()}
+            kept.append(sign(poll, keys["mine"], now=now, nonce="n7"))
+            assert (await ven.post("OadrPoll", kept[0]))[0] == 200
 
+    async def afterwards() -> None:
+        async with stage(tmp_path, more=more + "sign = true\n") as on, connected(contexts["mine"]) as session:
+            ven = s.Ven(session, on.url, "ven")
+            assert (await ven.post("OadrPoll", kept[0]))[0] == 401, "a restart forgets nonces, but lets none pass again"
+            anew = sign(wire.OadrPoll(ven_id="ven"), keys["mine"], now=datetime.now(UTC), nonce="n8")
+            assert (await ven.post("OadrPoll", anew))[0] == 200
+
+    kept: list[bytes] = []
     played(tmp_path, act, more + "sign = true\n")
+    asyncio.run(afterwards())
 
 
 # -- what goes out ----------------------------------------------------------------------------------------------------

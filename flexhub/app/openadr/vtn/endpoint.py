@@ -99,6 +99,7 @@ class Endpoint:
         self._key = key
         self._off = off
         self._replays = Replays()
+        self._since = clock()
 
     def application(self) -> web.Application:
         """What an HTTP server runs."""
@@ -213,14 +214,21 @@ class Endpoint:
         return sign(message, self._key, now=self._clock(), nonce=uuid.uuid4().hex)
 
     async def _signed(self, root: etree._Element, ven_id: str | None, shown: str | None) -> None:
-        """Refuse what has to be signed and is not, or not by whom it is of, or was sent before."""
+        """Refuse what has to be signed and is not, or not by whom it is of, or was sent before.
+
+        Interpretation: what was signed before this process began is refused, since whether it came before is no longer
+        known; who sends it again signs it anew.
+        """
         ven = None if ven_id is None else await self._board.ven(ven_id)
         if self._key is None and (ven is None or not ven.xml_signature):
             return
         mine = ven.fingerprint if ven is not None else None
         now = self._clock()
         try:
-            self._replays.admit(verify(root, trusted={one for one in (mine, shown) if one is not None}, now=now), now)
+            proof = verify(root, trusted={one for one in (mine, shown) if one is not None}, now=now)
+            if proof.timestamp < self._since:
+                raise Refusal(HTTPStatus.UNAUTHORIZED, "it was signed before this VTN began; sign it anew")
+            self._replays.admit(proof, now)
         except UnauthorizedError as error:
             raise Refusal(HTTPStatus.UNAUTHORIZED, str(error)) from error
         except UnavailableError as error:
