@@ -64,7 +64,11 @@ def run(  # noqa: PLR0913 - one argument per option
     ] = None,
     market: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Of suite uftp, TOML: the target, and as whom the suite speaks, with keys."),
+        typer.Option(
+            metavar="FILE",
+            help="Of suite uftp, TOML: the target, and as whom the suite speaks, with keys; of openadr2b-ven: where "
+            "the VEN polls.",
+        ),
     ] = None,
     prompt: Annotated[
         str | None,
