@@ -19,6 +19,7 @@ TEMPORARY: Final = frozenset((404, 408, 421, 425, 429))
 """Refusals that may pass: an address that is not there yet, or too much at once. So may every 5xx."""
 
 LONGEST_AGAIN_S: Final = 3600.0
+TIMEOUT_S: Final = 20.0
 
 
 class Peer(NamedTuple):
@@ -47,6 +48,59 @@ class Reply(NamedTuple):
     again_s: float = 0.0
 
 
+class Connections:
+    """Connections that are kept, to post over; an async context manager.
+
+    Args:
+        tls: trusts whom, and shows which certificate; by default as the system does.
+        timeout_s: seconds that an answer may take.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._tls = tls
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=1000, ssl=True if self._tls is None else self._tls, keepalive_timeout=60
+            ),
+            timeout=self._timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """What it posts with, within its context."""
+        assert self._session is not None  # noqa: S101 - used within its context
+        return self._session
+
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], *, tls: ssl.SSLContext | None = None
+    ) -> Reply:
+        """One try, with other TLS than usual where some is given; whatever goes wrong on the way may pass."""
+        try:
+            async with self.session.post(
+                url, data=body, headers=headers, ssl=True if tls is None else tls, allow_redirects=False
+            ) as response:
+                return _read(response, await response.content.read(MAX_REPLY + 1))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            return failed(error)
+
+
+def failed(error: Exception) -> Reply:
+    """What came of a try that met this on the way."""
+    return Reply(0, why=f"{type(error).__name__}: {error}".rstrip(": "), final=False)
+
+
 class HttpSender:
     """Sends to the peers that it knows; an async context manager, since connections are kept.
 
@@ -58,39 +112,32 @@ class HttpSender:
         OSError, ssl.SSLError: files of certificates that cannot be read.
     """
 
-    def __init__(self, peers: Mapping[str, Peer], *, timeout_s: float = 20.0) -> None:
+    def __init__(self, peers: Mapping[str, Peer], *, timeout_s: float = TIMEOUT_S) -> None:
         self._peers = dict(peers)
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
-        self._session: aiohttp.ClientSession | None = None
+        self._connections = Connections(timeout_s=timeout_s)
         self._tls = {id_: tls_of(peer) for id_, peer in peers.items()}
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar())
+        await self._connections.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._connections.__aexit__(kind, error, trace)
 
     async def post(self, peer: str, path: str, message_id: str, media_type: str, body: bytes) -> Reply:
         """One try; whatever goes wrong on the way may pass."""
         known = self._peers.get(peer)
         if known is None:
             return Reply(0, why="no such peer is configured", final=False)
-        assert self._session is not None  # noqa: S101 - used within its context
         headers = {"Content-Type": media_type, idempotency.HEADER: idempotency.written(message_id)}
-        try:
-            if known.token is not None:
+        if known.token is not None:
+            try:
                 headers["Authorization"] = f"Bearer {known.token.read_text('ascii').strip()}"
-            url = known.url.rstrip("/") + path
-            async with self._session.post(
-                url, data=body, headers=headers, ssl=self._tls[peer], allow_redirects=False
-            ) as response:
-                return _read(response, await response.content.read(MAX_REPLY + 1))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            return Reply(0, why=f"{type(error).__name__}: {error}".rstrip(": "), final=False)
+            except (OSError, ValueError) as error:
+                return failed(error)
+        return await self._connections.post(known.url.rstrip("/") + path, body, headers, tls=self._tls[peer])
 
 
 def tls_of(peer: Peer) -> ssl.SSLContext:

@@ -27,6 +27,8 @@ PAGE: Final = 500
 AT_ONCE: Final = 64
 """Messages of different conversations that are on their way to one peer at the same time."""
 
+UNKNOWN: Final = "no such peer is configured"
+
 FIRST_S: Final = 1.0
 LONGEST_S: Final = 60.0
 """Pauses between tries double from the first to the longest; each is cut by up to a half at random."""
@@ -50,6 +52,23 @@ class Sender(Protocol):
 
     async def send(self, row: SendRow) -> Outcome:
         """One try. Raises nothing: what goes wrong is an outcome that is not final."""
+
+
+class Carrier:
+    """Gives rows for peers whose names begin with `mine` to one sender, and all others to another."""
+
+    def __init__(self, mine: str, sender: Sender, others: Sender | None) -> None:
+        self._mine = mine
+        self._sender = sender
+        self._others = others
+
+    async def send(self, row: SendRow) -> Outcome:
+        """One try."""
+        if row.peer.startswith(self._mine):
+            return await self._sender.send(row)
+        if self._others is None:
+            return Outcome(0, why=UNKNOWN, final=False)
+        return await self._others.send(row)
 
 
 class Outbox:

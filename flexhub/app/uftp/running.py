@@ -32,15 +32,15 @@ from flexhub.app.config import ClientSection, Config, UftpSection
 from flexhub.app.connections import Connections, Runner, Site
 from flexhub.app.hub.contract import Asker, Handler
 from flexhub.app.hub.loop import Hub
-from flexhub.app.hub.outbox import Sender
+from flexhub.app.hub.outbox import Carrier, Sender
 from flexhub.app.serving import BACKLOG, listening, tls_context
 from flexhub.app.uftp import roles
 from flexhub.app.uftp.endpoint import Endpoint, limits
-from flexhub.app.uftp.handlers import Nobody, build
+from flexhub.app.uftp.handlers import PEER, Nobody, build
 from flexhub.app.uftp.lookup import Lookup
 from flexhub.app.uftp.papers import UftpAgreed
 from flexhub.app.uftp.participants import Participants, agreements, participants_of
-from flexhub.app.uftp.posting import Carrier, UftpSender
+from flexhub.app.uftp.posting import UftpSender
 from flexhub.app.uftp.trading import running as trading
 from flexhub.core.errors import ConfigError
 from flexhub.engines.slots import ManagerEngine
@@ -125,7 +125,7 @@ class Uftp:
 
     def carrier(self, others: Sender | None) -> Carrier:
         """Carries UFTP's rows of the outbox, and leaves all others to others."""
-        return Carrier(self.sender, others)
+        return Carrier(PEER, self.sender, others)
 
 
 @asynccontextmanager

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import ssl
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-import aiohttp
-
-from flexhub.adapters.http.sender import MAX_REPLY, TEMPORARY
+from flexhub.adapters.http.sender import MAX_REPLY, Connections
 from flexhub.adapters.store.interface import SendRow
-from flexhub.app.hub.outbox import Outcome, Sender
-from flexhub.app.openadr.ven.handlers import PEER
+from flexhub.app.hub.outbox import Outcome
 from flexhub.app.openadr.ven.section import VenSection
 from flexhub.core.errors import ConfigError, FlexhubError, UnauthorizedError, UnavailableError
 from flexhub.protocols.openadr2b.codec import OadrCodec, read
@@ -27,7 +24,6 @@ from flexhub.protocols.openadr2b.fingerprint import fingerprint_of, normal
 from flexhub.protocols.openadr2b.schema import installed
 from flexhub.protocols.openadr2b.signature import Replays, SigningKey, sign, signing_key, verify
 
-TIMEOUT_S: Final = 20.0
 MEDIA_TYPE: Final = "application/xml"
 
 
@@ -52,26 +48,20 @@ class VtnClient:
     def __init__(self, section: VenSection, clock: Callable[[], datetime]) -> None:
         self._section = section
         self._clock = clock
-        self._session: aiohttp.ClientSession | None = None
         self._fingerprint = None if section.fingerprint is None else normal(section.fingerprint)
         self._codec = OadrCodec(MAX_REPLY, check=installed())
         self._replays = Replays()
-        self._tls = _tls(section)
+        self._connections = Connections(_tls(section))
         self._key = _key(section)
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._tls),
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        await self._connections.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._connections.__aexit__(kind, error, trace)
 
     async def ask(self, service: str, message: Message) -> Answered:
         """One request, and what the VTN says to it.
@@ -97,21 +87,11 @@ class VtnClient:
     async def _post(self, service: str, body: bytes, message: Message | None) -> tuple[Outcome, Answered | None]:
         if self._key is not None and message is not None:
             body = sign(message, self._key, now=self._clock(), nonce=uuid.uuid4().hex)
-        assert self._session is not None  # noqa: S101 - used within its context
         url = f"{self._section.vtn.rstrip('/')}/{service}"
-        headers = {"Content-Type": MEDIA_TYPE}
-        try:
-            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-                reply = await response.content.read(MAX_REPLY + 1)
-                status = response.status
-                again = response.headers.get("Retry-After", "")
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            return Outcome(0, why=f"{type(error).__name__}: {error}".rstrip(": "), final=False), None
-        if not 200 <= status < 300:
-            temporary = status in TEMPORARY or status >= 500
-            again_s = float(again) if again.isascii() and again.isdigit() else 0.0
-            return Outcome(status, reply[:500], why=f"HTTP {status}", final=not temporary, again_s=again_s), None
-        return Outcome(status), self._read(reply)
+        found = await self._connections.post(url, body, {"Content-Type": MEDIA_TYPE})
+        if found.why:
+            return Outcome(*found), None
+        return Outcome(found.status), self._read(found.reply)
 
     def _read(self, reply: bytes) -> Answered:
         if not reply.strip():
@@ -179,21 +159,3 @@ def _key(section: VenSection) -> SigningKey | None:
         raise ConfigError(f"no key: {error}", path="openadr/ven/key", value=str(section.key)) from error
     except FlexhubError as error:
         raise ConfigError(error.message, path="openadr/ven/key", value=str(section.key)) from error
-
-
-class VenCarrier:
-    """Gives VENs' rows of the outbox to their VTNs, and all others to another sender."""
-
-    def __init__(self, clients: Mapping[str, VtnClient], others: Sender | None) -> None:
-        self._clients = clients
-        self._others = others
-
-    async def send(self, row: SendRow) -> Outcome:
-        """One try."""
-        if row.peer.startswith(PEER):
-            client = self._clients.get(row.peer.removeprefix(PEER))
-            if client is not None:
-                return await client.send(row)
-        elif self._others is not None:
-            return await self._others.send(row)
-        return Outcome(0, why="no such peer is configured", final=False)

@@ -23,15 +23,16 @@ from datetime import datetime
 
 from aiohttp import web
 
+from flexhub.adapters.store.interface import SendRow
 from flexhub.app.config import Config
 from flexhub.app.connections import Connections, Runner, Site
 from flexhub.app.hub.contract import Asker, Handler
 from flexhub.app.hub.loop import Hub
-from flexhub.app.hub.outbox import Sender
-from flexhub.app.openadr.ven.handlers import SLOT, build
+from flexhub.app.hub.outbox import UNKNOWN, Carrier, Outcome, Sender
+from flexhub.app.openadr.ven.handlers import PEER, SLOT, build
 from flexhub.app.openadr.ven.opting import OptAsker
 from flexhub.app.openadr.ven.polling import Poller
-from flexhub.app.openadr.ven.posting import VenCarrier, VtnClient
+from flexhub.app.openadr.ven.posting import VtnClient
 from flexhub.app.openadr.ven.pushed import Listener
 from flexhub.app.openadr.ven.reporting import ReportAsker
 from flexhub.app.openadr.ven.settings import Ven, vens_of
@@ -65,7 +66,12 @@ class Vens:
 
     def carrier(self, others: Sender | None) -> Sender | None:
         """Carries VENs' rows of the outbox, and leaves all others to others."""
-        return VenCarrier(self.clients, others) if self.vens else others
+        return Carrier(PEER, self, others) if self.vens else others
+
+    async def send(self, row: SendRow) -> Outcome:
+        """One try, by the client of the VTN that it is for."""
+        client = self.clients.get(row.peer.removeprefix(PEER))
+        return Outcome(0, why=UNKNOWN, final=False) if client is None else await client.send(row)
 
 
 @asynccontextmanager

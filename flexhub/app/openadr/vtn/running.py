@@ -26,12 +26,12 @@ from flexhub.app.connections import Connections, Runner, Site
 from flexhub.app.exchange.portfolio import every
 from flexhub.app.hub.contract import Handler
 from flexhub.app.hub.loop import Hub
-from flexhub.app.hub.outbox import Sender
+from flexhub.app.hub.outbox import Carrier, Sender
 from flexhub.app.openadr.sections import VtnSection
 from flexhub.app.openadr.vtn.board import Board
 from flexhub.app.openadr.vtn.endpoint import Endpoint, Limits
-from flexhub.app.openadr.vtn.handlers import Desk
-from flexhub.app.openadr.vtn.posting import Carrier, VtnSender
+from flexhub.app.openadr.vtn.handlers import PEER, Desk
+from flexhub.app.openadr.vtn.posting import VtnSender
 from flexhub.app.openadr.vtn.silence import Watch
 from flexhub.app.openadr.vtn.utility import build, nobody
 from flexhub.app.serving import BACKLOG, listening
@@ -122,7 +122,7 @@ class Vtn:
 
     def carrier(self, others: Sender | None) -> Carrier:
         """Carries the outbox's rows for VENs, and leaves all others to others."""
-        return Carrier(self.sender, others)
+        return Carrier(PEER, self.sender, others)
 
 
 @asynccontextmanager
