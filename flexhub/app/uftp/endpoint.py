@@ -7,37 +7,28 @@ where and why.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import logging
 import uuid
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
-from flexhub.app.access.limits import Buckets
-from flexhub.app.api.server import BODY_S
+from flexhub.app.endpoints import Limits, Refusal, body_of, plain, refused, submitted, too_often
 from flexhub.app.hub.contract import Answer, Message
 from flexhub.app.uftp.handlers import Arrival, Arrived, conversation
 from flexhub.app.uftp.lookup import Lookup, Participant
 from flexhub.app.uftp.participants import Participants
 from flexhub.core.documents import encode
-from flexhub.core.errors import FlexhubError, UnavailableError
+from flexhub.core.errors import FlexhubError
 from flexhub.core.registry import Role
 from flexhub.protocols.uftp import envelope as env
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.codec import UftpCodec
 from flexhub.protocols.uftp.messages import SignedMessage
 
-log = logging.getLogger(__name__)
-
 PATHS: Final = ("/shapeshifter/api/v3/message", "/USEF/2019/SignedMessage")
-AGAIN_S: Final = "5"
-"""When to come back where something may be better then."""
 
 SPEAKS_AS: Final = {
     wire.Role.AGR: Role.AGGREGATOR,
@@ -48,23 +39,6 @@ SPEAKS_AS: Final = {
 
 _PROCESS: Final = uuid.uuid4().hex
 _COUNTER: Final = itertools.count()
-
-
-class Limits(NamedTuple):
-    """Messages of a participant, and refused deliveries of an address: so many a second, and so many at once."""
-
-    messages: Buckets
-    failures: Buckets
-
-
-class Refusal(Exception):  # noqa: N818 - it is what is answered
-    """What is answered instead of 200."""
-
-    def __init__(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
-        self.status = status
-        self.text = text
-        self.headers = headers or {}
-        super().__init__(text)
 
 
 class Endpoint:
@@ -101,7 +75,7 @@ class Endpoint:
 
     def application(self) -> web.Application:
         """What an HTTP server runs."""
-        app = web.Application(middlewares=[_plain], client_max_size=self._codec.max_bytes)
+        app = web.Application(middlewares=[plain], client_max_size=self._codec.max_bytes)
         for path in PATHS:
             app.router.add_post(path, self.post)
         return app
@@ -111,25 +85,19 @@ class Endpoint:
         try:
             await self._take(request)
         except Refusal as refusal:
-            if refusal.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, 419):
-                self.limits.failures.take(request.remote or "")
-            answer = web.Response(status=refusal.status, reason=_phrase(refusal.status), text=refusal.text + "\n")
-            answer.headers.update(refusal.headers)
-            if not request.content.is_eof():
-                answer.force_close()  # the rest of the body is not waited for
-            return answer
+            return refused(request, refusal, self.limits.failures)
         return web.Response()
 
     async def _take(self, request: web.Request) -> None:
         wait = self.limits.failures.empty(request.remote or "")
         if wait:
-            raise _too_often(wait)
+            raise too_often(wait, "UFTP-04: ")
         body = await self._body(request)
         envelope = _passed(env.enveloped(body, self._codec.max_bytes))
         sender, inner = await self._sender(envelope)
         wait = self.limits.messages.take(envelope.sender_domain)
         if wait:
-            raise _too_often(wait)
+            raise too_often(wait, "UFTP-04: ")
         opened = _passed(env.inside(envelope, inner, self._codec))
         arrival = Arrival(
             envelope=body.decode("utf-8-sig"),
@@ -147,13 +115,7 @@ class Endpoint:
             role=SPEAKS_AS[envelope.sender_role],
             value=Arrived(arrival, opened),
         )
-        try:
-            await self._submit(message)
-        except UnavailableError as error:
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, error.message, {"Retry-After": AGAIN_S}) from error
-        except FlexhubError as error:
-            log.error("a message of %s could not be worked: %s", envelope.sender_domain, error)  # noqa: TRY400 - the loop said more
-            raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "the message could not be worked") from error
+        await submitted(self._submit, message, envelope.sender_domain)
 
     async def _body(self, request: web.Request) -> bytes:
         """The body, by rules 1 to 3; never more than is allowed, and never longer than `BODY_S`."""
@@ -166,13 +128,7 @@ class Endpoint:
             raise Refusal(HTTPStatus.BAD_REQUEST, "UFTP-02 Content-Encoding: no encodings")
         if length is None or length > self._codec.max_bytes:
             raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{length} bytes, allowed: {self._codec.max_bytes}")
-        if request.content.is_eof():
-            return await request.read()
-        try:
-            async with asyncio.timeout(BODY_S):
-                return await request.read()
-        except TimeoutError:
-            raise Refusal(HTTPStatus.REQUEST_TIMEOUT, f"the body took longer than {BODY_S:g} s") from None
+        return await body_of(request)
 
     async def _sender(self, envelope: SignedMessage) -> tuple[Participant, bytes]:
         """Who signed it, and what (rules 6 and 7). A key that does not fit may have been changed: it is asked again."""
@@ -204,31 +160,3 @@ def _failed(found: bytes | env.Failed) -> env.Failed:
 def _refused(failed: env.Failed) -> Refusal:
     where = f" {failed.path}" if failed.path else ""
     return Refusal(failed.status, f"{failed.rule}{where}: {failed.message}")
-
-
-def _too_often(wait: int) -> Refusal:
-    seconds = min(wait, 3600)
-    headers = {"Retry-After": str(seconds)}
-    return Refusal(HTTPStatus.TOO_MANY_REQUESTS, f"UFTP-04: too often; again in {seconds} s", headers)
-
-
-def _phrase(status: int) -> str:
-    return "Authentication Timeout" if status == 419 else HTTPStatus(status).phrase
-
-
-@web.middleware
-async def _plain(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What aiohttp refuses by itself (no such path, no such method), as text."""
-    try:
-        answer = await handler(request)
-    except web.HTTPException as error:
-        answer = web.Response(status=error.status, text=f"{error.reason}\n")
-        if isinstance(error, web.HTTPMethodNotAllowed):
-            answer.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
-    answer.headers["Server"] = "flexhub"
-    return answer
-
-
-def limits(messages: tuple[float, float], failures: tuple[float, float]) -> Limits:
-    """Buckets of so many a second and so many at once."""
-    return Limits(Buckets(*messages, monotonic), Buckets(*failures, monotonic))

@@ -30,12 +30,13 @@ from flexhub.adapters.http.oauth import Credentials
 from flexhub.app.api import server
 from flexhub.app.config import ClientSection, Config, UftpSection
 from flexhub.app.connections import Connections, Runner, Site
+from flexhub.app.endpoints import limits
 from flexhub.app.hub.contract import Asker, Handler
 from flexhub.app.hub.loop import Hub
 from flexhub.app.hub.outbox import Carrier, Sender
 from flexhub.app.serving import BACKLOG, listening, tls_context
 from flexhub.app.uftp import roles
-from flexhub.app.uftp.endpoint import Endpoint, limits
+from flexhub.app.uftp.endpoint import Endpoint
 from flexhub.app.uftp.handlers import PEER, Nobody, build
 from flexhub.app.uftp.lookup import Lookup
 from flexhub.app.uftp.papers import UftpAgreed

@@ -117,7 +117,7 @@ def test_no_length_an_endless_body_and_a_huge_one_cost_nothing(tmp_path: Path) -
 
 
 def test_who_sends_too_slowly_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flexhub.app.uftp.endpoint.BODY_S", 0.2)
+    monkeypatch.setattr("flexhub.app.endpoints.BODY_S", 0.2)
 
     async def story(there: s.Stage) -> None:
         port, body = there.ports["agr"], sealed(request(), "dso")

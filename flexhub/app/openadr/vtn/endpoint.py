@@ -7,21 +7,17 @@ refused with a status of HTTP's and a line of text; what breaks a rule, with an 
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import logging
 import uuid
 from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 from lxml import etree
 
-from flexhub.app.access.limits import Buckets
-from flexhub.app.api.server import BODY_S
+from flexhub.app.endpoints import AGAIN_S, Limits, Refusal, body_of, plain, refused, submitted, too_often
 from flexhub.app.hub.contract import Answer, Message
 from flexhub.app.openadr.vtn.board import Board
 from flexhub.app.openadr.vtn.handlers import RECEIVE, SERVICE_OF, Answered, Arrival, Came, place
@@ -37,31 +33,12 @@ from flexhub.protocols.openadr2b.session import vtn
 from flexhub.protocols.openadr2b.session.book import Arrived, Settings, Step, ven_id_of
 from flexhub.protocols.openadr2b.signature import Replays, SigningKey, sign, verify
 
-log = logging.getLogger(__name__)
-
 PATH: Final = "/OpenADR2/Simple/2.0b/{service}"
 MEDIA_TYPES: Final = ("application/xml", "text/xml")
 _HEADERS: Final = {"Content-Type": "application/xml", "Server": "flexhub"}
 _PROCESS: Final = uuid.uuid4().hex
 _COUNTER: Final = itertools.count()
 _POLL: Final = "OadrPoll"
-
-
-class Limits(NamedTuple):
-    """Messages of a VEN, and refused ones of an address: so many a second, and so many at once."""
-
-    messages: Buckets
-    failures: Buckets
-
-
-class Refusal(Exception):  # noqa: N818 - it is what is answered
-    """What is answered instead of 200."""
-
-    def __init__(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
-        self.status = status
-        self.text = text
-        self.headers = headers or {}
-        super().__init__(text)
 
 
 class Endpoint:
@@ -103,7 +80,7 @@ class Endpoint:
 
     def application(self) -> web.Application:
         """What an HTTP server runs."""
-        app = web.Application(middlewares=[_plain], client_max_size=self._codec.max_bytes)
+        app = web.Application(middlewares=[plain], client_max_size=self._codec.max_bytes)
         for service in SERVICES:
             app.router.add_post(PATH.format(service=service), self.post)
         return app
@@ -113,18 +90,13 @@ class Endpoint:
         try:
             body = await self._take(request)
         except Refusal as refusal:
-            if refusal.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED):
-                self.limits.failures.take(request.remote or "")
-            answer = web.Response(status=refusal.status, text=refusal.text + "\n", headers=refusal.headers)
-            if not request.content.is_eof():
-                answer.force_close()  # the rest of the body is not waited for
-            return answer
+            return refused(request, refusal, self.limits.failures)
         return web.Response(body=body, headers=_HEADERS)
 
     async def _take(self, request: web.Request) -> bytes:
         wait = self.limits.failures.empty(request.remote or "")
         if wait:
-            raise _too_often(wait)
+            raise too_often(wait)
         shown = _shown(request)
         body = await self._body(request)
         service = request.path.rpartition("/")[2]
@@ -150,7 +122,7 @@ class Endpoint:
         """Slow who floods; nobody can slow another VEN by its name alone: addresses and certificates count apart."""
         wait = self.limits.messages.take(shown or f"{request.remote} {ven_id}")
         if wait:
-            raise _too_often(wait)
+            raise too_often(wait)
 
     async def _answered(self, message: Wire, ven_id: str | None, shown: str | None, body: bytes) -> bytes:
         turn = 0
@@ -179,23 +151,16 @@ class Endpoint:
                     self._board.hush(body, shown, arrived.ven, answer_xml)
                 return answer_xml
         arrival = Arrival(xml=body.decode("utf-8-sig"), fingerprint=shown, turn=turn)
-        try:
-            answer = await self._submit(
-                Message(
-                    peer=ven_id or shown or "openadr:nobody",
-                    id=f"openadr {_PROCESS}-{next(_COUNTER)}",
-                    kind=RECEIVE,
-                    conversation=place(ven_id or shown),
-                    body=encode(arrival),
-                    role=Role.PROSUMER,
-                    value=Came(arrival, message),
-                )
-            )
-        except UnavailableError as error:
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, error.message, {"Retry-After": "5"}) from error
-        except FlexhubError as error:
-            log.error("a message of %s could not be worked: %s", ven_id, error)  # noqa: TRY400 - the loop said more
-            raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "the message could not be worked") from error
+        said = Message(
+            peer=ven_id or shown or "openadr:nobody",
+            id=f"openadr {_PROCESS}-{next(_COUNTER)}",
+            kind=RECEIVE,
+            conversation=place(ven_id or shown),
+            body=encode(arrival),
+            role=Role.PROSUMER,
+            value=Came(arrival, message),
+        )
+        answer = await submitted(self._submit, said, ven_id)
         if ven_id is not None:
             self._board.forget(ven_id)
         xml = decode(Answered, answer.body).xml.encode()
@@ -232,7 +197,7 @@ class Endpoint:
         except UnauthorizedError as error:
             raise Refusal(HTTPStatus.UNAUTHORIZED, str(error)) from error
         except UnavailableError as error:
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": "5"}) from error
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": AGAIN_S}) from error
 
     async def _body(self, request: web.Request) -> bytes:
         """The body [rule 53]; never more than is allowed, and never longer than `BODY_S`."""
@@ -245,13 +210,7 @@ class Endpoint:
             raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"allowed: {', '.join(MEDIA_TYPES)}")
         if request.headers.get("Content-Encoding", "identity") != "identity":
             raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "no encodings")
-        if request.content.is_eof():
-            return await request.read()
-        try:
-            async with asyncio.timeout(BODY_S):
-                return await request.read()
-        except TimeoutError:
-            raise Refusal(HTTPStatus.REQUEST_TIMEOUT, f"the body took longer than {BODY_S:g} s") from None
+        return await body_of(request)
 
 
 def vtn_name(message: Wire) -> str:
@@ -269,21 +228,3 @@ def _shown(request: web.Request) -> str | None:
     tls = None if transport is None else transport.get_extra_info("ssl_object")
     der = None if tls is None else tls.getpeercert(binary_form=True)
     return None if der is None else fingerprint_of(der)
-
-
-def _too_often(wait: int) -> Refusal:
-    seconds = min(wait, 3600)
-    return Refusal(HTTPStatus.TOO_MANY_REQUESTS, f"too often; again in {seconds} s", {"Retry-After": str(seconds)})
-
-
-@web.middleware
-async def _plain(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What aiohttp refuses by itself (no such path, no such method), as text."""
-    try:
-        answer = await handler(request)
-    except web.HTTPException as error:
-        answer = web.Response(status=error.status, text=f"{error.reason}\n")
-        if isinstance(error, web.HTTPMethodNotAllowed):
-            answer.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
-    answer.headers["Server"] = "flexhub"
-    return answer

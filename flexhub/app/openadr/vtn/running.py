@@ -16,20 +16,19 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
-from time import monotonic
 from typing import Final
 
-from flexhub.app.access.limits import Buckets
 from flexhub.app.api import server
 from flexhub.app.config import Config
 from flexhub.app.connections import Connections, Runner, Site
+from flexhub.app.endpoints import limits
 from flexhub.app.exchange.portfolio import every
 from flexhub.app.hub.contract import Handler
 from flexhub.app.hub.loop import Hub
 from flexhub.app.hub.outbox import Carrier, Sender
 from flexhub.app.openadr.sections import VtnSection
 from flexhub.app.openadr.vtn.board import Board
-from flexhub.app.openadr.vtn.endpoint import Endpoint, Limits
+from flexhub.app.openadr.vtn.endpoint import Endpoint
 from flexhub.app.openadr.vtn.handlers import PEER, Desk
 from flexhub.app.openadr.vtn.posting import VtnSender
 from flexhub.app.openadr.vtn.silence import Watch
@@ -155,17 +154,14 @@ async def listening_to(
         yield None
         return
     told = config.limits
-    limits = Limits(
-        Buckets(section.requests, section.requests_at_once, monotonic),
-        Buckets(told.failures, told.failures_at_once, monotonic),
-    )
+    allowed = limits((section.requests, section.requests_at_once), (told.failures, told.failures_at_once))
     board = Board(hub, config.hub.name, clock)
     endpoint = Endpoint(
         hub.submit,
         board,
         settings_of(section),
         clock,
-        limits=limits,
+        limits=allowed,
         codec=OadrCodec(section.max_bytes, check=installed()),
         key=key_of(section),
         off=() if off is None else off,
