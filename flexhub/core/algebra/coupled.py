@@ -28,14 +28,14 @@ SPAN: Final = 96
 """Offers that begin within so many slots are coupled; an aggregate lasts from the first start to the last end."""
 
 TOGETHER: Final[Mapping[Dimension, float]] = {Dimension.LOCATION: 0.0}
-"""What is coupled lies at one location, unless told otherwise."""
+"""What is coupled may differ by, unless told otherwise: it lies at one location."""
 
 
 def aggregate(
     offers: Sequence[FlexOffer],
     issuer: str,
     size: int,
-    by: Mapping[Dimension, float] = TOGETHER,
+    by: Mapping[Dimension, float] | None = None,
     *,
     watch: Watch = unseen,
 ) -> list[Aggregate]:
@@ -45,7 +45,8 @@ def aggregate(
         offers: of distinct ids. Implicit time flexibility counts from the earliest creation of all.
         issuer: of the aggregates.
         size: members of a DFO at most.
-        by: what coupled offers may differ by, as in `grouping`; slice flex-offers are aligned by `grouping.DEFAULT`.
+        by: what offers that are put together may differ by, as in `grouping`, beside the day; by default coupled ones
+            lie at one location, and slice flex-offers are aligned by `grouping.DEFAULT`.
         watch: sees the groups go by.
 
     Raises:
@@ -61,9 +62,11 @@ def aggregate(
     pools: list[Group] = []
     for one in gathered.groups:
         if one.kind is Kind.SLICES:
-            found += alignment.aggregate([member.original for member in one.members], issuer, DEFAULT)
+            found += alignment.aggregate(
+                [member.original for member in one.members], issuer, DEFAULT if by is None else by
+            )
             continue
-        days = group(one.members, lambda m: (_start(m, now) // SPAN, cell(m.original, by)))
+        days = group(one.members, lambda m: (_start(m, now) // SPAN, cell(m.original, TOGETHER if by is None else by)))
         pools += [Group(one.kind, one.resolution_s, tuple(members)) for members in days]
     for pool in watch(pools, "coupling"):
         for part in stand(pool, now, size):
