@@ -85,7 +85,7 @@ def _gathered() -> Figure:
     gather(mixed[:100], START)  # imports the solver
     seconds, found = timed(lambda: gather(mixed, START))
     peer_s, _ = timed(lambda: [traits(one) for one in mixed])
-    kinds = Counter({group.kind: len(group.members) for group in found.groups})
+    kinds = Counter({group.form: len(group.members) for group in found.groups})
     less = sum(bool(member.stand_in.losses) for group in found.groups for member in group.members)
     return Figure(
         name=f"{GATHERED:,} offers of all kinds sorted and converted",

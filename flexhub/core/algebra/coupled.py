@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from flexhub.core.algebra import alignment
-from flexhub.core.algebra.gathering import Group, Kind, Standing, gather, stand
+from flexhub.core.algebra.gathering import Form, Group, Standing, gather, stand
 from flexhub.core.algebra.gathering import Member as Gathered
 from flexhub.core.algebra.grouping import DEFAULT, Dimension, cell, group
 from flexhub.core.algebra.shape import Starts, energies
@@ -61,20 +61,20 @@ def aggregate(
     found = [alignment.alone(offer, issuer) for offer in offers if offer.id in gathered.alone]
     pools: list[Group] = []
     for one in gathered.groups:
-        if one.kind is Kind.SLICES:
+        if one.form is Form.SLICES:
             found += alignment.aggregate(
                 [member.original for member in one.members], issuer, DEFAULT if by is None else by
             )
             continue
         days = group(one.members, lambda m: (_start(m, now) // SPAN, cell(m.original, TOGETHER if by is None else by)))
-        pools += [Group(one.kind, one.resolution_s, tuple(members)) for members in days]
+        pools += [Group(one.form, one.resolution_s, tuple(members)) for members in days]
     for pool in watch(pools, "coupling"):
         for part in stand(pool, now, size):
             if len(part.members) == 1:
                 found.append(alignment.alone(part.members[0].original, issuer))
                 continue
             # Again by itself, so that it lasts from its own first start to its own last end.
-            (standing,) = stand(Group(pool.kind, pool.resolution_s, part.members), now, size)
+            (standing,) = stand(Group(pool.form, pool.resolution_s, part.members), now, size)
             found.append(_told(standing, issuer, now))
     return found
 
