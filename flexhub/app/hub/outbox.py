@@ -77,6 +77,7 @@ class Outbox:
     Args:
         read: waiting rows behind a number, so many at most.
         submit: hands a message to the hub.
+        ended: notes that a message whose outcome nobody asks for is "sent" or "failed".
         sender: carries them.
         clock: what time it is.
         pause: waits for so many seconds.
@@ -87,6 +88,7 @@ class Outbox:
         self,
         read: Callable[[int, int], Awaitable[list[SendRow]]],
         submit: Callable[[Message], Awaitable[Answer]],
+        ended: Callable[[SendRow, str], None],
         sender: Sender,
         clock: Callable[[], datetime],
         *,
@@ -95,6 +97,7 @@ class Outbox:
     ) -> None:
         self._read = read
         self._submit = submit
+        self._ended = ended
         self._sender = sender
         self._clock = clock
         self._pause = pause
@@ -176,6 +179,11 @@ class Outbox:
 
     async def _tell(self, row: SendRow, outcome: Outcome) -> None:
         """Have the outcome journalled, however often it takes; after a stop before that, the message is sent again."""
+        if not row.reply_kind:
+            if outcome.why:
+                log.warning("an answer to %s is given up: %s", row.peer, outcome.why)
+            self._ended(row, "failed" if outcome.why else "sent")
+            return
         delivery = Delivery(
             peer=row.peer,
             message_id=row.message_id,
