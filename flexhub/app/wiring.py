@@ -157,11 +157,14 @@ def assemble(  # noqa: PLR0913 - the parts it is composed of
     sender: Sender | None = None,
     *,
     off: Collection[str] | None = None,
+    hooks: uftp.Hooks | None = None,
 ) -> Hub:
-    """The hub loop with the exchange's handlers and askers; rules of UFTP and of VENs that are `off` are not judged."""
+    """The hub loop with the exchange's handlers and askers; `off` and `hooks` are as of `running`."""
     decided, askers = deciders(config, engine)
+    if hooks is not None:
+        decided |= uftp.handlers(config, (), hooks)
     if off is not None:
-        decided |= uftp.handlers(config, off) | openadr_ven.handlers(config, managing=manages(config), off=off)
+        decided |= uftp.handlers(config, off, hooks) | openadr_ven.handlers(config, managing=manages(config), off=off)
         decided |= vtn.handlers(config, off)
     return Hub(store, decided, askers, clock, max_batch=config.store.max_batch, sender=sender)
 
@@ -246,6 +249,7 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
     timers: bool = True,
     page: Settings | None = None,
     off: Collection[str] | None = None,
+    hooks: uftp.Hooks | None = None,
 ) -> AsyncIterator[Running]:
     """A hub that serves for as long as the block lasts.
 
@@ -256,6 +260,7 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
         timers: fire timers as the clock goes; without, only `Hub.tick` does.
         page: what the page is told, where the configuration has pages; by default the hub's name and zone.
         off: rules that are not judged, for the conformance suites' self-check; it may change meanwhile.
+        hooks: what is made of UFTP's messages, instead of the hooks that the configuration names.
 
     Raises:
         ConfigError: an unknown engine or store, or files that cannot be read.
@@ -275,7 +280,7 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
             sender = sender if pushing is None else pushing.carrier(sender)
             vens = await outside.enter_async_context(openadr_ven.speaking(config, clock, managing=manages(config)))
             sender = vens.carrier(sender)
-            hub = assemble(config, store, clock, engine or engine_of(config), sender, off=off)
+            hub = assemble(config, store, clock, engine or engine_of(config), sender, off=off, hooks=hooks)
             if post is not None:
                 post.hub = hub
             watch(hub, config)
