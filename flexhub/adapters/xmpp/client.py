@@ -16,9 +16,10 @@ import ssl
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 from xml.sax.saxutils import quoteattr
 
 from lxml import etree
@@ -268,7 +269,7 @@ class XmppClient:
         async with asyncio.timeout(self._timeout_s):
             stream = await self._there()
             try:
-                found = await stream.plugin["xep_0030"].get_items(jid=at, node=node, timeout=self._timeout_s)
+                found = await stream.plugin["xep_0030"].get_items(jid=JID(at), node=node, timeout=self._timeout_s)
             except IqTimeout:
                 raise TimeoutError from None
             except IqError:
@@ -294,7 +295,7 @@ class XmppClient:
         await self._tell(stream)
         took = _Matching(lambda iq: iq["type"] in {"set", "get"} and iq.xml.find(self._element) is not None)
         answers = _Matching(lambda iq: iq["type"] in {"result", "error"} and iq["id"] in self._waiting)
-        stream.register_handler(Callback("taken", took, lambda iq: self._take(stream, iq, handler)))
+        stream.register_handler(Callback("taken", took, partial(self._take, stream, handler)))
         stream.register_handler(Callback("answered", answers, self._answer))
         was_up = False
         try:
@@ -333,7 +334,7 @@ class XmppClient:
             await asyncio.wait((stream.gone,), timeout=PING_S)
             if not stream.gone.done():
                 try:
-                    await stream.plugin["xep_0199"].ping(jid=stream.boundjid.domain, timeout=self._timeout_s)
+                    await stream.plugin["xep_0199"].ping(jid=JID(stream.boundjid.domain), timeout=self._timeout_s)
                 except IqError:
                     pass  # whatever it says, it is there
                 except XMPPError:
@@ -361,7 +362,8 @@ class XmppClient:
         finally:
             del self._waiting[id_]
 
-    def _answer(self, iq: Iq) -> None:
+    def _answer(self, stanza: StanzaBase) -> None:
+        iq = cast("Iq", stanza)  # as above
         to, answer = self._waiting[iq["id"]]
         # An id is no secret: whoever else knows it must not answer in another's place.
         if JID(to) == iq["from"] and not answer.done():
@@ -369,7 +371,8 @@ class XmppClient:
 
     # -- what others ask --
 
-    def _take(self, stream: _Stream, iq: Iq, handler: Handler) -> None:
+    def _take(self, stream: _Stream, handler: Handler, stanza: StanzaBase) -> None:
+        iq = cast("Iq", stanza)  # `_Matching` has seen to it
         task = asyncio.create_task(self._serve(stream, iq, handler), name="xmpp-request")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -409,8 +412,8 @@ _STANZAS: Final = "urn:ietf:params:xml:ns:xmpp-stanzas"
 
 def _error(refused: Refused) -> str:
     error = etree.Element("error", type=refused.kind)
-    etree.SubElement(error, f"{{{_STANZAS}}}{refused.condition}", nsmap={None: _STANZAS})
-    text = etree.SubElement(error, f"{{{_STANZAS}}}text", nsmap={None: _STANZAS})
+    etree.SubElement(error, f"{{{_STANZAS}}}{refused.condition}")
+    text = etree.SubElement(error, f"{{{_STANZAS}}}text")
     text.text = "".join(c if c.isprintable() else " " for c in refused.text)
     return etree.tostring(error, encoding="unicode")
 
@@ -435,4 +438,5 @@ def _text(element: bytes) -> str:
 
 
 def _bytes(element: Any) -> bytes:  # noqa: ANN401 - an element of whichever kind slixmpp reads with
-    return ET.tostring(element, "utf-8", xml_declaration=False)
+    written: bytes = ET.tostring(element, "utf-8", xml_declaration=False)
+    return written
