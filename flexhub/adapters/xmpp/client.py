@@ -19,6 +19,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from random import Random
+from time import monotonic
 from typing import Any, Final, NamedTuple, cast
 from xml.sax.saxutils import quoteattr
 
@@ -37,6 +38,10 @@ log = logging.getLogger(__name__)
 FIRST_S: Final = 1.0
 LONGEST_S: Final = 60.0
 """Pauses between tries to connect double from the first to the longest; each is cut by up to a half at random."""
+STEADY_S: Final = 60.0
+"""After a connection that lasted so long the pauses begin anew: one that is cut at once may be so again."""
+CLOSING_S: Final = 2.0
+"""How long what was begun may take when we close."""
 PING_S: Final = 60.0
 """How often the server is asked whether it is there (XEP-0199), so that a dead connection is noticed."""
 AT_ONCE: Final = 256
@@ -49,6 +54,8 @@ NAMESPACE: Final = "jabber:client"
 
 Handler = Callable[[str, bytes], Awaitable[bytes]]
 """A sender's full JID and an element -> the answer's element, or nothing."""
+Told = Callable[[bool], None]
+"""Is told that there is a connection (True), or no longer (False)."""
 
 
 class Refused(Exception):  # noqa: N818 - it is what is answered
@@ -128,11 +135,14 @@ class _Stream(ClientXMPP):
         self.add_event_handler("session_start", self._started)
         self.add_event_handler("connection_failed", self.ended)
         self.add_event_handler("failed_all_auth", lambda _: self.ended("it does not let us in"))
+        self.add_event_handler("stream_error", lambda error: self.ended(f"{error['condition']}: {error['text']}"))
         self.add_event_handler("ssl_invalid_chain", lambda error: self.ended(f"its certificate: {error}"))
         self.add_event_handler("disconnected", self.ended)
 
     def _started(self, _: object) -> None:
-        if not self.up.done():
+        if self.boundjid != self.requested_jid:  # nobody would find us there
+            self.ended(f"it gives us {self.boundjid}")
+        elif not self.up.done():
             self.up.set_result(None)
 
     def ended(self, why: object) -> None:
@@ -214,21 +224,26 @@ class XmppClient:
         self._up = asyncio.Event()
         self._waiting: dict[str, tuple[str, asyncio.Future[Iq]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
         self.trouble: str | None = "not connected yet"
         """Why there is no connection; None while there is one."""
 
     @asynccontextmanager
-    async def connected(self, handler: Handler, lost: Callable[[], None] | None = None) -> AsyncIterator[None]:
+    async def connected(self, handler: Handler, told: Told = lambda _: None) -> AsyncIterator[None]:
         """Connect, and stay so for as long as the block lasts; a connection that there is not yet is not waited for.
 
         Args:
             handler: answers what others send.
-            lost: is told whenever a connection that there was ended.
+            told: is told when a connection begins or ends.
         """
-        task = asyncio.create_task(self._stay(handler, lost or (lambda: None)), name="xmpp-client")
+        self._closing = False
+        task = asyncio.create_task(self._stay(handler, told), name="xmpp-client")
         try:
             yield
         finally:
+            self._closing = True
+            if self._tasks:  # what was begun is answered, if it can be soon
+                await asyncio.wait(self._tasks, timeout=CLOSING_S)
             task.cancel()
             await asyncio.gather(task, *self._tasks, return_exceptions=True)
 
@@ -278,32 +293,35 @@ class XmppClient:
 
     # -- staying connected --
 
-    async def _stay(self, handler: Handler, lost: Callable[[], None]) -> None:
+    async def _stay(self, handler: Handler, told: Told) -> None:
         pause = FIRST_S
         while True:
-            was_up = await self._session(handler)
-            if was_up:
-                lost()
-                pause = FIRST_S
+            try:
+                if await self._session(handler, told) >= STEADY_S:
+                    pause = FIRST_S
+            except Exception as error:
+                log.exception("a connection of %s failed", self._login.jid)
+                self.trouble = f"{type(error).__name__}: {error}"
             log.warning("no connection of %s: %s; trying again", self._login.jid, self.trouble)
             await self._pause(pause * self._dice.uniform(0.5, 1.0))
             pause = min(2 * pause, LONGEST_S)
 
-    async def _session(self, handler: Handler) -> bool:
-        """One connection, until it ends; whether there was one."""
+    async def _session(self, handler: Handler, told: Told) -> float:
+        """One connection, until it ends; how many seconds it lasted."""
         stream = _Stream(self._login, self._tls, FLOOD * self._max_bytes)
         await self._tell(stream)
         took = _Matching(lambda iq: iq["type"] in {"set", "get"} and iq.xml.find(self._element) is not None)
         answers = _Matching(lambda iq: iq["type"] in {"result", "error"} and iq["id"] in self._waiting)
         stream.register_handler(Callback("taken", took, partial(self._take, stream, handler)))
         stream.register_handler(Callback("answered", answers, self._answer))
-        was_up = False
+        since: float | None = None
         try:
             stream.begin()
             await asyncio.wait((stream.up, stream.gone), timeout=self._timeout_s, return_when=asyncio.FIRST_COMPLETED)
             if stream.up.done():
-                was_up, self._stream, self.trouble = True, stream, None
+                since, self._stream, self.trouble = monotonic(), stream, None
                 self._up.set()
+                told(True)
                 await self._watch(stream)
             stream.ended("the server does not answer")
             self.trouble = stream.gone.result()
@@ -316,8 +334,10 @@ class XmppClient:
             for _, answer in self._waiting.values():
                 if not answer.done():
                     answer.set_exception(ConnectionError(self.trouble or "the connection was lost"))
+            if since is not None:
+                told(False)
             await stream.close(1.0)
-        return was_up
+        return 0.0 if since is None else monotonic() - since
 
     async def _tell(self, stream: _Stream) -> None:
         """What service discovery says of us."""
@@ -393,6 +413,8 @@ class XmppClient:
     async def _handled(self, iq: Iq, handler: Handler) -> str:
         if iq["type"] != "set":
             raise Refused("bad-request", "modify", "of type set")
+        if self._closing:
+            raise Refused("service-unavailable", "wait", "closing")
         if len(self._tasks) > AT_ONCE:
             raise Refused("resource-constraint", "wait", "too much at once")
         body = _bytes(iq.xml.find(self._element))

@@ -106,7 +106,7 @@ async def polling(config: Config, vens: Vens, hub: Hub, *, timers: bool = True) 
             if listen is not None:
                 await stack.enter_async_context(_listening(config, listener.application(), listen))
             if isinstance(client.way, XmppWay):
-                await stack.enter_async_context(client.way.connected(listener.stanza, poller.lost))
+                await stack.enter_async_context(client.way.connected(listener.stanza, poller.told))
         tasks = [asyncio.create_task(p.run(), name=f"openadr-ven-{n}") for n, p in pollers.items() if timers]
         try:
             yield pollers

@@ -60,15 +60,15 @@ class XmppWay:
 
     @asynccontextmanager
     async def connected(
-        self, handler: Callable[[str, bytes], Awaitable[bytes]], lost: Callable[[], None]
+        self, handler: Callable[[str, bytes], Awaitable[bytes]], told: Callable[[bool], None]
     ) -> AsyncIterator[None]:
-        """Connected, for as long as the block lasts; `lost` is told when that ended meanwhile."""
+        """Connected, for as long as the block lasts; `told` is told when that begins or ends meanwhile."""
 
-        def ended() -> None:
+        def heard(there: bool) -> None:
             self._services = None
-            lost()
+            told(there)
 
-        async with self._client.connected(handler, ended):
+        async with self._client.connected(handler, heard):
             yield
 
     async def say(self, service: str, body: bytes) -> Reply:

@@ -54,8 +54,7 @@ class Stanzas:
 
 
 async def push(client: XmppClient | None, row: SendRow, body: bytes) -> Outcome:
-    """One try of what is for a JID. Interpretation: an error may pass, as the VEN may only not be there now."""
+    """One try of what is for a JID; that nobody is there may pass."""
     if client is None:
         return Outcome(0, why="no XMPP is configured", final=False)
-    found = await client.ask(row.path.removeprefix(XMPP), body)
-    return Outcome(found.status, found.reply, found.why, final=not found.why)
+    return Outcome(*await client.ask(row.path.removeprefix(XMPP), body))
