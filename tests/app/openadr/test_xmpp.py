@@ -63,8 +63,8 @@ def vtn_config(server: xmpp.Server, folder: Path, more: str = "") -> Config:
     return s.config(folder, settings=settings + "[openadr.vtn.xmpp]" + account(server, "vtn"))
 
 
-def ven_config(server: xmpp.Server, folder: Path, name: str = "site") -> Config:
-    return parse(f"""
+def ven_text(server: xmpp.Server, folder: Path, name: str = "site") -> str:
+    return f"""
 pages = false
 [hub]
 name = "agr"
@@ -85,7 +85,7 @@ opt = "in"
 [openadr.ven.xmpp]{account(server, name)}
 [[openadr.ven.report]]
 subject = "anna"
-""")
+"""
 
 
 class Both:
@@ -134,7 +134,7 @@ async def both(server: xmpp.Server, folder: Path, more: str = "", *, known: bool
     async with (
         AsyncExitStack() as stack,
         running(vtn_config(server, folder, more), timers=False) as vtn,
-        running(ven_config(server, folder), timers=False) as ven,
+        running(parse(ven_text(server, folder)), timers=False) as ven,
     ):
         on = Both(vtn, ven, server, stack)
         await on.utility.say("vtn.program.put", {"market_context": s.CONTEXT})
@@ -145,9 +145,9 @@ async def both(server: xmpp.Server, folder: Path, more: str = "", *, known: bool
         yield on
 
 
-async def until(true: Callable[[], Awaitable[object]]) -> Any:
+async def until(true: Callable[[], Awaitable[object]], seconds: float = 30) -> Any:
     """Ask again until it is so."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(seconds):
         while not (found := await true()):  # noqa: ASYNC110 - hubs of others tell nobody
             await asyncio.sleep(0)
     return found
@@ -406,7 +406,7 @@ async def test_a_hub_that_was_down_catches_up(prosody: xmpp.Server, tmp_path: Pa
         made = await s.Utility(vtn.hub, first=100).say(
             "vtn.event.put", {"event": s.draft(datetime.now(UTC) + 3 * HOUR)}
         )
-        async with running(ven_config(prosody, tmp_path), timers=False) as ven:
+        async with running(parse(ven_text(prosody, tmp_path)), timers=False) as ven:
             await ven.vens["utility"].round()
             on = Both(vtn, ven, prosody, AsyncExitStack())
             await until(lambda: on.opted(made["id"]))
