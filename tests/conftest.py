@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import postgres as pg
+from tests import prosody as xmpp
 
 ROOT = Path(__file__).parent.parent
 
@@ -45,4 +46,12 @@ def postgres() -> Iterator[pg.Cluster]:
     """A PostgreSQL server of this run's own."""
     need(pg.programs() is not None, "no PostgreSQL server here; Debian's package postgresql")
     with pg.cluster() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def prosody() -> Iterator[xmpp.Server]:
+    """An XMPP server of this run's own."""
+    need(xmpp.program() is not None, "no XMPP server here; Debian's package prosody")
+    with xmpp.server() as running:
         yield running

@@ -295,7 +295,7 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
                         apply = await serving.enter_async_context(serving_http(service, config, page, bound))
                     uftp_url = await serving.enter_async_context(uftp.listening_to(config, speaking, hub))
                     vtn_url = await serving.enter_async_context(
-                        vtn.listening_to(config, hub, clock, () if off is None else off)
+                        vtn.listening_to(config, hub, clock, () if off is None else off, pushing)
                     )
                     pollers = await serving.enter_async_context(openadr_ven.polling(config, vens, hub, timers=timers))
                     followers = await serving.enter_async_context(following(hub, config, peers_of(config)))

@@ -50,7 +50,7 @@ def ven(  # noqa: PLR0913 - each is one thing that is said of it
     ven_id: Annotated[str, typer.Argument(metavar="VENID", help="Its venID.")],
     *,
     name: Annotated[str, typer.Option(help="What people call it.")] = "",
-    fingerprint: Annotated[str | None, typer.Option(help="Of its client certificate.")] = None,
+    fingerprint: Annotated[str | None, typer.Option(help="Of its client certificate, or xmpp: and its JID.")] = None,
     program_: Annotated[list[str] | None, typer.Option("--program", help="A market context; several may be.")] = None,
     group: Annotated[list[str] | None, typer.Option(help="A group; several may be.")] = None,
     resource: Annotated[list[str] | None, typer.Option(help="A resource; several may be.")] = None,

@@ -59,11 +59,11 @@ class Clock:
 
 
 class Utility:
-    """Says what a utility does, without HTTP."""
+    """Says what a utility does, without HTTP; its messages are numbered from `first`."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, first: int = 0) -> None:
         self._hub = hub
-        self._numbers = itertools.count()
+        self._numbers = itertools.count(first)
 
     async def say(self, kind: str, body: object) -> Any:
         """One message."""

@@ -68,6 +68,7 @@ class Poller:
         self._clock = clock
         self._pause = pause
         self._synced = False
+        self._there = asyncio.Event()
         self.failing = False
 
     async def run(self) -> None:
@@ -84,7 +85,24 @@ class Poller:
                     log.warning("the VTN %s can't be spoken with: %s; again in %g s", self._ven.name, error, failed_s)
                 else:
                     log.exception("a round with the VTN %s failed; again in %g s", self._ven.name, failed_s)
-            await self._pause(failed_s or await self._every())
+            await self._rest(failed_s or await self._every())
+
+    async def _rest(self, seconds: float) -> None:
+        """Pause, until it is over or the way to the VTN is there again."""
+        waits = [asyncio.ensure_future(self._pause(seconds)), asyncio.ensure_future(self._there.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waits:
+                one.cancel()
+        self._there.clear()
+
+    def told(self, there: bool) -> None:
+        """A connection to the VTN that is kept began, or ended."""
+        if there:
+            self._there.set()
+        else:
+            self.lost()
 
     def lost(self) -> None:
         """After an outage, the next round begins by catching up."""

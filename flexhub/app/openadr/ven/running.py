@@ -36,6 +36,7 @@ from flexhub.app.openadr.ven.posting import VtnClient
 from flexhub.app.openadr.ven.pushed import Listener
 from flexhub.app.openadr.ven.reporting import ReportAsker
 from flexhub.app.openadr.ven.settings import Ven, vens_of
+from flexhub.app.openadr.ven.ways import XmppWay
 from flexhub.app.serving import BACKLOG, listening, tls_context
 from flexhub.engines.slots import ManagerEngine
 
@@ -100,10 +101,12 @@ async def polling(config: Config, vens: Vens, hub: Hub, *, timers: bool = True) 
         hub.readiness.add("openadr", lambda: _trouble(pollers.values()))
     async with AsyncExitStack() as stack:
         for name, poller in pollers.items():
-            listen = vens.vens[name].section.listen
+            listen, client = vens.vens[name].section.listen, vens.clients[name]
+            listener = Listener(poller, client)
             if listen is not None:
-                app = Listener(poller, vens.clients[name]).application()
-                await stack.enter_async_context(_listening(config, app, listen))
+                await stack.enter_async_context(_listening(config, listener.application(), listen))
+            if isinstance(client.way, XmppWay):
+                await stack.enter_async_context(client.way.connected(listener.stanza, poller.told))
         tasks = [asyncio.create_task(p.run(), name=f"openadr-ven-{n}") for n, p in pollers.items() if timers]
         try:
             yield pollers

@@ -1,8 +1,9 @@
-"""The VTN's endpoint: POST of a payload to the path of its service, answered by a payload, over HTTP pull.
+"""The VTN's endpoint: POST of a payload to the path of its service, answered by a payload; or an IQ of XMPP.
 
-Who speaks is told by the client certificate, where TLS asks for one, and by the venID. A poll that has nothing new is
-answered from the board and writes nothing; all that changes something goes through the hub. What is no payload is
-refused with a status of HTTP's and a line of text; what breaks a rule, with an answer of its own kind and a code.
+Who speaks is told by the client certificate, where TLS asks for one, or by the JID, and by the venID. A poll that has
+nothing new is answered from the board and writes nothing; all that changes something goes through the hub. What is no
+payload is refused with a status of HTTP's and a line of text; what breaks a rule, with an answer of its own kind and a
+code.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import uuid
 from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import msgspec
 from aiohttp import web
 from lxml import etree
 
@@ -39,6 +41,28 @@ _HEADERS: Final = {"Content-Type": "application/xml", "Server": "flexhub"}
 _PROCESS: Final = uuid.uuid4().hex
 _COUNTER: Final = itertools.count()
 _POLL: Final = "OadrPoll"
+
+
+class Speaker(NamedTuple):
+    """Who sends.
+
+    Args:
+        shown: the fingerprint of the certificate that was shown, or the JID (`identity`); None without either.
+        remote: what failures are counted against.
+        jid: the full JID, over XMPP.
+    """
+
+    shown: str | None
+    remote: str
+    jid: str | None = None
+
+    def completed(self, message: Wire) -> Wire:
+        """Interpretation: a VEN that registers over XMPP and tells no address is at the JID that it sends from."""
+        if self.jid is None or not isinstance(message, wire.OadrCreatePartyRegistration):
+            return message
+        if message.oadr_transport_address:
+            return message
+        return msgspec.structs.replace(message, oadr_transport_address=self.jid)
 
 
 class Endpoint:
@@ -94,33 +118,51 @@ class Endpoint:
         return web.Response(body=body, headers=_HEADERS)
 
     async def _take(self, request: web.Request) -> bytes:
-        wait = self.limits.failures.empty(request.remote or "")
+        who = Speaker(_shown(request), request.remote or "")
+        self.bear(who)
+        return await self.take(await self._body(request), who, request.path.rpartition("/")[2])
+
+    def bear(self, who: Speaker) -> None:
+        """Slow who had too much refused.
+
+        Raises:
+            Refusal: it did.
+        """
+        wait = self.limits.failures.empty(who.remote)
         if wait:
             raise too_often(wait)
-        shown = _shown(request)
-        body = await self._body(request)
-        service = request.path.rpartition("/")[2]
-        quiet = self._board.quiet(body, shown) if service == _POLL else None
+
+    async def take(self, body: bytes, who: Speaker, service: str | None = None) -> bytes:
+        """One payload to a service, or where they all have one address; what comes out is the answer's.
+
+        Raises:
+            Refusal: it is no payload, not signed as it has to be, too often, or cannot be worked now.
+        """
+        shown = who.shown
+        quiet = self._board.quiet(body, shown) if service in {None, _POLL} else None
         if quiet is not None:
             # These very bytes were judged before, and nothing has changed since.
-            self._admit(request, shown, quiet.ven.id)
+            self._admit(who, quiet.ven.id)
             self._board.hear(quiet.ven.id)
             return quiet.answer
         try:
             root = self._codec.root(body)
-            message = read(root, checked=self._codec.check).oadr_signed_object.message
+            message: Wire = read(root, checked=self._codec.check).oadr_signed_object.message
         except FlexhubError as error:
             raise Refusal(HTTPStatus.BAD_REQUEST, str(error)) from error
-        if SERVICE_OF.get(type(message), service) != service:
+        if service is not None and SERVICE_OF.get(type(message), service) != service:
             raise Refusal(HTTPStatus.BAD_REQUEST, f"{vtn_name(message)} is not a message of {service}")
         ven_id = ven_id_of(message)
-        self._admit(request, shown, ven_id)
+        self._admit(who, ven_id)
         await self._signed(root, ven_id, shown)
+        completed = who.completed(message)
+        if completed is not message:
+            message, body = completed, self._codec.encode(completed)
         return await self._answered(message, ven_id, shown, body)
 
-    def _admit(self, request: web.Request, shown: str | None, ven_id: str | None) -> None:
+    def _admit(self, who: Speaker, ven_id: str | None) -> None:
         """Slow who floods; nobody can slow another VEN by its name alone: addresses and certificates count apart."""
-        wait = self.limits.messages.take(shown or f"{request.remote} {ven_id}")
+        wait = self.limits.messages.take(who.shown or f"{who.remote} {ven_id}")
         if wait:
             raise too_often(wait)
 

@@ -29,8 +29,9 @@ from flexhub.core.errors import FlexhubError
 from flexhub.protocols.openadr2b import messages as wire
 from flexhub.protocols.openadr2b.codec import OadrCodec
 from flexhub.protocols.openadr2b.elements import Message as Wire
+from flexhub.protocols.openadr2b.identity import XMPP
 from flexhub.protocols.openadr2b.messages import SERVICES
-from flexhub.protocols.openadr2b.names import ResponseCode
+from flexhub.protocols.openadr2b.names import ResponseCode, TransportName
 from flexhub.protocols.openadr2b.session import vtn
 from flexhub.protocols.openadr2b.session.book import Arrived, Settings, Step, response, ven_id_of
 from flexhub.protocols.openadr2b.session.events import over
@@ -65,6 +66,8 @@ _TOPICS: Final = {
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What came, as it is journalled: the payload, the fingerprint of the certificate that was shown, and whose turn.
+
+    Over XMPP the fingerprint is the sender's JID (`flexhub.protocols.openadr2b.identity`).
 
     `ven_id`: whose it is, of what was replied to what was pushed.
     """
@@ -144,13 +147,20 @@ class Desk:
                     peer=PEER + ven.id,
                     message_id=new(f"push {i}"),
                     conversation=place(ven.id),
-                    path=f"{ven.address.rstrip('/')}/{SERVICE_OF[type(message)]}",
+                    path=_where(ven.transport, ven.address, message),
                     media_type=MEDIA_TYPE,
                     body=CODEC.encode(message),
                     reply_kind=PUSHED,
                 )
             )
         return after, sends
+
+
+def _where(transport: TransportName | None, address: str, message: Wire) -> str:
+    """A whole address: over HTTP that of the message's service, over XMPP the JID, behind ``xmpp:``."""
+    if transport is TransportName.XMPP:
+        return XMPP + address
+    return f"{address.rstrip('/')}/{SERVICE_OF[type(message)]}"
 
 
 def place(ven_id: str | None) -> str:

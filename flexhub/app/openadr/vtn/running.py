@@ -32,10 +32,12 @@ from flexhub.app.openadr.vtn.endpoint import Endpoint
 from flexhub.app.openadr.vtn.handlers import PEER, Desk
 from flexhub.app.openadr.vtn.posting import VtnSender
 from flexhub.app.openadr.vtn.silence import Watch
+from flexhub.app.openadr.vtn.stanzas import Stanzas, vtn_client
 from flexhub.app.openadr.vtn.utility import build, nobody
 from flexhub.app.serving import BACKLOG, listening
 from flexhub.core.errors import ConfigError, InvalidError
 from flexhub.protocols.openadr2b.codec import OadrCodec
+from flexhub.protocols.openadr2b.names import TransportName
 from flexhub.protocols.openadr2b.schema import installed
 from flexhub.protocols.openadr2b.session.book import Settings
 from flexhub.protocols.openadr2b.session.events import seconds
@@ -55,7 +57,8 @@ def vtn_of(config: Config) -> VtnSection | None:
 
 def settings_of(section: VtnSection) -> Settings:
     """Who the VTN is."""
-    return Settings(vtn_id=section.id, poll=section.poll, anyone=section.anyone)
+    spoken = (TransportName.SIMPLE_HTTP,) if section.xmpp is None else (TransportName.SIMPLE_HTTP, TransportName.XMPP)
+    return Settings(vtn_id=section.id, poll=section.poll, anyone=section.anyone, transports=spoken)
 
 
 def handlers(config: Config, off: Collection[str] = ()) -> Mapping[str, Handler]:
@@ -135,15 +138,20 @@ async def pushing(config: Config, clock: Callable[[], datetime]) -> AsyncIterato
     if section is None:
         yield None
         return
-    async with VtnSender(_pushing_tls(section), key_of(section), clock) as sender:
+    xmpp = None if section.xmpp is None else vtn_client(section.xmpp)
+    async with VtnSender(_pushing_tls(section), key_of(section), clock, xmpp) as sender:
         yield Vtn(section, sender)
 
 
 @asynccontextmanager
 async def listening_to(
-    config: Config, hub: Hub, clock: Callable[[], datetime], off: Collection[str] | None = None
+    config: Config,
+    hub: Hub,
+    clock: Callable[[], datetime],
+    off: Collection[str] | None = None,
+    pushing_: Vtn | None = None,
 ) -> AsyncIterator[str | None]:
-    """The endpoint, for as long as the block lasts; what comes out is its address.
+    """The endpoint, for as long as the block lasts; what comes out is its address. Of `pushing_` it serves the XMPP.
 
     Raises:
         ConfigError: files that cannot be read.
@@ -177,6 +185,10 @@ async def listening_to(
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await Site(runner, bound, ssl_context=context, backlog=BACKLOG).start()
+        xmpp = None if pushing_ is None else pushing_.sender.xmpp
+        if xmpp is not None:
+            hub.readiness.add("xmpp", lambda: xmpp.trouble)
+            await stack.enter_async_context(xmpp.connected(Stanzas(endpoint)))
         host, port = bound.getsockname()[:2]
         scheme = "http" if context is None else "https"
         yield f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

@@ -25,7 +25,7 @@ from flexhub.core.effects import Effect
 from flexhub.core.errors import DuplicateError, ForbiddenError, InvalidError, NotFoundError
 from flexhub.core.registry import Role
 from flexhub.protocols.openadr2b.elements import OadrReportRequest, Properties, ReportSpecifier, SpecifierPayload
-from flexhub.protocols.openadr2b.fingerprint import normal
+from flexhub.protocols.openadr2b.identity import normal
 from flexhub.protocols.openadr2b.names import METADATA_RID, METADATA_SPECIFIER, NOT_APPLICABLE
 from flexhub.protocols.openadr2b.session import registration, reports
 from flexhub.protocols.openadr2b.session.events import cancelled, created, modified
