@@ -135,6 +135,7 @@ def deciders(config: Config, engine: ManagerEngine) -> tuple[dict[str, Handler],
     decided |= vtn.handlers(config)
     decided |= openadr_ven.handlers(config, managing=manages(config))
     askers: dict[str, Asker] = {retention.QUESTION: retention.Trimmer(config.retention)} | uftp.askers(config, engine)
+    askers |= vtn.askers(config)
     askers |= openadr_ven.askers(config, engine, managing=manages(config))
     if manages(config):
         elsewhere = {p.id for p in config.peer if p.tokens is not None} if Role.PROSUMER in config.hub.roles else ()

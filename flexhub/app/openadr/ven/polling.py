@@ -9,7 +9,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Final
 
@@ -68,7 +68,19 @@ class Poller:
         self._clock = clock
         self._pause = pause
         self._synced = False
+        self._due: datetime | None = None
         self.failing = False
+
+    async def tick(self) -> None:
+        """A round, where by the clock one is due: for who steps the time.
+
+        Raises:
+            FlexhubError: as `round`.
+        """
+        now = self._clock()
+        if self._due is None or now >= self._due:
+            await self.round()
+            self._due = now + timedelta(seconds=await self._every())
 
     async def run(self) -> None:
         """Round after round; after one that failed, later and later."""

@@ -1,7 +1,7 @@
 """Schedules of offers that VENs made, dispatched to them: an event each, changed and cancelled as its offer is.
 
-Whatever decision changes such an offer sets a timer in the same transaction that is due at once (`watched`); what it
-brings up, ``timer.openadr.dispatch``, looks at the offer as it is then. So several changes in a row are one event.
+Whatever decision changes such an offer asks in the same transaction to have it dispatched (`watched`); what that
+brings up, ``openadr.dispatch.result``, looks at the offer as it is then.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from typing import Final
 
 import msgspec
 
-from flexhub.app.hub.contract import Answer, Decision, Further, Handler, Key, Message, View
+from flexhub.app.hub.contract import Answer, Decision, Further, Handler, Key, Message, Question, Reads, View
 from flexhub.app.openadr.vtn.handlers import Desk
 from flexhub.app.openadr.vtn.papers import agenda, filed, pushed
 from flexhub.app.openadr.vtn.prosumers import PREFIX, Prosumers, party_of
 from flexhub.app.openadr.vtn.spec import spec_of
 from flexhub.app.openadr.vtn.utility import OfEvents, build
-from flexhub.core.effects import SetTimer
+from flexhub.core.effects import Ask
 from flexhub.core.errors import FlexhubError
 from flexhub.core.flexoffer import FlexOffer, State
 from flexhub.core.registry import Role
 from flexhub.protocols.openadr2b.session.events import LIVE, cancelled, created, modified, status
 from flexhub.protocols.openadr2b.session.state import VtnEvent, VtnProgram, VtnVen
 
-TIMER: Final = "openadr.dispatch"
+SLOT, QUESTION = "openadr", "openadr.dispatch"
 DISPATCHED: Final = (State.ASSIGNED, State.CONFIRMED)
 DEAD: Final = (State.CANCELED, State.REJECTED, State.EXPIRED, State.INVALID)
 NOTHING: Final = Decision(answer=Answer(status=204))
 
 
 class Dispatch(OfEvents):
-    """``timer.openadr.dispatch``: an offer's event is made, changed or cancelled, as its schedule now is."""
+    """``openadr.dispatch.result``: an offer's event is made, changed or cancelled, as its schedule now is."""
 
     def __init__(self, desk: Desk, exchange: Mapping[str, Handler], context: str) -> None:
         super().__init__(desk)
@@ -110,10 +110,10 @@ class Watched:
         return self._handler.needs(message)
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
-        """As it does, and a timer for each offer that has to be dispatched, or no longer."""
+        """As it does, and a question for each offer that has to be dispatched, or no longer."""
         decision = self._handler.decide(message, view, now)
         due = [
-            SetTimer(subject=put.key.id, event=TIMER, due=now)
+            Ask(slot=SLOT, question=QUESTION, subject=put.key.id)
             for put in decision.puts
             if isinstance(put.value, FlexOffer)
             and put.key.id.startswith(PREFIX)
@@ -143,5 +143,17 @@ def chain(desk: Desk, exchange: Mapping[str, Handler], context: str, off: Collec
     """All handlers of a hub whose VTN dispatches: what VENs offer goes to those of the exchange, and back to VENs."""
     vtn = build(desk, off, Prosumers(exchange, desk.party, context))
     return {kind: watched(handler) for kind, handler in {**exchange, **vtn}.items()} | {
-        f"timer.{TIMER}": Dispatch(desk, exchange, context)
+        f"{QUESTION}.result": Dispatch(desk, exchange, context)
     }
+
+
+class DispatchAsker:
+    """Answers ``openadr.dispatch``: there is nothing to compute, so at once."""
+
+    async def gather(self, question: Question, reads: Reads, now: datetime) -> dict[str, str]:  # noqa: ARG002 - the asker's signature
+        """Which offer."""
+        return {"offer": question.subject}
+
+    def answer(self, arguments: dict[str, str]) -> dict[str, str]:
+        """The same."""
+        return arguments

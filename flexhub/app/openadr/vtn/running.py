@@ -23,12 +23,12 @@ from flexhub.app.config import Config
 from flexhub.app.connections import Connections, Runner, Site
 from flexhub.app.endpoints import limits
 from flexhub.app.exchange.portfolio import every
-from flexhub.app.hub.contract import Handler
+from flexhub.app.hub.contract import Asker, Handler
 from flexhub.app.hub.loop import Hub
 from flexhub.app.hub.outbox import Carrier, Sender
 from flexhub.app.openadr.sections import VtnSection
 from flexhub.app.openadr.vtn.board import Board
-from flexhub.app.openadr.vtn.dispatch import chain
+from flexhub.app.openadr.vtn.dispatch import QUESTION, SLOT, DispatchAsker, chain
 from flexhub.app.openadr.vtn.endpoint import Endpoint
 from flexhub.app.openadr.vtn.handlers import PEER, Desk
 from flexhub.app.openadr.vtn.posting import VtnSender
@@ -125,6 +125,12 @@ def _pushing_tls(section: VtnSection) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"no certificates: {error}", path="openadr/vtn/ca", value=str(section.ca)) from error
     return context
+
+
+def askers(config: Config) -> dict[str, Asker]:
+    """``<slot>.<question>`` -> who answers it."""
+    section = vtn_of(config)
+    return {} if section is None or section.dispatch is None else {f"{SLOT}.{QUESTION}": DispatchAsker()}
 
 
 class Vtn:

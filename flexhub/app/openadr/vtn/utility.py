@@ -395,7 +395,7 @@ def nobody() -> dict[str, Handler]:
 
 
 def build(desk: Desk, off: Collection[str] = (), follow: Follow | None = None) -> Mapping[str, Handler]:
-    """Kind -> handler; rules that are `off`, which may change meanwhile, are not judged; `follow` has more come of it."""
+    """Kind -> handler; rules that are `off`, which may change meanwhile, are not judged; `follow` has more come."""
     return {
         RECEIVE: Receive(desk, off, follow),
         f"{PUSHED}.done": Reply(desk, follow=follow),
