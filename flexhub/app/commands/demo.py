@@ -305,7 +305,7 @@ def _tell(result: Result, *, as_json: bool) -> None:
         ),
         (
             f"the utility calls for {result.call_most_kwh:.1f} kWh",
-            f"{result.call_opt}; planned before / after: {result.call_before_kwh:.1f} / {result.call_after_kwh:.1f} kWh",
+            f"{result.call_opt}; planned before, after: {result.call_before_kwh:.1f}, {result.call_after_kwh:.1f} kWh",
         ),
         ("messages, wall time", f"{result.messages}, {result.seconds:.1f} s"),
     ]
