@@ -45,12 +45,14 @@ DISPATCH: Final = "http://aggregator.example/dispatch"
 CALLS: Final = "http://utility.example/calls"
 """Market contexts: of what the aggregator dispatches to VENs, and of the utility's events."""
 
-CALLED_AT: Final = timedelta(hours=10)
-CALL_AFTER: Final = timedelta(hours=1)
+CALLED_AT: Final = timedelta(hours=8, minutes=15)
+CALL_AFTER: Final = timedelta(hours=3)
 CALL_SLOTS: Final = 4
-CALL_SHARE: Final = 0.5
+CALL_SHARE: Final = 0.6
 """So long after midnight the utility calls; so much later it wants, for so many quarter-hours, at most this share of
 what the grid operator leaves the aggregator."""
+TOLERANCE: Final = 0.25
+"""The aggregator opts in where at most this share of what is asked stays unserved: it cannot move cars to come."""
 
 VTN_TOML: Final = """
 [openadr.vtn]
@@ -73,6 +75,7 @@ ven_id = "{ven}"
 markets = ["{market}"]
 congestion_point = "{point}"
 rating = "{rating:.6f} kW"
+tolerance = {tolerance}
 answer_within = "PT60S"
 {more}
 """
@@ -102,6 +105,7 @@ def aggregator_toml(scene: Scene, name: str, utility_url: str, folder: Path | No
         market=CALLS,
         point=POINT,
         rating=SHARE * limit_kw(scene.usual),
+        tolerance=TOLERANCE,
         more="" if ca is None else f'ca = "{ca}"',
     )
 

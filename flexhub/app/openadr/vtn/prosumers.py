@@ -59,6 +59,7 @@ PREFIX: Final = "openadr-offer-"
 """Ids of such offers begin with it; the event by which one is dispatched has its id."""
 LATE: Final = timedelta(days=7)
 """So long after an offer's time readings of it may come."""
+MADE_UP: Final = timedelta(hours=1)
 PROJECTED: Final = (mapping.UP, mapping.DOWN, mapping.BASELINE)
 USED: Final = ("usage", "demand")
 """Report types that are read: capacities and baseline, and telemetry."""
@@ -343,10 +344,10 @@ def by_offer(taken: Measurement, offers: Iterable[FlexOffer]) -> Iterator[Measur
     """Readings, apart for each offer that they belong to: the last that was made in that slot or before, while it runs.
 
     Interpretation: the slot in which an offer is made belongs to it, since what only that can still bring is used in
-    it.
+    it; and so do those within `MADE_UP` after its end, in which what was missed is made up for.
     """
     spans = [
-        (floor_to_grid(offer.created, QUARTER_HOUR_S), span(offer)[1], offer.id)
+        (floor_to_grid(offer.created, QUARTER_HOUR_S), span(offer)[1] + MADE_UP, offer.id)
         for offer in sorted(offers, key=lambda offer: offer.created)
     ]
     step = timedelta(seconds=taken.resolution_s)
