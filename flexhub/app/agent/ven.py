@@ -41,6 +41,7 @@ from flexhub.protocols.openadr2b.session import ven_reports
 from flexhub.protocols.openadr2b.session.ven_state import Heard, Judge, Refusal, Setup
 from flexhub.protocols.openadr2b.session.ven_state import State as Known
 
+_OK: Final = ResponseCode.OK.value
 OFFERED: Final = "offered"
 USED: Final = "used"
 """Specifiers of the two reports: what can be had, and what was taken."""
@@ -167,8 +168,8 @@ class Ven:
     async def _poll(self) -> None:
         while True:
             answer = await self._ask(session.poll(self._known))
-            empty = isinstance(answer.message, wire.OadrResponse)
-            if answer.message is None or (empty and answer.message.ei_response.response_code == ResponseCode.OK):
+            said = answer.message
+            if said is None or (isinstance(said, wire.OadrResponse) and said.ei_response.response_code == _OK):
                 return
             await self._heard(answer)
 
@@ -187,7 +188,7 @@ class Ven:
         if answer.message is None:
             return
         response = getattr(answer.message, "ei_response", None)
-        if response is not None and response.response_code != ResponseCode.OK:
+        if response is not None and response.response_code != _OK:
             raise InternalError(
                 f"{self._station} was refused: {response.response_code} {response.response_description}"
             )

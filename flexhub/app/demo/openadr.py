@@ -262,7 +262,7 @@ def _distributed(vtn: str, event: VtnEvent, ven: VtnVen) -> OadrLine:
     return OadrLine(at=at, vtn=vtn, ven=ven.id, sender=vtn, type=_element(message), xml=xml)
 
 
-_CHANCE: Final = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
+_CHANCE: Final = re.compile(r"(?<![\w-])[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}(?![\w-])")
 """Ids that are drawn; those of offers are not, and stand behind a word."""
 
 

@@ -387,10 +387,11 @@ def test_readings_belong_to_the_offer_of_their_time_and_others_to_none() -> None
     )
     taken = Measurement(subject="anna", start=NOW - timedelta(minutes=20), values_kwh=tuple(map(float, range(20))))
     found = list(by_offer(taken, (second, first)))
-    assert [m.offer for m in found] == [None, "first", "second"]
+    assert [m.offer for m in found] == [None, "first", "second", None]
     assert [v for m in found for v in m.values_kwh] == list(taken.values_kwh)
     assert found[1].start == NOW - timedelta(minutes=5)
     assert found[2].start == NOW + 8 * SLOT - timedelta(minutes=5)
+    assert found[3].start == START + 12 * SLOT + timedelta(hours=1), "what was missed is made up for by then"
 
 
 def test_what_a_report_can_say_of_a_visit_is_its_charging_which_may_begin_later() -> None:

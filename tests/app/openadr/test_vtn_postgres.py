@@ -36,6 +36,7 @@ def test_what_a_ven_says_and_is_told_is_there_after_a_restart(store: str, tmp_pa
 
     async def before() -> str:
         async with stage(tmp_path, clock=clock, store=store) as on:
+            await on.utility.say("vtn.ven.put", {"id": "site-1", "ven": {}})
             ven = await on.ven("site-1").register()
             await ven.say(wire.OadrRegisterReport(request_id="r", oadr_reports=(METADATA,), ven_id="site-1"))
             made = await on.utility.say("vtn.event.put", {"event": draft(clock.now + HOUR)})

@@ -58,19 +58,21 @@ class Clock:
         self.now += timedelta(**more)
 
 
+_NUMBERS: Final = itertools.count()
+
+
 class Utility:
     """Says what a utility does, without HTTP."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._numbers = itertools.count()
 
     async def say(self, kind: str, body: object) -> Any:
         """One message."""
         answer = await self._hub.handle(
             Message(
                 peer="utility",
-                id=f"u{next(self._numbers)}",
+                id=f"u{next(_NUMBERS)}",
                 kind=kind,
                 conversation="openadr events",
                 body=encode(body),

@@ -22,8 +22,7 @@ from typing import Any, Final
 
 import msgspec
 
-from flexhub.app.exchange.market import Holding
-from flexhub.app.exchange.papers import Membership, span
+from flexhub.app.exchange.papers import Holding, Membership, span
 from flexhub.app.hub.contract import Decision, Handler, Key, Message, Put, View
 from flexhub.app.openadr.vtn.papers import VtnOffers
 from flexhub.app.openadr.vtn.spec import spec_of
