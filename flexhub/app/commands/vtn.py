@@ -41,12 +41,13 @@ def ven(  # noqa: PLR0913 - each is one thing that is said of it
     program_: Annotated[list[str] | None, typer.Option("--program", help="A market context; several may be.")] = None,
     group: Annotated[list[str] | None, typer.Option(help="A group; several may be.")] = None,
     resource: Annotated[list[str] | None, typer.Option(help="A resource; several may be.")] = None,
+    party: Annotated[str | None, typer.Option(help="Whose it is, of the hub's prosumers.")] = None,
     url: remote.Url = None,
     token: remote.Token = remote.TOKEN,
     as_json: terminal.AsJson = False,
 ) -> None:
     """Allocate a venID, or say something else of it; its registration stays."""
-    found_by = {"group_ids": group or [], "resource_ids": resource or []}
+    found_by = {"group_ids": group or [], "resource_ids": resource or [], "party_ids": [party] if party else []}
     body = {"name": name, "fingerprint": fingerprint, "programs": program_ or [], "found_by": found_by}
     found = remote.call(url, token, "PUT", f"/vtn/ven/{quote(ven_id, safe='')}", body)
     remote.told(found, found["id"], as_json=as_json)
