@@ -463,12 +463,14 @@ def peak_slots(scene: Scene) -> dict[datetime, float]:
 
 
 def contract(prosumer: str, aggregator: str, valid_from: datetime) -> Contract:
-    """What an aggregator pays: for offering, for being used, for energy moved; nothing for a schedule not kept."""
+    """What an aggregator pays: for offering, for being used, for energy or starts moved; nothing for a schedule not kept."""
     return Contract(
         id=f"{prosumer}.contract",
         prosumer=prosumer,
         aggregator=aggregator,
         valid_from=valid_from,
+        per_time_flexibility_eur=0.02,
+        per_start_shift_eur=0.01,
         per_energy_flexibility_eur_per_kwh=0.005,
         per_activation_eur=0.10,
         per_deviation_eur_per_kwh=0.02,
