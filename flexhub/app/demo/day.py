@@ -463,7 +463,7 @@ def peak_slots(scene: Scene) -> dict[datetime, float]:
 
 
 def contract(prosumer: str, aggregator: str, valid_from: datetime) -> Contract:
-    """What an aggregator pays: for offering, for being used, for energy or starts moved; nothing for a schedule not kept."""
+    """What an aggregator pays: for offering, being used, energy or starts moved; nothing for a schedule not kept."""
     return Contract(
         id=f"{prosumer}.contract",
         prosumer=prosumer,
