@@ -15,6 +15,7 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -32,8 +33,8 @@ from flexhub.app.hub import origin
 from flexhub.app.hub.told import Cursor
 from flexhub.app.openadr.ven.papers import OpenadrVen
 from flexhub.app.openadr.vtn.handlers import PEER, place
+from flexhub.app.openadr.vtn.owners import VEN, vens_of
 from flexhub.app.openadr.vtn.papers import VtnOffers, VtnPushed
-from flexhub.app.openadr.vtn.prosumers import party_of
 from flexhub.app.uftp.cro import UftpConnection, UftpPoint, UftpPortfolio
 from flexhub.app.uftp.papers import UftpAgreed, UftpMessage, UftpOrderPlaces, UftpOrders, UftpRevision, UftpTest
 from flexhub.app.uftp.trading.papers import UftpDay, UftpOffering, UftpReckoned, UftpTrade
@@ -289,7 +290,7 @@ def erase(url: str, party: str, name: str, now: datetime, years: int) -> Erased:
     """
     with alone(url) as store:
         store.remove_accounts(now)
-        vens = _vens(store, party)
+        vens = vens_of(party, chain(store.every_document(owner=party), store.every_document(kind=VEN)))
         own = _look(store, party, vens)
         _refuse(store, own, party)
         names = Names({party} | own.names)
@@ -349,19 +350,6 @@ class _Own(NamedTuple):
     names: set[str]
     papers: list[DocumentRow]
     kinds: set[str]
-
-
-def _vens(store: Erasing, party: str) -> list[str]:
-    """Other names under which the party is a VEN: by what the registry says, and by what the VTN allocated."""
-    found = set[str]()
-    for row in store.every_document(owner=party):
-        if row.kind == Resource.__name__:
-            ven_id = documents.upcast(Resource, row.schema_version, row.body).ven_id
-            found |= set() if ven_id is None else {ven_id}
-    for row in store.every_document(kind=vtn.VtnVen.__name__):
-        if party_of(documents.upcast(vtn.VtnVen, row.schema_version, row.body)) == party:
-            found.add(row.id)
-    return sorted(found - {party})
 
 
 def _look(store: Erasing, party: str, vens: Iterable[str]) -> _Own:

@@ -84,12 +84,25 @@ class Chain:
         await self.on.hub.settled()
         await self.on.told()
 
-    async def enrol(self, party: str, ven_id: str, *, contract: bool = True) -> None:
+    async def program(self) -> str:
+        """A utility's market context."""
+        await self.say("vtn.program.put", "openadr events", {"market_context": "http://utility.example/peak"})
+        return "http://utility.example/peak"
+
+    async def enrol(self, party: str, ven_id: str, *, contract: bool = True, ven_id_in_registry: bool = False) -> None:
         meter, charger = f"{party}.meter", f"{party}.charger"
         entry = Registration(
             party=Party(id=party, name=party, roles=(Role.PROSUMER,)),
             connections=(Connection(id=meter, party=party),),
-            resources=(Resource(id=charger, connection=meter, kind="ev", max_consumption_kw=11.0),),
+            resources=(
+                Resource(
+                    id=charger,
+                    connection=meter,
+                    kind="ev",
+                    max_consumption_kw=11.0,
+                    ven_id=ven_id if ven_id_in_registry else None,
+                ),
+            ),
         )
         await self.say("registry.put", party, entry)
         if contract:
