@@ -78,8 +78,13 @@ class Running(NamedTuple):
     reload: Callable[[Config], Awaitable[Config]]
     followers: Followers
     uftp_url: str | None = None
-    vtn_url: str | None = None
+    vtn: vtn.Open | None = None
     vens: Mapping[str, Poller] = {}
+
+    @property
+    def vtn_url(self) -> str | None:
+        """Where VENs speak to the VTN."""
+        return None if self.vtn is None else self.vtn.url
 
 
 def new_id() -> str:
@@ -130,6 +135,7 @@ def deciders(config: Config, engine: ManagerEngine) -> tuple[dict[str, Handler],
     decided |= vtn.handlers(config)
     decided |= openadr_ven.handlers(config, managing=manages(config))
     askers: dict[str, Asker] = {retention.QUESTION: retention.Trimmer(config.retention)} | uftp.askers(config, engine)
+    askers |= vtn.askers(config)
     askers |= openadr_ven.askers(config, engine, managing=manages(config))
     if manages(config):
         elsewhere = {p.id for p in config.peer if p.tokens is not None} if Role.PROSUMER in config.hub.roles else ()
@@ -146,7 +152,7 @@ def deciders(config: Config, engine: ManagerEngine) -> tuple[dict[str, Handler],
         market = market_of(config)
         decided |= auction.handlers(market)
         askers |= auction.askers(market)
-    return decided, askers
+    return vtn.chained(config, decided), askers
 
 
 def assemble(  # noqa: PLR0913 - the parts it is composed of
@@ -294,7 +300,7 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
                         service = service_of(config, hub, clock, page.version, hub.work.http)
                         apply = await serving.enter_async_context(serving_http(service, config, page, bound))
                     uftp_url = await serving.enter_async_context(uftp.listening_to(config, speaking, hub))
-                    vtn_url = await serving.enter_async_context(
+                    vtn_open = await serving.enter_async_context(
                         vtn.listening_to(config, hub, clock, () if off is None else off, pushing)
                     )
                     pollers = await serving.enter_async_context(openadr_ven.polling(config, vens, hub, timers=timers))
@@ -308,7 +314,7 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
                             _Reload(hub, config, apply),
                             followers,
                             uftp_url,
-                            vtn_url,
+                            vtn_open,
                             pollers,
                         )
                     finally:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Final
 
@@ -22,6 +22,7 @@ from flexhub.app.openadr.ven.settings import Ven
 from flexhub.core.documents import decode, encode
 from flexhub.core.errors import FlexhubError
 from flexhub.core.registry import Role
+from flexhub.core.timegrid import floor_to_grid
 from flexhub.protocols.openadr2b import messages as wire
 from flexhub.protocols.openadr2b.codec import OadrCodec
 from flexhub.protocols.openadr2b.elements import Message as Oadr
@@ -69,7 +70,20 @@ class Poller:
         self._pause = pause
         self._synced = False
         self._there = asyncio.Event()
+        self._due: datetime | None = None
         self.failing = False
+
+    async def tick(self) -> None:
+        """A round, where by the clock one is due, on the grid of the interval: for who steps the time.
+
+        Raises:
+            FlexhubError: as `round`.
+        """
+        now = self._clock()
+        if self._due is None or now >= self._due:
+            await self.round()
+            every = max(1, int(await self._every()))
+            self._due = floor_to_grid(now, every) + timedelta(seconds=every)
 
     async def run(self) -> None:
         """Round after round; after one that failed, later and later."""
