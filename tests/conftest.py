@@ -14,7 +14,9 @@ ROOT = Path(__file__).parent.parent
 
 
 def pytest_configure() -> None:
-    """Deterministic property tests in CI, so that a red build can be repeated."""
+    """Deterministic property tests in CI, so that a red build can be repeated; programs that start quickly."""
+    # The program is started hundreds of times; where nothing may be cached, each start compiles all of it anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     from hypothesis import settings  # noqa: PLC0415 - only where tests run
 
     settings.register_profile("ci", derandomize=True, deadline=None)
