@@ -25,6 +25,11 @@ def pytest_configure() -> None:
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
 
+def examples(few: int) -> int:
+    """How many examples of a costly property are tried: so few, and fifty times as many by `make soak`."""
+    return few * 50 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else few
+
+
 def need(present: bool, reason: str) -> None:
     """Skip with the reason where something is missing; in CI that is a failure instead."""
     if present:
