@@ -7,8 +7,6 @@ import json
 import re
 import sqlite3
 import ssl
-import subprocess
-import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -35,7 +33,8 @@ from flexhub.app.erasure import erase
 from flexhub.app.hub.loop import office
 from flexhub.app.hub.replay import replay
 from flexhub.app.wiring import deciders, engine_of
-from tests.app.demo.play import LOOPBACK_HEX, listening, play
+from tests import programs
+from tests.app.demo.play import LOOPBACK_HEX, listening, usual_day
 
 pytestmark = pytest.mark.timeout(300)  # the first of them waits for the day of four processes
 
@@ -138,8 +137,8 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
-    folder = tmp_path_factory.mktemp("together")
-    return play("--dump", folder), folder
+    day = usual_day(tmp_path_factory)
+    return day.result, day.dump
 
 
 def test_four_processes_come_to_what_one_comes_to(
@@ -253,10 +252,9 @@ def test_each_journal_leads_to_what_is_stored(apart: Played, tmp_path: Path) -> 
 
 def test_the_command_says_so_of_the_managers(apart: Played) -> None:
     file = apart.world.manager_hub.folder / "hub.toml"
-    command = [sys.executable, "-m", "flexhub", "replay", "-c", str(file), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-    told = json.loads(done.stdout)
-    assert (done.returncode, told["same"], told["differences"]) == (0, True, []), done.stderr
+    done = programs.run("replay", "-c", file, "--json", timeout=100)
+    told = json.loads(done.out)
+    assert (done.code, told["same"], told["differences"]) == (0, True, []), done.err
     assert told["messages"] > len(apart.manager.offers)
     assert told["documents"] > len(apart.manager.offers)
 

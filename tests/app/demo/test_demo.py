@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import subprocess
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,7 +29,8 @@ from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.checks import powers
 from flexhub.protocols.uftp.codec import UftpCodec
 from flexhub.protocols.uftp.times import instant
-from tests.app.demo.play import COMMAND, dumped, play
+from tests import programs
+from tests.app.demo.play import dumped, play, usual_day
 
 W = TypeVar("W", bound=wire.Payload)
 M = TypeVar("M", bound=Message)
@@ -78,8 +78,8 @@ def read(result: dict[str, Any], folder: Path) -> Played:
 
 @pytest.fixture(scope="module")
 def builtin(tmp_path_factory: pytest.TempPathFactory) -> Played:
-    folder = tmp_path_factory.mktemp("builtin")
-    return read(play("--dump", folder), folder)
+    day = usual_day(tmp_path_factory)
+    return read(day.result, day.dump)
 
 
 @pytest.fixture(scope="module")
@@ -406,7 +406,7 @@ def test_the_same_seed_plays_the_same_day(builtin: Played, tmp_path: Path) -> No
     ],
 )
 def test_wrong_arguments_are_told_in_a_sentence(arguments: tuple[str, ...], words: str) -> None:
-    done = subprocess.run([*COMMAND, "--exit", *arguments], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 2, done.stderr
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+    done = programs.run("demo", "--exit", *arguments)
+    assert done.code == 2, done.err
+    assert words in done.err
+    assert "Traceback" not in done.err

@@ -10,10 +10,10 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from itertools import count
 from typing import Final
 
 from flexhub.app.hub.contract import Answer, Message
+from flexhub.app.hub.ids import fresh_id
 from flexhub.app.hub.loop import Hub
 from flexhub.app.openadr.ven.handlers import PEER, Received, Said
 from flexhub.app.openadr.ven.papers import OpenadrVen
@@ -38,8 +38,6 @@ SOON_S: Final = 0.05
 PAGE: Final = 1000
 MOST: Final = 100
 """So many messages are fetched in one round at most."""
-_PROCESS: Final = uuid.uuid4().hex[:12]
-_COUNTER: Final = count()
 _CODEC: Final = OadrCodec(check=False)
 
 
@@ -223,7 +221,7 @@ class Poller:
     def _message(self, kind: str, body: bytes) -> Message:
         return Message(
             peer=PEER + self._ven.name,
-            id=f"{_PROCESS}-{next(_COUNTER)}",
+            id=fresh_id(),
             kind=kind,
             conversation=self._ven.name,
             body=body,
