@@ -41,6 +41,7 @@ from flexhub.app.hub.contract import (
     Question,
     View,
 )
+from flexhub.app.hub.keeping import Keeper
 from flexhub.app.hub.outbox import Outbox, Sender
 from flexhub.app.hub.readiness import Limits, Readiness
 from flexhub.app.hub.reading import Front
@@ -143,7 +144,6 @@ class Hub(Front):
         self._office = office(handlers, askers, self._holder)
         self._clock = ForwardClock(clock)
         self._max_batch = max_batch
-        self._keeper = False
         self._changed = False
         self._queue: deque[_Job] = deque()
         self._waiting = asyncio.Event()
@@ -169,6 +169,7 @@ class Hub(Front):
         self.readiness.add("clock", self._clock.behind)
         self._outbox: Outbox | None = None
         self._to_send = asyncio.Event()
+        self.keeper = Keeper(self._to_send.set)
         if sender is not None:
             self._outbox = Outbox(self._unsent, self._submit, self._ended, sender, self._clock, pause=pause)
             self.readiness.add("outbox", self._outbox.trouble)
@@ -226,6 +227,7 @@ class Hub(Front):
             await self.flush()
         except Exception:
             log.exception("the last %d requests are not in the audit log", len(self._beside.accesses))
+        self.keeper.turn(on=False)
         with contextlib.suppress(Exception):  # leases lapse by themselves
             await self._read(self.store.let_go, self._holder)
         self.close()
@@ -384,8 +386,7 @@ class Hub(Front):
     def _failed_to_store(self, error: UnavailableError) -> None:
         if self._unstored is None:  # said once, not for every message while it lasts
             log.error("the store cannot be written: %s", " ".join(str(error.__cause__ or error.value).split()))
-        self._keeper = False
-        self._to_send.set()
+        self.keeper.turn(on=False)
         self._unstored = f"the store cannot be written: {error.value}"
 
     async def _mind(self) -> None:
@@ -397,7 +398,7 @@ class Hub(Front):
             except UnavailableError as error:
                 self._failed_to_store(error)
             except Exception:
-                self._keeper = False
+                self.keeper.turn(on=False)
                 log.exception("no lease could be had; trying again")
 
     async def recover(self) -> None:
@@ -517,10 +518,9 @@ class Hub(Front):
     async def _beat(self) -> None:
         """Say that this process is there, and put what lies there: left by one that is gone, or not answered so far."""
         await self._hold(f"hub/{self._holder}")
-        keeper, self._keeper = self._keeper, await self._hold("timers")
-        if self._keeper is not keeper:
-            self._to_send.set()
-        if self._keeper and not keeper:
+        keeper = self.keeper.on
+        self.keeper.turn(on=await self._hold("timers"))
+        if self.keeper.on and not keeper:
             self._come_up(await self._read(self.store.next_due))
         # In the writer's thread: when its list is here, the questions of every commit before it are open here, too.
         for row in await asyncio.get_running_loop().run_in_executor(self._writer, self.store.adopt, self._holder):
@@ -553,7 +553,7 @@ class Hub(Front):
             await self._to_send.wait()
             self._to_send.clear()
             try:
-                await (outbox.look() if self._keeper else outbox.stop())
+                await (outbox.look() if self.keeper.on else outbox.stop())
             except Exception:
                 log.exception("the outbox could not be read; trying again")
                 await asyncio.sleep(BEAT_S)
@@ -606,7 +606,7 @@ class Hub(Front):
                 if self._changed:
                     self._changed = False
                     self._come_up(await self._read(self.store.next_due))
-                if self._keeper and self._next_due is not None and self._next_due <= now:
+                if self.keeper.on and self._next_due is not None and self._next_due <= now:
                     self._next_due = None  # a batch that sets an earlier one meanwhile is not overwritten
                     await self._fire()
                     self._come_up(await self._read(self.store.next_due))
@@ -617,7 +617,7 @@ class Hub(Front):
                 self._changed = True
                 await asyncio.sleep(LONGEST_SLEEP_S)
                 continue
-            due = self._next_due if self._keeper else None
+            due = self._next_due if self.keeper.on else None
             wait = LONGEST_SLEEP_S if due is None else (due - now).total_seconds()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._sooner.wait(), min(wait, LONGEST_SLEEP_S))

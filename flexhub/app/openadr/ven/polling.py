@@ -85,7 +85,7 @@ class Poller:
 
     async def run(self) -> None:
         """Round after round; after one that failed, later and later."""
-        failed_s = 0.0
+        self._synced, failed_s = False, 0.0
         while True:
             try:
                 await self.round()

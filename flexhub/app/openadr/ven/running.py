@@ -107,7 +107,8 @@ async def polling(config: Config, vens: Vens, hub: Hub, *, timers: bool = True) 
                 await stack.enter_async_context(_listening(config, listener.application(), listen))
             if isinstance(client.way, XmppWay):
                 await stack.enter_async_context(client.way.connected(listener.stanza, poller.told))
-        tasks = [asyncio.create_task(p.run(), name=f"openadr-ven-{n}") for n, p in pollers.items() if timers]
+        begun = ((name, hub.keeper.while_on(poller.run)) for name, poller in pollers.items() if timers)
+        tasks = [asyncio.create_task(work, name=f"openadr-ven-{name}") for name, work in begun]
         try:
             yield pollers
         finally:
