@@ -295,14 +295,14 @@ class XmppClient:
 
     async def _stay(self, handler: Handler, told: Told) -> None:
         pause = FIRST_S
-        while not self._closing:  # being cancelled does not suffice: slixmpp's waits may swallow that
+        while True:
             try:
                 if await self._session(handler, told) >= STEADY_S:
                     pause = FIRST_S
             except Exception as error:
                 log.exception("a connection of %s failed", self._login.jid)
                 self.trouble = f"{type(error).__name__}: {error}"
-            if self._closing:
+            if self._closing:  # being cancelled does not suffice: slixmpp's waits may swallow that
                 return
             log.warning("no connection of %s: %s; trying again", self._login.jid, self.trouble)
             await self._pause(pause * self._dice.uniform(0.5, 1.0))

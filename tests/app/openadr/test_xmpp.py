@@ -413,6 +413,16 @@ async def test_a_hub_that_was_down_catches_up(prosody: xmpp.Server, tmp_path: Pa
             assert set(await on.binding()) == {id_, made["id"]}
 
 
+TWICE: Final = """
+password = "secret"
+[[openadr.ven]]
+name = "other"
+vtn = "xmpp:vtn@example.org/openadr"
+[openadr.ven.xmpp]
+jid = "site@example.org/openadr"
+"""
+
+
 @pytest.mark.parametrize(
     ("change", "where"),
     [
@@ -420,6 +430,8 @@ async def test_a_hub_that_was_down_catches_up(prosody: xmpp.Server, tmp_path: Pa
         pytest.param(('opt = "in"', 'listen = "127.0.0.1:1"\npush_to = "http://127.0.0.1:1"'), "listen", id="listens"),
         pytest.param(("/openadr", ""), "jid", id="no resource"),
         pytest.param(("password =", "# password ="), "password", id="no password"),
+        pytest.param(("password", TWICE + "password"), "stands twice", id="one account of two"),
+        pytest.param(("password", TWICE.replace("site@", "two@") + "password"), "", id="two accounts"),
         pytest.param(None, "", id="as it is"),
     ],
 )
@@ -435,8 +447,9 @@ opt = "in"
 jid = "site@example.org/openadr"
 password = "secret"
 """
-    if change is None:
+    text = text if change is None else text.replace(*change)
+    if not where:
         assert parse(text).openadr is not None
         return
     with pytest.raises(ConfigError, match=where):
-        parse(text.replace(*change))
+        parse(text)
