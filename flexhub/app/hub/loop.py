@@ -26,7 +26,7 @@ import msgspec
 from flexhub.adapters.store.interface import ConflictError, SendRow, Store, TimerRow
 from flexhub.app.access import audit
 from flexhub.app.access.audit import Access
-from flexhub.app.hub.batch import Batch, Office, Outcome, question
+from flexhub.app.hub.batch import Batch, Beside, Office, Outcome, question
 from flexhub.app.hub.clock import ForwardClock
 from flexhub.app.hub.contract import (
     ENGINE,
@@ -170,10 +170,9 @@ class Hub(Front):
         self._outbox: Outbox | None = None
         self._to_send = asyncio.Event()
         if sender is not None:
-            self._outbox = Outbox(self._unsent, self._submit, sender, self._clock, pause=pause)
+            self._outbox = Outbox(self._unsent, self._submit, self._ended, sender, self._clock, pause=pause)
             self.readiness.add("outbox", self._outbox.trouble)
-        self._noted: list[Access] = []
-        self._dropped = 0
+        self._beside = Beside()
         self._messages = self._batches = self._largest = 0
         self._writer = ThreadPoolExecutor(1, "hub-write")
         self._pulse = ThreadPoolExecutor(1, "hub-lease")  # a question that takes long may keep no lease from renewal
@@ -226,7 +225,7 @@ class Hub(Front):
         try:
             await self.flush()
         except Exception:
-            log.exception("the last %d requests are not in the audit log", len(self._noted))
+            log.exception("the last %d requests are not in the audit log", len(self._beside.accesses))
         with contextlib.suppress(Exception):  # leases lapse by themselves
             await self._read(self.store.let_go, self._holder)
         self.close()
@@ -258,10 +257,15 @@ class Hub(Front):
 
     def note(self, access: Access) -> None:
         """As `Front.note`: it is in the audit log with the next commit, within `LONGEST_SLEEP_S` where none comes."""
-        if len(self._noted) < audit.MOST:
-            self._noted.append(access)
+        if len(self._beside.accesses) < audit.MOST:
+            self._beside.accesses.append(access)
         else:
-            self._dropped += 1
+            self._beside.dropped += 1
+
+    def _ended(self, row: SendRow, state: str) -> None:
+        """What was sent to a peer, and is journalled no more, is marked with the next commit, which is soon."""
+        self._beside.delivered[row.peer, row.message_id] = state
+        self._waiting.set()
 
     async def flush(self) -> None:
         """Write down what was noted; it need not wait for a message.
@@ -269,7 +273,7 @@ class Hub(Front):
         Raises:
             UnavailableError: the store cannot be written.
         """
-        if (self._noted or self._dropped) and self._unstored is None:
+        if self._beside and self._unstored is None:
             await self._write([])
 
     async def _write(self, messages: list[Message]) -> Outcome:
@@ -279,12 +283,11 @@ class Hub(Front):
             UnavailableError: the store cannot be written; what was noted waits for the next commit.
         """
         loop = asyncio.get_running_loop()
-        noted, dropped = self._noted, self._dropped
-        self._noted, self._dropped = [], 0
+        beside, self._beside = self._beside, Beside()
         try:
-            return await loop.run_in_executor(self._writer, self._commit, messages, loop, noted, dropped)
+            return await loop.run_in_executor(self._writer, self._commit, messages, loop, beside)
         except Exception:
-            self._noted, self._dropped = noted + self._noted, self._dropped + dropped
+            self._beside = beside.and_then(self._beside)
             raise
 
     async def _work(self) -> None:
@@ -293,6 +296,8 @@ class Hub(Front):
             jobs = [self._queue.popleft() for _ in range(min(len(self._queue), self._max_batch))]
             if not self._queue:
                 self._waiting.clear()
+            if not jobs and not self._beside:
+                continue
             self._working = len(jobs)
             try:
                 outcome = await self._write([job.message for job in jobs])
@@ -310,9 +315,7 @@ class Hub(Front):
             self._working = 0
             self._idle.set()
 
-    def _commit(
-        self, messages: list[Message], loop: asyncio.AbstractEventLoop, noted: list[Access], dropped: int
-    ) -> Outcome:
+    def _commit(self, messages: list[Message], loop: asyncio.AbstractEventLoop, beside: Beside) -> Outcome:
         """In the writer's thread, which waits while the event loop's decides."""
         unsure = False
         for _ in range(RACES):
@@ -321,7 +324,7 @@ class Hub(Front):
                 with self.store.begin() as transaction:
                     transaction.claim({message.conversation for message in messages})
                     # The time only now: whoever worked one of these conversations meanwhile did so before.
-                    batch = Batch(self._office, self._clock(), noted, dropped)
+                    batch = Batch(self._office, self._clock(), beside)
                     batch.look_up(messages, transaction)
                     while not asyncio.run_coroutine_threadsafe(batch.decide(), loop).result():
                         batch.look_up_more(transaction)
@@ -343,6 +346,8 @@ class Hub(Front):
         raise InternalError(f"other processes were first {RACES} times")
 
     def _release(self, jobs: list[_Job], outcome: Outcome) -> None:
+        if not jobs:
+            return
         self._messages += len(jobs)
         self._batches += 1
         self.work.batches.add(len(jobs))

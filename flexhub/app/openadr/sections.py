@@ -10,7 +10,7 @@ import msgspec
 from flexhub.app.openadr.ven.section import VenSection
 from flexhub.app.openadr.xmpp import XmppSection
 from flexhub.core.errors import InvalidError
-from flexhub.protocols.openadr2b.session.state import Length
+from flexhub.protocols.openadr2b.session.state import Length, Uri
 
 
 class VtnSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -23,6 +23,9 @@ class VtnSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     and key, and what is not signed is refused. After `offline` without a message a VEN counts as offline. `ca` are the
     authorities of the certificates of VENs that are pushed to; the system's unless told. With `xmpp` it speaks XMPP,
     too.
+
+    With `dispatch`, a market context, VENs whose allocation names a party are that prosumer's: their Projected reports
+    and availabilities are its flex-offers, whose schedules go to them as events of that context.
     """
 
     listen: str = "127.0.0.1:8082"
@@ -39,6 +42,7 @@ class VtnSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     sign: bool = False
     offline: Length = "PT5M"
     xmpp: XmppSection | None = None
+    dispatch: Uri | None = None
 
     def __post_init__(self) -> None:
         from flexhub.app.config import host_port  # noqa: PLC0415 - that module imports this one

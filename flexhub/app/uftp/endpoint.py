@@ -7,8 +7,6 @@ where and why.
 
 from __future__ import annotations
 
-import itertools
-import uuid
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, Final
@@ -17,6 +15,7 @@ from aiohttp import web
 
 from flexhub.app.endpoints import Limits, Refusal, body_of, plain, refused, submitted, too_often
 from flexhub.app.hub.contract import Answer, Message
+from flexhub.app.hub.ids import fresh_id
 from flexhub.app.uftp.handlers import Arrival, Arrived, conversation
 from flexhub.app.uftp.lookup import Lookup, Participant
 from flexhub.app.uftp.participants import Participants
@@ -36,9 +35,6 @@ SPEAKS_AS: Final = {
     wire.Role.DSO: Role.GRID_OPERATOR,
 }
 """UFTP's roles in the hub's words; a CRO runs the market's register."""
-
-_PROCESS: Final = uuid.uuid4().hex
-_COUNTER: Final = itertools.count()
 
 
 class Endpoint:
@@ -108,7 +104,7 @@ class Endpoint:
         own = self._participants.recipient(opened.message)
         message = Message(
             peer=envelope.sender_domain,
-            id=f"uftp {opened.message.message_id} {_PROCESS}-{next(_COUNTER)}",
+            id=f"uftp {opened.message.message_id} {fresh_id()}",
             kind="uftp.receive",
             conversation=conversation(own.domain, opened.message),
             body=encode(arrival),

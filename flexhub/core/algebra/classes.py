@@ -30,8 +30,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from flexhub.core.algebra.columns import Plan
-from flexhub.core.algebra.oracle import blend
+from flexhub.core.algebra.columns import Plan, disaggregate
 from flexhub.core.algebra.storage import Bounds, Storage
 from flexhub.core.batch import Bools, Floats, Ints
 from flexhub.core.errors import InvalidError
@@ -133,7 +132,7 @@ def hand_down(classes: Classes, plan: Plan, *, compiled: bool | None = None) -> 
 
     The plan is one of `columns.optimise` with the classes' `sizes`.
     """
-    each = blend(classes.storage, plan.prices, plan.weights, compiled=compiled)
+    each = disaggregate(classes.storage, plan, compiled=compiled)
     result = np.empty((classes.storage.slots, classes.of.shape[1]))
     for i in range(0, result.shape[1], BLOCK):
         block = slice(i, i + BLOCK)

@@ -1,19 +1,21 @@
 """Exact plans for the sum of many storage-like members: follow a target, limit a peak, or any cost of squares.
 
-The sums of what m members may do are a polytope that nobody can list, but for any prices `oracle.respond` tells its
-best point. So it is met by columns: some of its points s_c, each the answer to prices p_c. The master takes the best
-point of their hull, ``s = sum w_c s_c`` with w >= 0 and sum w = 1; the gradient g of the objective there is a new set
-of prices, whose answer is a new column. For every feasible s', convexity gives f(s') >= f(s) + g (s' - s), so
+The sums of what m members may do are a polytope that nobody can list, but for any prices `oracle.answers` tells its
+best point. So it is met by columns. Members that are alike make a group; each round asks all of them at prices p_c,
+and the answer of each group is a new column of it. The master (`master.mix`) takes a mean of each group's columns,
+``s = sum w_gc s_gc`` over groups g and columns c, with w >= 0 and sum 1 in each group. Groups whose answers differ mix
+in many more ways than all members together could, so that a third of the rounds does. New prices p are a tangent of
+the objective f near s; for every feasible s', convexity gives f(s') >= f(s) - slack + p (s' - s), so
 
-    gap = g s - min over s' of g s' = g (s - respond(g))
+    gap = slack + p s - min over s' of p s' = slack + p (s - sum of the answers)
 
-bounds how far s is from the optimum, and at gap 0 s is it. Each round that goes on adds a point outside of the hull, of
-which there are finitely many, and the master finds the best of the hull exactly, so it ends (fully corrective
-Frank-Wolfe; Dantzig-Wolfe where the objective is piecewise linear).
+bounds how far s is from the optimum, and the best bound of all rounds counts. The master misses at most a share of
+what further columns may gain, and each round that goes on adds a point outside of the hull, of which there are finitely
+many (fully corrective Frank-Wolfe; Dantzig-Wolfe where the objective is piecewise linear).
 
-**Disaggregation** takes the same weights: ``e_k = sum w_c e_k(p_c)``, with e_k(p) the answer of member k alone. It
-keeps all bounds of the member, as each answer does and they are convex; and sums to s, as the answers do. Answers are
-found again from their prices, so that no column is ever stored member by member.
+**Disaggregation** takes the same weights: ``e_k = sum w_gc e_k(p_c)``, with e_k(p) the answer of member k of group g
+alone. It keeps all bounds of the member, as each answer does and they are convex; and sums to s, as the answers do.
+Answers are found again from their prices, so that no column is ever stored member by member.
 
 **Law.** For every s that the members can make in sum, `Squares` with that target finds weights whose sum is s, up to
 `tolerance_kwh`, and so schedules of the members. For every feasible prefix of such an s, the same with weight on the
@@ -27,9 +29,11 @@ from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 
-from flexhub.core.algebra.oracle import blend, respond
+from flexhub.core.algebra.master import Columns, Mix, Task, mix
+from flexhub.core.algebra.oracle import answers, blend
+from flexhub.core.algebra.packing import features, halves
 from flexhub.core.algebra.storage import Storage
-from flexhub.core.batch import Floats
+from flexhub.core.batch import Floats, Ints
 from flexhub.core.errors import EngineError, InvalidError
 
 MOST_ROUNDS: Final = 2_000
@@ -38,29 +42,40 @@ MOST_ROUNDS: Final = 2_000
 ROUNDING: Final = 1e-13
 """A gap below this share of what it is the difference of is rounding."""
 
+GROUPS: Final = 32
+"""Groups of members that answer alike, each with a mean of its own; more need fewer rounds of a larger program."""
 
-class Best(NamedTuple):
-    """The best point of the hull of columns: their weights (float64[c]), the prices there (float64[t]), the value."""
-
-    weights: Floats
-    prices: Floats
-    value: float
+MOST_COLUMNS: Final = 10
+"""So many columns for each slot and group are kept at most."""
 
 
 class Objective(Protocol):
     """What is minimised: a convex function of the members' sum, float64[t] kWh."""
 
-    def first(self) -> Floats:
-        """Prices to begin with: float64[t]."""
+    def value(self, total: Floats) -> float:
+        """What a sum costs."""
 
-    def best(self, columns: Floats, weights: Floats) -> Best:
-        """The best point of the hull; ``columns: float64[c, t]``, with weights that are a good beginning."""
+    def task(self) -> Task:
+        """The same for means of columns, beside their `costs`."""
+
+    def costs(self, columns: Floats) -> Floats:
+        """What columns (float64[n, t]) cost apart from the task: float64[n]."""
+
+    def gradient(self, total: Floats, prices: Floats) -> Tangent:
+        """Prices that touch the objective near a sum, given those of the task's slots."""
 
     def met(self, total: Floats) -> bool:
         """Whether no other sum can be better, seen from the sum alone."""
 
-    def within_reach(self, bound: float) -> bool:
-        """Whether a sum may still be found of which that is so, where no value is below this bound."""
+    def least(self) -> float:
+        """What no sum can cost less than, members or not; -inf where there is no such bound."""
+
+
+class Tangent(NamedTuple):
+    """For every sum s' the objective is at least ``value(s) - slack + prices (s' - s)``: float64[t], and from 0 up."""
+
+    prices: Floats
+    slack: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,25 +117,30 @@ class Squares:
         more = np.zeros(slots - len(self.weight))
         return Squares(np.append(self.target_kwh, more), np.append(self.weight, more), self.tolerance_kwh)
 
-    def first(self) -> Floats:
+    def value(self, total: Floats) -> float:
         """As of `Objective`."""
-        prices: Floats = -self.weight * self.target_kwh
-        return prices
+        return float(self.weight @ (total - self.target_kwh) ** 2) / 2
 
-    def best(self, columns: Floats, weights: Floats) -> Best:
+    def task(self) -> Task:
         """As of `Objective`."""
-        root = np.sqrt(self.weight)
-        weights = nearest(columns * root, self.target_kwh * root, weights)
-        miss = weights @ columns - self.target_kwh
-        return Best(weights, self.weight * miss, float(self.weight @ miss**2) / 2)
+        rows = np.flatnonzero(self.weight)
+        return Task(rows, self.target_kwh[rows], 1.0 / self.weight[rows], None)
+
+    def costs(self, columns: Floats) -> Floats:
+        """As of `Objective`: none."""
+        return np.zeros(len(columns))
+
+    def gradient(self, total: Floats, prices: Floats) -> Tangent:  # noqa: ARG002 - the sum tells it
+        """As of `Objective`."""
+        return Tangent(self.weight * (total - self.target_kwh), 0.0)
 
     def met(self, total: Floats) -> bool:
         """As of `Objective`."""
         return bool((np.abs(total - self.target_kwh)[self.weight > 0] <= self.tolerance_kwh).all())
 
-    def within_reach(self, bound: float) -> bool:
-        """As of `Objective`: the target itself, unless every sum is proven to miss it."""
-        return bound <= 0
+    def least(self) -> float:
+        """As of `Objective`."""
+        return 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,38 +163,49 @@ class Peak:
         if not np.isfinite(self.price).all() or not 0 < self.penalty < np.inf:
             raise InvalidError("prices are finite, and the penalty above 0", path="Peak/penalty")
 
-    def first(self) -> Floats:
+    def value(self, total: Floats) -> float:
         """As of `Objective`."""
-        return self.price
+        return float(self.price @ total + self.penalty * np.maximum(total - self.limit_kwh, 0.0).sum())
 
-    def best(self, columns: Floats, weights: Floats) -> Best:
-        """As of `Objective`; a linear program, of which only the columns' weights and the excesses are variables."""
-        from flexhub.core.algebra.master import linear_master  # noqa: PLC0415 - the solver is slow to import
+    def task(self) -> Task:
+        """As of `Objective`."""
+        rows = np.flatnonzero(np.isfinite(self.limit_kwh))
+        return Task(rows, self.limit_kwh[rows], np.zeros(len(rows)), self.penalty)
 
-        weights, excess_price = linear_master(columns, columns @ self.price, self.limit_kwh, self.penalty)
-        total = weights @ columns
-        excess = np.maximum(total - self.limit_kwh, 0.0).sum()
-        return Best(weights, self.price + excess_price, float(self.price @ total + self.penalty * excess))
+    def costs(self, columns: Floats) -> Floats:
+        """As of `Objective`."""
+        found: Floats = columns @ self.price
+        return found
+
+    def gradient(self, total: Floats, prices: Floats) -> Tangent:
+        """As of `Objective`; a price of excess between 0 and the penalty touches where it is 0 below the limit."""
+        limited = np.isfinite(self.limit_kwh)
+        excess_price = np.zeros(len(self.price))
+        excess_price[limited] = np.clip(prices, 0.0, self.penalty)
+        over = np.where(limited, total - self.limit_kwh, 0.0)
+        slack = float(np.sum(self.penalty * np.maximum(over, 0.0) - excess_price * over))
+        return Tangent(self.price + excess_price, slack)
 
     def met(self, total: Floats) -> bool:  # noqa: ARG002 - only the gap tells
         """As of `Objective`."""
         return False
 
-    def within_reach(self, bound: float) -> bool:  # noqa: ARG002 - as above
+    def least(self) -> float:
         """As of `Objective`."""
-        return False
+        return -np.inf
 
 
 class Plan(NamedTuple):
-    """A sum of members (float64[t] kWh) as a mean of their answers to prices.
+    """A sum of members (float64[t] kWh), of which each group does a mean of its answers to prices.
 
-    ``prices: float64[c, t]``, ``weights: float64[c]``, above 0 and adding up to 1. ``value`` is the objective's, within
-    ``gap`` of its least.
+    ``prices: float64[c, t]``, ``weights: float64[c, g]``, not negative and of sum 1 in each group; ``of: int64[m]``,
+    the group of each member. ``value`` is the objective's, within ``gap`` of its least.
     """
 
     total_kwh: Floats
     prices: Floats
     weights: Floats
+    of: Ints
     value: float
     gap: float
 
@@ -202,87 +233,78 @@ def optimise(
     """
     if isinstance(objective, Squares) and len(objective.weight) < storage.slots:
         objective = objective.over(storage.slots)
-    prices = objective.first()[None]
-    columns = respond(storage, prices[0], sizes, compiled=compiled)[None]
-    weights = np.ones(1)
-    gap, begun = np.inf, objective.best(columns, weights).value
+    groups = halves(features(storage), -(-len(storage) // GROUPS)) if storage.slots else []
+    order = np.concatenate(groups) if groups else np.arange(len(storage))
+    edges = np.cumsum([0, *map(len, groups)])
+    of = np.empty(len(storage), dtype=np.int64)
+    of[order] = np.repeat(np.arange(len(groups)), np.diff(edges))
+    members, counts = storage.take(order), None if sizes is None else sizes[order]
+    task = objective.task()
+    nothing, mean = np.zeros(storage.slots), Mix(np.ones(len(groups)), np.zeros(len(task.rows)))
+    prices, slack = objective.gradient(nothing, mean.prices)
+    hull = _Hull(prices, answers(members, prices, edges, counts, compiled=compiled))
+    bound, begun = objective.value(nothing) - slack + float(prices @ hull.total()), objective.value(hull.total())
+    bound, gap = max(bound, objective.least()), np.inf
     for _ in range(MOST_ROUNDS):
-        best = objective.best(columns, weights)
-        total: Floats = best.weights @ columns
+        mean = mix(hull.of(objective, task), task, mean, bound)
+        hull.weights = mean.weights
+        total = hull.total()
+        value = objective.value(total)
         if objective.met(total):
-            return _plan(total, prices, best, 0.0)
-        answer = respond(storage, best.prices, sizes, compiled=compiled)
-        gap = float(best.prices @ (total - answer))
-        rounding = ROUNDING * float(np.abs(best.prices) @ (np.abs(total) + np.abs(answer)))
-        near = gap <= tolerance * (begun - best.value) and not objective.within_reach(best.value - gap)
+            return hull.plan(of, total, value, 0.0)
+        prices, slack = objective.gradient(total, mean.prices)
+        answer = answers(members, prices, edges, counts, compiled=compiled)
+        best = answer.sum(axis=0)
+        bound = max(bound, value - slack - float(prices @ (total - best)))
+        gap = min(value - bound, slack + float(prices @ (total - best)))
+        rounding = ROUNDING * float(np.abs(prices) @ (np.abs(total) + np.abs(best)))
+        near = gap <= tolerance * (begun - value) and not bound <= objective.least()
         if near or gap <= rounding:
-            return _plan(total, prices, best, max(gap, 0.0))
-        kept = best.weights > 0
-        columns, prices = np.vstack((columns[kept], answer)), np.vstack((prices[kept], best.prices))
-        weights = np.append(best.weights[kept], 0.0)
+            return hull.plan(of, total, value, max(gap, 0.0))
+        hull.grow(prices, answer)
+        mean = Mix(hull.weights, mean.prices)
     raise EngineError(f"no optimum within {MOST_ROUNDS} rounds; the gap is {gap:.3g}", path="optimise")
 
 
 def disaggregate(storage: Storage, plan: Plan, *, compiled: bool | None = None) -> Floats:
     """Schedules of the members that add up to the plan: float64[t, m] kWh, each within its bounds."""
-    return blend(storage, plan.prices, plan.weights, compiled=compiled)
+    return blend(storage, plan.prices, plan.weights[:, plan.of], compiled=compiled)
 
 
-def _plan(total: Floats, prices: Floats, best: Best, gap: float) -> Plan:
-    kept = best.weights > 0
-    return Plan(total, prices[kept], best.weights[kept], best.value, gap)
+class _Hull:
+    """Columns and their weights: ``columns: float64[n, t]``, group and price of each, ``prices: float64[c, t]``."""
 
+    def __init__(self, prices: Floats, answer: Floats) -> None:
+        self.prices = prices[None]
+        self.columns = answer
+        self.group = np.arange(len(answer))
+        self.of_price = np.zeros(len(answer), dtype=np.int64)
+        self.weights = np.ones(len(answer))
 
-def nearest(columns: Floats, target: Floats, weights: Floats) -> Floats:
-    """Weights (float64[c], not negative, of sum 1) of the point of the columns' hull that is nearest to the target.
+    def total(self) -> Floats:
+        """The sum of the groups' means."""
+        total: Floats = self.weights @ self.columns
+        return total
 
-    An active set: of the columns with weight, the nearest point of their affine hull, by least squares; where that lies
-    outside of their hull, as far towards it as weights stay above 0, and one column less; where it lies inside, one
-    more column that leads nearer. Each time the distance falls, and of every set it is the least, so it ends.
+    def of(self, objective: Objective, task: Task) -> Columns:
+        """The columns as the master takes them."""
+        return Columns(self.columns[:, task.rows], objective.costs(self.columns), self.group)
 
-    Args:
-        columns: float64[c, t].
-        target: float64[t].
-        weights: float64[c]; to begin with.
-    """
-    weights = weights.copy()
-    scale = float(np.abs(columns).max(initial=0.0) + np.abs(target).max(initial=0.0))
-    for _ in range(10 * len(columns) + 100):
-        weights = _descend(columns, target, weights)
-        miss = weights @ columns - target
-        slope = columns @ miss
-        lead = float(weights @ slope) - slope
-        entering = int(np.argmax(np.where(weights > 0, -np.inf, lead)))
-        if weights[entering] > 0 or lead[entering] <= 1e-15 * scale * float(np.abs(miss).sum()):
-            break
-        before = weights
-        weights = weights.copy()
-        weights[entering] = np.finfo(np.float64).tiny
-        moved = _descend(columns, target, weights)
-        if not float(np.sum((moved @ columns - target) ** 2)) < float(np.sum(miss**2)):
-            return before  # what is left to gain is less than rounding
-        weights = moved
-    return weights
+    def grow(self, prices: Floats, answer: Floats) -> None:
+        """One more column for each group, without weight; those without weight go where there are too many."""
+        kept = np.arange(len(self.weights))
+        most = MOST_COLUMNS * (len(answer) + len(prices))
+        if len(kept) + len(answer) > most:
+            kept = np.sort(np.argsort(-self.weights, kind="stable")[: most // 2])
+        self.columns = np.vstack((self.columns[kept], answer))
+        self.group = np.append(self.group[kept], np.arange(len(answer)))
+        self.of_price = np.append(self.of_price[kept], np.full(len(answer), len(self.prices)))
+        self.prices = np.vstack((self.prices, prices))
+        self.weights = np.append(self.weights[kept], np.zeros(len(answer)))
 
-
-def _descend(columns: Floats, target: Floats, weights: Floats) -> Floats:
-    """Weights of the best point of the hull of some of the columns that have weight."""
-    weights = weights.copy()
-    while True:
-        support = np.flatnonzero(weights)
-        if len(support) == 1:
-            weights[support] = 1.0
-            return weights
-        last = columns[support[-1]]
-        wanted, *_ = np.linalg.lstsq((columns[support[:-1]] - last).T, target - last, rcond=None)
-        wanted = np.append(wanted, 1.0 - wanted.sum())
-        if (wanted > 0).all():
-            weights[support] = wanted
-            return weights
-        now = weights[support]
-        down = wanted <= 0
-        step = now[down] / (now[down] - wanted[down])
-        fraction = float(step.min())
-        moved = np.maximum(now + fraction * (wanted - now), 0.0)
-        moved[np.flatnonzero(down)[step <= fraction]] = 0.0
-        weights[support] = moved / moved.sum()
+    def plan(self, of: Ints, total: Floats, value: float, gap: float) -> Plan:
+        """What is used of it."""
+        weights = np.zeros((len(self.prices), int(self.group.max(initial=-1)) + 1))
+        np.add.at(weights, (self.of_price, self.group), self.weights)
+        used = weights.any(axis=1)
+        return Plan(total, self.prices[used], weights[used], of, value, gap)

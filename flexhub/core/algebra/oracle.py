@@ -57,23 +57,25 @@ def blend(storage: Storage, prices: Floats, weights: Floats, *, compiled: bool |
     Args:
         storage: t slots, m members.
         prices: float64[c, t]; EUR/kWh, or any unit.
-        weights: float64[c].
+        weights: float64[c], or float64[c, m] where each member has its own.
         compiled: use the extra `fast`; by default where it is installed. Both ways give the same.
 
     Raises:
         InvalidError: prices of another shape, or not finite.
     """
     _check(storage, prices)
+    each = np.broadcast_to(weights.reshape(len(prices), -1), (len(prices), len(storage)))
     if _compiled(compiled):
         from flexhub.core.algebra import kernels  # noqa: PLC0415 - an extra, and slow to import
 
-        return kernels.blend(storage, prices, weights)
+        return kernels.blend(storage, prices, np.ascontiguousarray(each))
     result = np.zeros(storage.lo_kwh.shape)
     below = [slopes_below(price) for price in prices]
     for i in range(0, len(storage), BLOCK):
-        block = storage.take(slice(i, i + BLOCK))
-        for k, weight in zip(below, weights.tolist(), strict=True):
-            result[:, i : i + BLOCK] += weight * _answer(block, k)
+        block = slice(i, i + BLOCK)
+        for k, weight in zip(below, each[:, block], strict=True):
+            if weight.any():
+                result[:, block] += weight * _answer(storage.take(block), k)
     return result
 
 
@@ -89,16 +91,30 @@ def respond(storage: Storage, prices: Floats, sizes: Floats | None = None, *, co
     Raises:
         InvalidError: prices of another shape, or not finite.
     """
+    total: Floats = answers(storage, prices, np.array([0, len(storage)]), sizes, compiled=compiled)[0]
+    return total
+
+
+def answers(
+    storage: Storage, prices: Floats, edges: Ints, sizes: Floats | None = None, *, compiled: bool | None = None
+) -> Floats:
+    """What each of g groups of members does at prices: float64[g, t] kWh; as `respond`.
+
+    Members of group i are those from ``edges[i]`` to ``edges[i + 1]``: int64[g + 1], from 0 to m, rising.
+    """
     _check(storage, prices[None])
     sizes = np.ones(len(storage)) if sizes is None else sizes
     if _compiled(compiled):
         from flexhub.core.algebra import kernels  # noqa: PLC0415 - as above
 
-        return kernels.respond(storage, prices, sizes)
-    total = np.zeros(storage.slots)
+        return kernels.answers(storage, prices, edges, sizes)
+    total = np.zeros((len(edges) - 1, storage.slots))
     below = slopes_below(prices)
     for i in range(0, len(storage), BLOCK):
-        total += _answer(storage.take(slice(i, i + BLOCK)), below) @ sizes[i : i + BLOCK]
+        j = min(i + BLOCK, len(storage))
+        begins = np.append(i, edges[(edges > i) & (edges < j)])
+        energies = _answer(storage.take(slice(i, j)), below) * sizes[i:j]
+        total[np.searchsorted(edges, begins, side="right") - 1] += np.add.reduceat(energies, begins - i, axis=1).T
     return total
 
 

@@ -78,15 +78,23 @@ def packs(storage: Storage, size: int) -> list[Ints]:
     done = np.where(open_at_end & (last < storage.slots - 1), last, -1)
     groups: list[Ints] = []
     for key in np.unique(done).tolist():
-        todo = [np.flatnonzero(done == key)]
-        while todo:
-            rows = todo.pop()
-            if len(rows) <= size:
-                groups.append(rows)
-                continue
-            part = told[rows]
-            widest = int(np.argmax(np.quantile(part, 0.9, axis=0) - np.quantile(part, 0.1, axis=0)))
-            rows = rows[np.argsort(part[:, widest], kind="stable")]
-            half = size * max(1, round(len(rows) / size / 2))  # so that groups are full
-            todo += [rows[half:], rows[:half]]
+        rows = np.flatnonzero(done == key)
+        groups += [rows[part] for part in halves(told[rows], size)]
+    return groups
+
+
+def halves(told: Floats, size: int) -> list[Ints]:
+    """Rows of features in groups of so many at most, by parting them at the median of what they differ in most."""
+    groups: list[Ints] = []
+    todo = [np.arange(len(told))]
+    while todo:
+        rows = todo.pop()
+        if len(rows) <= size:
+            groups.append(rows)
+            continue
+        part = told[rows]
+        widest = int(np.argmax(np.quantile(part, 0.9, axis=0) - np.quantile(part, 0.1, axis=0)))
+        rows = rows[np.argsort(part[:, widest], kind="stable")]
+        half = size * max(1, round(len(rows) / size / 2))  # so that groups are full
+        todo += [rows[half:], rows[:half]]
     return groups

@@ -403,9 +403,7 @@ async def test_a_hub_that_was_down_catches_up(prosody: xmpp.Server, tmp_path: Pa
         id_ = await on.event()
         await until(lambda: on.opted(id_))
     async with running(vtn_config(prosody, tmp_path), timers=False) as vtn:
-        made = await s.Utility(vtn.hub, first=100).say(
-            "vtn.event.put", {"event": s.draft(datetime.now(UTC) + 3 * HOUR)}
-        )
+        made = await s.Utility(vtn.hub).say("vtn.event.put", {"event": s.draft(datetime.now(UTC) + 3 * HOUR)})
         async with running(parse(ven_text(prosody, tmp_path)), timers=False) as ven:
             await ven.vens["utility"].round()
             on = Both(vtn, ven, prosody, AsyncExitStack())

@@ -29,7 +29,7 @@ from flexhub.app.connections import Connections, Runner, Site
 from flexhub.app.hub.contract import Asker, Handler
 from flexhub.app.hub.loop import Hub
 from flexhub.app.hub.outbox import UNKNOWN, Carrier, Outcome, Sender
-from flexhub.app.openadr.ven.handlers import PEER, SLOT, build
+from flexhub.app.openadr.ven.handlers import PEER, SLOT, build, nobody
 from flexhub.app.openadr.ven.opting import OptAsker
 from flexhub.app.openadr.ven.polling import Poller
 from flexhub.app.openadr.ven.posting import VtnClient
@@ -42,9 +42,9 @@ from flexhub.engines.slots import ManagerEngine
 
 
 def handlers(config: Config, *, managing: bool, off: Collection[str] = ()) -> dict[str, Handler]:
-    """Kind -> handler; none where the hub is nobody's VEN. Rules that are `off` are not kept to."""
+    """Kind -> handler; where the hub is nobody's VEN, one that says so. Rules that are `off` are not kept to."""
     vens = vens_of(config, managing=managing, off=off)
-    return build(vens) if vens else {}
+    return build(vens) if vens else nobody()
 
 
 def askers(config: Config, engine: ManagerEngine, *, managing: bool) -> dict[str, Asker]:

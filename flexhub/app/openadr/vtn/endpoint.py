@@ -8,7 +8,6 @@ code.
 
 from __future__ import annotations
 
-import itertools
 import uuid
 from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
@@ -21,6 +20,7 @@ from lxml import etree
 
 from flexhub.app.endpoints import AGAIN_S, Limits, Refusal, body_of, plain, refused, submitted, too_often
 from flexhub.app.hub.contract import Answer, Message
+from flexhub.app.hub.ids import fresh_id
 from flexhub.app.openadr.vtn.board import Board
 from flexhub.app.openadr.vtn.handlers import RECEIVE, SERVICE_OF, Answered, Arrival, Came, place
 from flexhub.core.documents import decode, encode
@@ -38,8 +38,6 @@ from flexhub.protocols.openadr2b.signature import Replays, SigningKey, sign, ver
 PATH: Final = "/OpenADR2/Simple/2.0b/{service}"
 MEDIA_TYPES: Final = ("application/xml", "text/xml")
 _HEADERS: Final = {"Content-Type": "application/xml", "Server": "flexhub"}
-_PROCESS: Final = uuid.uuid4().hex
-_COUNTER: Final = itertools.count()
 _POLL: Final = "OadrPoll"
 
 
@@ -195,7 +193,7 @@ class Endpoint:
         arrival = Arrival(xml=body.decode("utf-8-sig"), fingerprint=shown, turn=turn)
         said = Message(
             peer=ven_id or shown or "openadr:nobody",
-            id=f"openadr {_PROCESS}-{next(_COUNTER)}",
+            id=f"openadr {fresh_id()}",
             kind=RECEIVE,
             conversation=place(ven_id or shown),
             body=encode(arrival),

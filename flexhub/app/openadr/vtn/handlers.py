@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -163,6 +163,19 @@ def _where(transport: TransportName | None, address: str, message: Wire) -> str:
     return f"{address.rstrip('/')}/{SERVICE_OF[type(message)]}"
 
 
+class Follow(Protocol):
+    """Has more come of what VENs say than what the standard tells, in the same transaction."""
+
+    def needs(self, told: Wire, ven_id: str) -> Iterable[Key]:
+        """What to look up."""
+
+    def further(self, told: Wire, ven: VtnVen, view: View) -> Iterable[Key]:
+        """And what more, once that is seen."""
+
+    def follow(self, arrived: Arrived, step: Step, view: View, seed: str) -> tuple[Step, list[Put], list[Effect]]:
+        """The step, documents besides, and effects; `step` was not refused."""
+
+
 def place(ven_id: str | None) -> str:
     """What the hub orders by: all that one VEN says."""
     return f"openadr {ven_id or 'new'}"
@@ -171,9 +184,10 @@ def place(ven_id: str | None) -> str:
 class Receive(Further):
     """``openadr.vtn.receive``; rules that are `off` are not judged, for the conformance suite's self-check."""
 
-    def __init__(self, desk: Desk, off: Collection[str] = ()) -> None:
+    def __init__(self, desk: Desk, off: Collection[str] = (), follow: Follow | None = None) -> None:
         self._desk = desk
         self._off = off
+        self._follow = follow
 
     @staticmethod
     def _came(message: Message) -> Came:
@@ -195,6 +209,8 @@ class Receive(Further):
             keys.append(agenda())
         if isinstance(told, wire.OadrCancelOpt):
             keys.append(Key(VtnOpt, opt_place(told.ven_id, told.opt_id)))
+        if self._follow is not None and ven_id is not None:
+            keys += self._follow.needs(told, ven_id)
         return keys
 
     def further(self, message: Message, view: View) -> Iterable[Key]:
@@ -202,6 +218,9 @@ class Receive(Further):
         arrival, told = self._came(message)
         keys = self._desk.all_events(view) if isinstance(told, vtn.ALL_EVENTS) else []
         ven_id = self._ven_id(arrival, told, view)
+        if self._follow is not None and (known := arrival.ven_id or ven_id_of(told)) is not None:
+            ven = view.get(VtnVen, known)
+            keys += () if ven is None else self._follow.further(told, ven, view)
         return keys if ven_id is None else [*keys, Key(VtnVen, ven_id)]
 
     @staticmethod
@@ -242,7 +261,11 @@ class Receive(Further):
             off=self._off,
         )
         step = vtn.receive(arrived)
-        return self._desk.decision(*self._filed(arrived, step, view))
+        puts, effects = list[Put](), list[Effect]()
+        if self._follow is not None and ven is not None and not step.broken:
+            step, puts, effects = self._follow.follow(arrived, step, view, seed)
+        changed, answer, more = self._filed(arrived, step, view)
+        return self._desk.decision(changed, answer, [*more, *puts], effects)
 
     def _filed(self, arrived: Arrived, step: Step, view: View) -> tuple[list[State | VtnPushed], Answer, list[Put]]:
         """What changed, the answer, and what a registration changes besides."""

@@ -16,18 +16,19 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from flexhub.app.api import server
 from flexhub.app.config import Config
 from flexhub.app.connections import Connections, Runner, Site
 from flexhub.app.endpoints import limits
 from flexhub.app.exchange.portfolio import every
-from flexhub.app.hub.contract import Handler
+from flexhub.app.hub.contract import Asker, Handler
 from flexhub.app.hub.loop import Hub
 from flexhub.app.hub.outbox import Carrier, Sender
 from flexhub.app.openadr.sections import VtnSection
 from flexhub.app.openadr.vtn.board import Board
+from flexhub.app.openadr.vtn.dispatch import QUESTION, SLOT, DispatchAsker, chain
 from flexhub.app.openadr.vtn.endpoint import Endpoint
 from flexhub.app.openadr.vtn.handlers import PEER, Desk
 from flexhub.app.openadr.vtn.posting import VtnSender
@@ -65,6 +66,20 @@ def handlers(config: Config, off: Collection[str] = ()) -> Mapping[str, Handler]
     """Kind -> handler; where the hub is no VTN, one that says so. Rules that are `off` are not judged."""
     section = vtn_of(config)
     return nobody() if section is None else build(Desk(settings_of(section), config.hub.name), off)
+
+
+def chained(config: Config, decided: Mapping[str, Handler], off: Collection[str] = ()) -> dict[str, Handler]:
+    """All handlers of the hub, with prosumers' VENs in the exchange, where the VTN dispatches.
+
+    Raises:
+        ConfigError: the hub has no portfolio that they could offer to.
+    """
+    section = vtn_of(config)
+    if section is None or section.dispatch is None:
+        return dict(decided)
+    if "flexoffer.post" not in decided:
+        raise ConfigError("a hub with the role aggregator dispatches", path="openadr/vtn/dispatch")
+    return chain(Desk(settings_of(section), config.hub.name), decided, section.dispatch, off)
 
 
 def key_of(section: VtnSection) -> SigningKey | None:
@@ -115,6 +130,12 @@ def _pushing_tls(section: VtnSection) -> ssl.SSLContext:
     return context
 
 
+def askers(config: Config) -> dict[str, Asker]:
+    """``<slot>.<question>`` -> who answers it."""
+    section = vtn_of(config)
+    return {} if section is None or section.dispatch is None else {f"{SLOT}.{QUESTION}": DispatchAsker()}
+
+
 class Vtn:
     """What stays of a hub's VTN while it runs."""
 
@@ -143,6 +164,13 @@ async def pushing(config: Config, clock: Callable[[], datetime]) -> AsyncIterato
         yield Vtn(section, sender)
 
 
+class Open(NamedTuple):
+    """A VTN that listens: its address, and what polls are answered by."""
+
+    url: str
+    board: Board
+
+
 @asynccontextmanager
 async def listening_to(
     config: Config,
@@ -150,8 +178,8 @@ async def listening_to(
     clock: Callable[[], datetime],
     off: Collection[str] | None = None,
     pushing_: Vtn | None = None,
-) -> AsyncIterator[str | None]:
-    """The endpoint, for as long as the block lasts; what comes out is its address. Of `pushing_` it serves the XMPP.
+) -> AsyncIterator[Open | None]:
+    """The endpoint, for as long as the block lasts; None where the hub is no VTN. Of `pushing_` it serves the XMPP.
 
     Raises:
         ConfigError: files that cannot be read.
@@ -191,4 +219,4 @@ async def listening_to(
             await stack.enter_async_context(xmpp.connected(Stanzas(endpoint)))
         host, port = bound.getsockname()[:2]
         scheme = "http" if context is None else "https"
-        yield f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+        yield Open(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}", board)
