@@ -14,6 +14,7 @@ from lxml import etree
 from flexhub.adapters.xmpp.client import Handler, Login, Refused, Told, XmppClient, bare
 from tests import prosody as xmpp
 from tests.conftest import need
+from tests.ports import free_port
 
 ELEMENT = "{urn:test}note"
 NODE = "urn:test#notes"
@@ -277,6 +278,26 @@ def test_who_may_not_in_is_told_why(prosody: xmpp.Server, wrong: dict[str, Any],
                 assert why in found.why
             else:
                 assert (await until_there(ben, "anna", note("x"))).status == 200
+
+    asyncio.run(go())
+
+
+def test_of_the_addresses_that_dns_tells_the_next_is_tried(
+    prosody: xmpp.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = [free_port(), prosody.port]
+
+    async def told(*_: object) -> list[tuple[str, str, str, int]]:
+        return [("xmpp-client", xmpp.DOMAIN, "127.0.0.1", port) for port in ports]
+
+    monkeypatch.setattr("flexhub.adapters.xmpp.client.ClientXMPP.get_dns_records", told)
+
+    async def go() -> None:
+        async with staged(prosody) as on:
+            await on.client("anna", login=on.login("anna", server=None))
+            del ports[1:]
+            ben = await on.client("ben", login=on.login("ben", server=None), there=False, timeout_s=1.0)
+            assert "Connect call failed" in (await said(ben, note("x"))).why
 
     asyncio.run(go())
 

@@ -26,7 +26,7 @@ from flexhub.app.openadr.xmpp import ELEMENT, SERVICES_NODE
 from flexhub.app.serving import utc_now
 from flexhub.app.wiring import Running, deciders, engine_of, running
 from flexhub.core.documents import encode
-from flexhub.core.errors import ConfigError
+from flexhub.core.errors import ConfigError, UnavailableError
 from flexhub.core.registry import Role
 from flexhub.core.timeseries import Measurement
 from flexhub.core.trading import FlexRequest
@@ -369,6 +369,14 @@ async def test_services_are_told_by_discovery(prosody: xmpp.Server, tmp_path: Pa
         other = await on.stranger("other")
         names = ("EiEvent", "EiOpt", "EiRegisterParty", "EiReport")
         assert await other.items(VTN, SERVICES_NODE) == {f"http://openadr.org/OpenADR2/{name}": VTN for name in names}
+
+
+@ran
+async def test_a_domain_that_tells_of_no_services_is_said_to(prosody: xmpp.Server, tmp_path: Path) -> None:
+    told = parse(ven_text(prosody, tmp_path).replace(f"xmpp:{VTN}", f"xmpp:{xmpp.DOMAIN}"))
+    async with running(told, timers=False) as ven:
+        with pytest.raises(UnavailableError, match=f"{xmpp.DOMAIN} tells of no EiRegisterParty"):
+            await ven.vens["utility"].round()
 
 
 @pytest.mark.timeout(120)
