@@ -12,7 +12,6 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +21,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 DOMAIN: Final = "localhost"
+CERTIFIED: Final = "certified.localhost"
+"""A domain whose accounts are let in by their certificates (Debian's package prosody-modules)."""
+CCERT: Final = Path("/usr/lib/prosody/modules/mod_auth_ccert")
 USER: Final = "prosody"
 PATIENCE_S: Final = 30
 SETTINGS: Final = """
@@ -38,9 +40,14 @@ modules_disabled = {{ "s2s", "posix", "offline" }}
 c2s_require_encryption = true
 c2s_stanza_size_limit = {most}
 authentication = "internal_plain"
+c2s_ssl = {{ cafile = "{folder}/server.crt", capath = false, verify = {{ "peer", "client_once" }} }}
 log = {{ info = "{folder}/log" }}
 
 VirtualHost "{domain}"
+    ssl = {{ key = "{folder}/server.key", certificate = "{folder}/server.crt" }}
+
+VirtualHost "{certified}"
+    authentication = "ccert"
     ssl = {{ key = "{folder}/server.key", certificate = "{folder}/server.crt" }}
 """
 MOST: Final = 1_000_000
@@ -72,7 +79,7 @@ class Server:
     def make(self) -> None:
         """Its settings and its certificate."""
         certificate(self._folder / "server.crt", self._folder / "server.key")
-        told = SETTINGS.format(folder=self._folder, port=self.port, domain=DOMAIN, most=MOST)
+        told = SETTINGS.format(folder=self._folder, port=self.port, domain=DOMAIN, certified=CERTIFIED, most=MOST)
         (self._folder / "prosody.cfg.lua").write_text(told)
         (self._folder / "data" / DOMAIN / "accounts").mkdir(parents=True)
         self._hand_over()
@@ -93,6 +100,18 @@ class Server:
         secret = self._folder / f"{name}.secret"
         secret.write_text(f"secret of {name}\n")
         return secret
+
+    def certified(self, name: str) -> tuple[Path, Path]:
+        """A certificate and key, in files, of ``name@certified.localhost``, signed by the server's."""
+        signer = serialization.load_pem_private_key((self._folder / "server.key").read_bytes(), None)
+        assert isinstance(signer, ec.EllipticCurvePrivateKey)
+        private = ec.generate_private_key(ec.SECP256R1())
+        jid = f"{name}@{CERTIFIED}".encode()
+        address = x509.OtherName(x509.ObjectIdentifier("1.3.6.1.5.5.7.8.5"), b"\x0c" + bytes([len(jid)]) + jid)
+        made = _builder(private, name, DOMAIN, x509.SubjectAlternativeName([address]), ca=False)
+        cert, key = self._folder / f"{name}.crt", self._folder / f"{name}.key"
+        _write(made.sign(signer, hashes.SHA256()), private, cert, key)
+        return cert, key
 
     def start(self) -> None:
         """Run it; it takes connections when this returns."""
@@ -120,30 +139,33 @@ class Server:
 
 
 def certificate(cert: Path, key: Path) -> None:
-    """A certificate of its own for the server's domain, for a day."""
+    """A certificate of its own for the server's domains, which signs others, for a day."""
     private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, DOMAIN)])
+    names = x509.SubjectAlternativeName([x509.DNSName(DOMAIN), x509.DNSName(CERTIFIED)])
+    _write(_builder(private, DOMAIN, DOMAIN, names, ca=True).sign(private, hashes.SHA256()), private, cert, key)
+
+
+def _builder(
+    private: ec.EllipticCurvePrivateKey, name: str, issuer: str, names: x509.SubjectAlternativeName, *, ca: bool
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
-    made = (
+    return (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
         .public_key(private.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(DOMAIN), x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(private, hashes.SHA256())
+        .add_extension(names, critical=False)
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=0 if ca else None), critical=True)
     )
+
+
+def _write(made: x509.Certificate, private: ec.EllipticCurvePrivateKey, cert: Path, key: Path) -> None:
     cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    key.write_bytes(
-        private.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
+    plain = serialization.NoEncryption()
+    key.write_bytes(private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
     key.chmod(0o600)
 
 

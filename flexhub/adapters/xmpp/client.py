@@ -128,12 +128,13 @@ class _Stream(ClientXMPP):
         self._server = login.server
         self._most = most
         self._unread = 0
+        self._failed: object = "no address of it is known"
         if login.cert is not None and login.password is None:
             self.plugin["feature_mechanisms"].use_mech = "EXTERNAL"
         self.register_plugin("xep_0030")
         self.register_plugin("xep_0199")
         self.add_event_handler("session_start", self._started)
-        self.add_event_handler("connection_failed", self.ended)
+        self.add_event_handler("connection_failed", self._not_there)
         self.add_event_handler("failed_all_auth", lambda _: self.ended("it does not let us in"))
         self.add_event_handler("stream_error", lambda error: self.ended(f"{error['condition']}: {error['text']}"))
         self.add_event_handler("ssl_invalid_chain", lambda error: self.ended(f"its certificate: {error}"))
@@ -155,8 +156,13 @@ class _Stream(ClientXMPP):
         host, port = self._server or (None, None)
         self.connect(host, port)
 
+    def _not_there(self, why: object) -> None:
+        """One of the addresses that DNS tells; there may be others."""
+        self._failed = why
+
     def reschedule_connection_attempt(self) -> None:
-        """Who made this stream makes another one."""
+        """All addresses failed; who made this stream makes another one."""
+        self.ended(self._failed)
 
     def incoming_filter(self, xml: ET.Element) -> ET.Element:
         """A stanza was read to its end."""
@@ -302,6 +308,8 @@ class XmppClient:
             except Exception as error:
                 log.exception("a connection of %s failed", self._login.jid)
                 self.trouble = f"{type(error).__name__}: {error}"
+            if self._closing:  # being cancelled does not suffice: slixmpp's waits may swallow that
+                return
             log.warning("no connection of %s: %s; trying again", self._login.jid, self.trouble)
             await self._pause(pause * self._dice.uniform(0.5, 1.0))
             pause = min(2 * pause, LONGEST_S)

@@ -66,3 +66,6 @@ class OpenadrSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         names = [ven.name for ven in self.ven]
         if len(set(names)) < len(names):
             raise InvalidError("a name stands twice", path="ven")
+        jids = [one.xmpp.jid.lower() for one in (*self.ven, self.vtn) if one is not None and one.xmpp is not None]
+        if len(set(jids)) < len(jids):
+            raise InvalidError("a JID stands twice; where one connects, the server cuts the other off", path="ven")

@@ -1,11 +1,11 @@
 """OpenADR 2.0b over XMPP (section 9.3): how a hub logs in, and what both roles do alike.
 
-A payload is the one child of an IQ of type set, the answer's payload that of the result (section 9.3.3), in both
-directions: whoever has something to say says it, and nobody polls (section 9.3.1). A VTN tells by service discovery
-where its services are (section 9.3.4): the feature `FEATURE`, and for the node `SERVICES_NODE` an item for each.
+A payload is the one child of an IQ of type set, the answer's payload that of the result, in both directions. A VTN
+tells by service discovery where its services are (section 9.3.4): the feature `FEATURE`, and for the node
+`SERVICES_NODE` an item for each.
 
-Interpretation: what no payload answers is an error of XMPP, as it is a status of HTTP: `CONDITIONS` says which. No
-presence is sent: who is there answers.
+Interpretation: whoever has something to say says it, and nobody polls. What no payload answers is an error of XMPP, as
+it is a status of HTTP: `CONDITIONS` says which. No presence is sent: who is there answers.
 """
 
 from __future__ import annotations

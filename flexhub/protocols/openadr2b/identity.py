@@ -1,8 +1,8 @@
 """By what a VTN knows a VEN: the fingerprint of its certificate over HTTP, or its bare JID over XMPP.
 
 Interpretation: the profile binds a venID to a certificate's fingerprint; over XMPP the server has authenticated who
-sends (2.0b section 9.3.5), so there it is bound to the bare JID. Both stand in the one field, a JID behind ``xmpp:``
-(as in RFC 5122), so that neither can be taken for the other.
+sends, and vouches for the JID, so there it is bound to the bare JID. Both stand in the one field, a JID behind
+``xmpp:`` (as in RFC 5122), so that neither can be taken for the other.
 """
 
 from __future__ import annotations

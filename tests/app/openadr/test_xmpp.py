@@ -26,7 +26,7 @@ from flexhub.app.openadr.xmpp import ELEMENT, SERVICES_NODE
 from flexhub.app.serving import utc_now
 from flexhub.app.wiring import Running, deciders, engine_of, running
 from flexhub.core.documents import encode
-from flexhub.core.errors import ConfigError
+from flexhub.core.errors import ConfigError, UnavailableError
 from flexhub.core.registry import Role
 from flexhub.core.timeseries import Measurement
 from flexhub.core.trading import FlexRequest
@@ -371,6 +371,14 @@ async def test_services_are_told_by_discovery(prosody: xmpp.Server, tmp_path: Pa
         assert await other.items(VTN, SERVICES_NODE) == {f"http://openadr.org/OpenADR2/{name}": VTN for name in names}
 
 
+@ran
+async def test_a_domain_that_tells_of_no_services_is_said_to(prosody: xmpp.Server, tmp_path: Path) -> None:
+    told = parse(ven_text(prosody, tmp_path).replace(f"xmpp:{VTN}", f"xmpp:{xmpp.DOMAIN}"))
+    async with running(told, timers=False) as ven:
+        with pytest.raises(UnavailableError, match=f"{xmpp.DOMAIN} tells of no EiRegisterParty"):
+            await ven.vens["utility"].round()
+
+
 @pytest.mark.timeout(120)
 @ran
 async def test_a_server_that_is_gone_for_a_while_loses_nothing(prosody: xmpp.Server, tmp_path: Path) -> None:
@@ -411,6 +419,16 @@ async def test_a_hub_that_was_down_catches_up(prosody: xmpp.Server, tmp_path: Pa
             assert set(await on.binding()) == {id_, made["id"]}
 
 
+TWICE: Final = """
+password = "secret"
+[[openadr.ven]]
+name = "other"
+vtn = "xmpp:vtn@example.org/openadr"
+[openadr.ven.xmpp]
+jid = "site@example.org/openadr"
+"""
+
+
 @pytest.mark.parametrize(
     ("change", "where"),
     [
@@ -418,6 +436,8 @@ async def test_a_hub_that_was_down_catches_up(prosody: xmpp.Server, tmp_path: Pa
         pytest.param(('opt = "in"', 'listen = "127.0.0.1:1"\npush_to = "http://127.0.0.1:1"'), "listen", id="listens"),
         pytest.param(("/openadr", ""), "jid", id="no resource"),
         pytest.param(("password =", "# password ="), "password", id="no password"),
+        pytest.param(("password", TWICE + "password"), "stands twice", id="one account of two"),
+        pytest.param(("password", TWICE.replace("site@", "two@") + "password"), "", id="two accounts"),
         pytest.param(None, "", id="as it is"),
     ],
 )
@@ -433,8 +453,9 @@ opt = "in"
 jid = "site@example.org/openadr"
 password = "secret"
 """
-    if change is None:
+    text = text if change is None else text.replace(*change)
+    if not where:
         assert parse(text).openadr is not None
         return
     with pytest.raises(ConfigError, match=where):
-        parse(text.replace(*change))
+        parse(text)
