@@ -75,6 +75,9 @@ EVERY_DIRECT: Final = 8
 ROUND: Final = timedelta(seconds=5)
 """The aggregator tells its prognosis this long before a quarter-hour of the peak begins."""
 
+CALL: Final = "call"
+"""The message id of the utility's event, from which its eventID follows: the same day has the same."""
+
 OPENS, CLOSES = timedelta(seconds=3), timedelta(seconds=2)
 """A session opens and closes this long before the first slot that it is about."""
 
@@ -397,7 +400,7 @@ class Day:
 
     async def _utility_calls(self, now: datetime, utility: Client) -> None:
         """Have the utility make its event; the aggregator hears of it when it polls next, with the next slot."""
-        await utility.call("POST", "/vtn/event", Any, call(self.scene))
+        await utility.call("POST", "/vtn/event", Any, call(self.scene), key=CALL)
         await self._world.at(now)
         self._hears = now + QUARTER_HOUR
 

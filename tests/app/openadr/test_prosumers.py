@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from flexhub.adapters.store import open_store
-from flexhub.app.agent.ven import Ven, block
+from flexhub.app.agent.ven import OFFERED, Ven, block
 from flexhub.app.exchange.market import Registration
 from flexhub.app.exchange.portfolio import every
 from flexhub.app.hub.contract import Message
@@ -32,7 +32,15 @@ from flexhub.core.timeseries import Measurement
 from flexhub.core.trading import Bill, Contract, Verdict
 from flexhub.engines.slots import Assignment, Plan
 from flexhub.protocols.openadr2b import messages as wire
-from flexhub.protocols.openadr2b.elements import EiTarget, Properties, QualifiedEventID
+from flexhub.protocols.openadr2b.elements import (
+    EiTarget,
+    Interval,
+    OadrReport,
+    OadrReportPayload,
+    PayloadFloat,
+    Properties,
+    QualifiedEventID,
+)
 from flexhub.protocols.openadr2b.names import OptType
 from flexhub.protocols.openadr2b.session.state import Target, VenSpec, VtnAnswer, VtnEvent, VtnReport, VtnVen
 from tests.app.openadr import vtn_stage as s
@@ -416,3 +424,65 @@ def test_what_a_report_can_say_of_a_visit_is_its_charging_which_may_begin_later(
         energies = (0.0,) * later + (1.0,) * 3 + (0.0,) * (5 - later)
         slices = tuple(ScheduleSlice(energy_kwh=kwh) for kwh in energies)
         assert violations(visit, Schedule(start=START, slices=slices)) == []
+
+
+# -- bad reports, and their twins -------------------------------------------------------------------------------------
+
+
+def numbers(baseline: float = 4.0, up: float = 1.0, down: float = 2.0, **more: Any) -> Interval:
+    """An interval of a Projected report: kW."""
+    told = {"baseline": baseline, "upRegulationCapacityAvailable": up, "downRegulationCapacityAvailable": down}
+    payloads = tuple(OadrReportPayload(r_id=k, payload_base=PayloadFloat(value=v)) for k, v in told.items())
+    return Interval(**{"duration": "PT15M", "uid": "0"} | more, stream_payload_base=payloads)
+
+
+REPORTS: Final[dict[str, tuple[dict[str, Any], str]]] = {
+    "as it should be": ({}, ""),
+    "without an eiReportID": ({"ei_report_id": None}, ""),
+    "a negative capacity": ({"intervals": (numbers(up=-1.0),)}, "a negative capacity"),
+    "a gap": ({"intervals": (numbers(), numbers(dtstart="2026-03-28T11:15:00Z", uid="1"))}, "a gap"),
+    "too many slots": (
+        {"intervals": (numbers(duration="PT1S"), numbers(dtstart="2027-03-28T11:15:00Z", uid="1"))},
+        "allowed: 35136",
+    ),
+    "of another age": ({"dtstart": "2199-12-31T23:45:00Z"}, "not in this age"),
+    "over already": ({"dtstart": "2026-03-28T09:15:00Z"}, "has passed"),
+}
+"""What is bent of a report, and why it is no offer ("": it is one)."""
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_report_that_can_be_no_offer_is_taken_and_told_and_its_twin_is_one(tmp_path: Path, name: str) -> None:
+    bent, why = REPORTS[name]
+
+    async def act(chain: Chain) -> None:
+        await chain.enrol("anna", "ven-a")
+        async with chain.ven("anna", "ven-a"):
+            (ven,) = await every(chain.on.hub, VtnVen)
+            asked = next(
+                k for k, r in ven.requests.items() if r.request.report_specifier.report_specifier_id == OFFERED
+            )
+            fields: dict[str, Any] = {
+                "dtstart": "2026-03-28T10:15:00Z",
+                "intervals": (numbers(),),
+                "ei_report_id": "visit-1",
+                "report_request_id": asked,
+                "report_specifier_id": OFFERED,
+                "report_name": "TELEMETRY_USAGE",
+                "created_date_time": "2026-03-28T10:05:00Z",
+            }
+            report = OadrReport(**fields | bent)
+            said = wire.OadrUpdateReport(request_id="u", oadr_reports=(report,), ven_id="ven-a")
+            answer = await chain.on.ven("ven-a").say(said)
+            assert answer.ei_response.response_code == "200"
+            offers = await every(chain.on.hub, FlexOffer)
+            assert len(offers) == (not why)
+            assert len(await every(chain.on.hub, VtnReport)) == 1
+            told = refusals(chain)
+            assert len(told) == bool(why)
+            assert all(why in n.body.decode() for n in told)
+            if offers:
+                (piece,) = offers[0].profiles[0].slices
+                assert piece.energy_kwh == (EnergyRange(0.75, 1.5),), "up is less consumption, down is more"
+
+    played(tmp_path, act)

@@ -16,6 +16,7 @@ says so; the hub's party is told (topic ``vtn.refused``).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, Final
@@ -39,7 +40,7 @@ from flexhub.mappings.openadr2b import opts
 from flexhub.mappings.openadr2b import reports as mapping
 from flexhub.mappings.openadr2b.context import Context, Point, factor_of
 from flexhub.protocols.openadr2b import messages as wire
-from flexhub.protocols.openadr2b.elements import EnergyReal, OadrReport, PowerReal
+from flexhub.protocols.openadr2b.elements import EnergyReal, OadrReport, OadrReportPayload, PowerReal
 from flexhub.protocols.openadr2b.elements import Message as Wire
 from flexhub.protocols.openadr2b.names import OptType
 from flexhub.protocols.openadr2b.session import reports
@@ -78,6 +79,14 @@ def party_of(ven: VtnVen) -> str | None:
     return parties[0] if len(parties) == 1 else None
 
 
+def name_of(report: OadrReport) -> str:
+    """What a report is called by the VEN.
+
+    Interpretation: reports without an eiReportID are about one thing where they begin at one time.
+    """
+    return report.ei_report_id or f"from {report.dtstart}"
+
+
 def offer_id(ven_id: str, report_id: str) -> str:
     """The id of the offer that a report is: eiReportIDs may be any text, ids of documents not."""
     return PREFIX + sha256(f"{ven_id}/{report_id}".encode()).hexdigest()[:32]
@@ -113,8 +122,7 @@ def _offers_of(told: Wire, ven_id: str) -> Iterator[str]:
     """Ids of the offers that a message is about by itself."""
     if isinstance(told, wire.OadrUpdateReport):
         for report in told.oadr_reports:
-            if report.ei_report_id is not None:
-                yield offer_id(ven_id, report.ei_report_id)
+            yield offer_id(ven_id, name_of(report))
     elif isinstance(told, wire.OadrCreateOpt | wire.OadrCancelOpt):
         yield offer_id(ven_id, told.opt_id)
         named = told.qualified_event_id if isinstance(told, wire.OadrCreateOpt) else None
@@ -145,11 +153,7 @@ class Prosumers:
         keys = [Key(FlexOffer, id_) for id_ in _offers_of(told, ven_id)]
         if isinstance(told, wire.OadrUpdateReport):
             keys += [Key(VtnMetadata, ven_id), Key(VtnOffers, ven_id)]
-            keys += [
-                Key(VtnOpt, opt_place(ven_id, report.ei_report_id))
-                for report in told.oadr_reports
-                if report.ei_report_id is not None
-            ]
+            keys += [Key(VtnOpt, opt_place(ven_id, name_of(report))) for report in told.oadr_reports]
         return keys
 
     def further(self, told: Wire, ven: VtnVen, view: View) -> Iterable[Key]:
@@ -202,7 +206,8 @@ def _asking(arrived: Arrived, step: Step) -> Step:
             continue
         spec = ReportSpec(report_specifier_id=report.report_specifier_id, r_ids=tuple(points))
         id_ = derived_id("report", ven.id, report.report_specifier_id, arrived.now.isoformat())
-        ven = reports.ask(ven, spec.request(id_), metadata, arrived.now)
+        with suppress(FlexhubError):  # what cannot be asked for, the utility is told when it asks by itself
+            ven = reports.ask(ven, spec.request(id_), metadata, arrived.now)
     if ven is arrived.known:
         return step
     return step._replace(changed=(*(one for one in step.changed if not isinstance(one, VtnVen)), ven))
@@ -216,6 +221,7 @@ class _Said:
     ) -> None:
         self.puts: list[Put] = []
         self.effects: list[Effect] = []
+        self._made: list[str] = []
         self._exchange = exchange
         self._hub = hub
         self._party = party
@@ -223,6 +229,11 @@ class _Said:
         self._arrived = arrived
         self._view = view
         self._seed = seed
+        known = arrived.message  # only a report's offers were looked up
+        self._known = () if not isinstance(known, wire.OadrUpdateReport) else self._offers()
+
+    def _offers(self) -> tuple[str, ...]:
+        return (self._view.get(VtnOffers, self._ven_id) or VtnOffers()).offers
 
     def _say(self, kind: str, conversation: str, value: Any = None) -> None:  # noqa: ANN401 - of the kind's type
         """As if the party had said it itself."""
@@ -257,20 +268,20 @@ class _Said:
             self._refused(report.report_specifier_id, error)
 
     def _offered(self, told: VtnReport, points: dict[str, Point]) -> None:
-        name = told.report.ei_report_id or told.id
+        name = name_of(told.report)
         kept = {"id": offer_id(self._ven_id, name), "issuer": self._party, "created": told.at}
         ctx = Context(kept=kept, now=told.at, points=points)
         offer = mapping.projected_to_core(_alone(told.report), ctx).value
         offer = msgspec.structs.replace(offer, extras={"ven_id": self._ven_id, "ei_report_id": name})
-        opt = None if told.report.ei_report_id is None else self._view.get(VtnOpt, opt_place(self._ven_id, name))
+        opt = self._view.get(VtnOpt, opt_place(self._ven_id, name))
         if opt is not None and not opt.cancelled and opt.event_id is None and opt.opt is OptType.OPT_IN:
             offer = opts.availability_to_core(_message(opt), Context(now=told.at, offer=offer)).value
-        fresh = told.report.ei_report_id is None or self._view.get(FlexOffer, offer.id) is None
+        fresh = self._view.get(FlexOffer, offer.id) is None
         self._say("flexoffer.post" if fresh else "flexoffer.put", offer.id, offer)
         if fresh:
-            known = (self._view.get(VtnOffers, self._ven_id) or VtnOffers()).offers
-            kept_ids = tuple(id_ for id_ in known if id_ != offer.id and self._lately(id_))
-            value = VtnOffers(offers=(*kept_ids, offer.id))
+            self._made.append(offer.id)
+            kept_ids = (id_ for id_ in self._known if id_ not in self._made and self._lately(id_))
+            value = VtnOffers(offers=(*kept_ids, *self._made))
             self.puts.append(Put(key=Key(VtnOffers, self._ven_id), value=value, owner=self._party))
 
     def _lately(self, id_: str) -> bool:
@@ -278,16 +289,22 @@ class _Said:
         return offer is not None and span(offer)[1] + LATE > self._arrived.now
 
     def _measured(self, report: OadrReport, points: dict[str, Point]) -> None:
-        used = {r_id: point for r_id, point in points.items() if point.report_type in USED}
-        known = (self._view.get(VtnOffers, self._ven_id) or VtnOffers()).offers
-        offers = [offer for id_ in known if (offer := self._view.get(FlexOffer, id_)) is not None]
+        told = {
+            payload.r_id
+            for interval in report.intervals or ()
+            for payload in interval.stream_payload_base
+            if isinstance(payload, OadrReportPayload)
+        }
+        used = {r_id: point for r_id, point in points.items() if point.report_type in USED and r_id in told}
+        offers = [offer for id_ in self._known if (offer := self._view.get(FlexOffer, id_)) is not None]
         batch: list[Measurement] = []
         for r_id, point in used.items():
             taken = mapping.telemetry_to_core(
                 _alone(report), Context(now=self._arrived.now, points={r_id: point})
             ).value
             batch += by_offer(taken, offers)
-        self._say("measurement.post", self._party, tuple(batch))
+        if batch:
+            self._say("measurement.post", self._party, tuple(batch))
 
     def availability(self, opt: VtnOpt) -> None:
         """When an offer may start, or that it may no more; of one that is not made yet the report will see to it."""
