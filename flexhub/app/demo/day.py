@@ -29,7 +29,6 @@ from flexhub.app.demo.grid import limit_kwh, peak_hours
 from flexhub.app.demo.openadr import (
     CALLED_AT,
     CALLS,
-    SERVICES,
     UTILITY,
     call,
     call_kwh,
@@ -46,6 +45,7 @@ from flexhub.app.exchange.market import Registration
 from flexhub.app.exchange.portfolio import every
 from flexhub.app.exchange.sold import Obligation
 from flexhub.app.hub.reading import Reading
+from flexhub.app.openadr.simple_http import PREFIX
 from flexhub.app.uftp.outgoing import Run, What
 from flexhub.app.wiring import Running
 from flexhub.core.flexoffer import FlexOffer
@@ -366,7 +366,7 @@ class Day:
             stations=tuple(
                 Station(id=name, token=tokens[name])
                 if name in tokens
-                else Station(id=name, ven=VenOf(vtn=f"{self._world.vtn}{SERVICES}", ven_id=name))
+                else Station(id=name, ven=VenOf(vtn=f"{self._world.vtn}{PREFIX}", ven_id=name))
                 for name in stations
             ),
             sessions=tuple(s for s in self.scene.sessions if s.station in own),

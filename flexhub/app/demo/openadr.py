@@ -17,6 +17,7 @@ from flexhub.app.demo.trading import POINT, SHARE
 from flexhub.app.exchange.portfolio import every
 from flexhub.app.hub.reading import Reading
 from flexhub.app.openadr.sections import OpenadrSection
+from flexhub.app.openadr.simple_http import PREFIX
 from flexhub.app.openadr.vtn.handlers import RECEIVE, Answered, Arrival
 from flexhub.core.documents import decode
 from flexhub.core.flexoffer import FlexOffer
@@ -37,7 +38,6 @@ from flexhub.protocols.openadr2b.session.state import (
 
 EVERY_VEN: Final = 8
 """Of so many stations one is a VEN."""
-SERVICES: Final = "/OpenADR2/Simple/2.0b"
 """What the paths of a VTN's services begin with."""
 
 UTILITY: Final = "utility"
@@ -100,7 +100,7 @@ def aggregator_toml(scene: Scene, name: str, utility_url: str, folder: Path | No
     return vtn + VEN_TOML.format(
         utility=UTILITY,
         vtn=utility_url,
-        services=SERVICES,
+        services=PREFIX,
         ven=name,
         market=CALLS,
         point=POINT,

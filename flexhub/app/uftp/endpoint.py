@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from flexhub.app.endpoints import Limits, Refusal, body_of, plain, refused, submitted, too_often
+from flexhub.app.endpoints import Limits, Refusal, bear, body_of, plain, refused, submitted, too_often
 from flexhub.app.hub.contract import Answer, Message
 from flexhub.app.hub.ids import fresh_id
 from flexhub.app.uftp.handlers import Arrival, Arrived, conversation
@@ -85,9 +85,7 @@ class Endpoint:
         return web.Response()
 
     async def _take(self, request: web.Request) -> None:
-        wait = self.limits.failures.empty(request.remote or "")
-        if wait:
-            raise too_often(wait, "UFTP-04: ")
+        bear(self.limits.failures, request.remote or "", "UFTP-04: ")
         body = await self._body(request)
         envelope = _passed(env.enveloped(body, self._codec.max_bytes))
         sender, inner = await self._sender(envelope)

@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from flexhub.app.access.certificates import authority, issue
+from flexhub.app.openadr.ven.pushed import MAX_BYTES
 from flexhub.core.errors import FlexhubError
 from flexhub.core.timegrid import ceil_to_grid
 from flexhub.protocols.openadr2b import messages as wire
@@ -163,3 +164,30 @@ async def test_what_is_pushed_is_worked_as_what_is_polled(tmp_path: Path) -> Non
         assert answers(vtn) == [("e-1", 0, "200", "optIn")]
         assert (await pushed(b"<banana/>"))[0] == 400
         assert await binding(hub) == ["e-1"]
+
+
+@ran
+async def test_what_is_pushed_is_refused_as_any_endpoint_does(tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/OpenADR2/Simple/2.0b/EiEvent"
+    push = f'listen = "127.0.0.1:{port}"\npush_to = "http://127.0.0.1:{port}/OpenADR2/Simple/2.0b"\n'
+    limits = "[limits]\nfailures = 0.001\nfailures_at_once = 3\n"
+    async with staged(tmp_path, push + limits) as (vtn, hub), aiohttp.ClientSession() as http:
+        await go(hub)
+        good = CODEC.encode(vtn.distribute(""))
+
+        async def answered(body: bytes = good, media_type: str = "application/xml", encoding: str = "identity") -> int:
+            headers = {"Content-Type": media_type, "Content-Encoding": encoding}
+            async with http.post(url, data=body, headers=headers) as response:
+                assert response.headers["Server"] == "flexhub"
+                return response.status
+
+        assert await answered() == 200
+        assert await answered(media_type="text/xml") == 200
+        assert await answered(media_type="application/json") == 415
+        assert await answered(encoding="gzip") == 415
+        assert await answered(good + b" " * MAX_BYTES) == 413
+        async with http.get(url) as response:
+            assert (response.status, response.headers["Allow"]) == (405, "POST")
+        assert [await answered(b"<banana/>") for _ in range(4)] == [400, 400, 400, 429]
+        assert await answered() == 429, "who had too much refused waits"

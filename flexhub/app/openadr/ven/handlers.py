@@ -28,6 +28,7 @@ from msgspec.structs import replace
 from flexhub.app.exchange.market import value_of
 from flexhub.app.exchange.papers import BINDING, file_request
 from flexhub.app.hub.contract import Answer, Decision, Delivery, Further, Handler, Key, Message, Put, View
+from flexhub.app.openadr.simple_http import MEDIA_TYPE
 from flexhub.app.openadr.ven.papers import OpenadrAnswered, OpenadrNotice, OpenadrReadings, OpenadrVen
 from flexhub.app.openadr.ven.reporting import updated
 from flexhub.app.openadr.ven.settings import Ven, document_id
@@ -48,7 +49,6 @@ from flexhub.protocols.openadr2b.session.ven_state import State, Step, Told, Wha
 
 PEER: Final = "openadr-ven:"
 """Begins the outbox's name of a VTN: ``openadr-ven:<name>``. Its path is the service."""
-MEDIA_TYPE: Final = "application/xml"
 ASKED: Final = "asked"
 """State of a request that the engine is still asked about."""
 TIMER: Final = "openadr.ven"

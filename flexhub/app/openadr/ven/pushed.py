@@ -7,21 +7,23 @@ of its own gets that on the way of every message of ours, too.
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Final
 
 from aiohttp import web
 
-from flexhub.app.endpoints import Refusal
+from flexhub.app.access.limits import Buckets
+from flexhub.app.endpoints import AGAIN_S, Refusal, bear, payload_of, plain, refused, submitted
+from flexhub.app.openadr.simple_http import MEDIA_TYPE, MEDIA_TYPES, PREFIX
 from flexhub.app.openadr.ven.polling import Poller
 from flexhub.app.openadr.ven.posting import VtnClient
-from flexhub.app.openadr.ven.ways import MEDIA_TYPE, XmppWay
+from flexhub.app.openadr.ven.ways import XmppWay
 from flexhub.app.openadr.xmpp import error_of
 from flexhub.core.errors import FlexhubError, UnauthorizedError, UnavailableError
 from flexhub.protocols.openadr2b import messages as wire
 from flexhub.protocols.openadr2b.elements import EiResponse
 from flexhub.protocols.openadr2b.names import ResponseCode, ServiceName
 
-PREFIX = "/OpenADR2/Simple/2.0b"
-MAX_BYTES = 1 << 20
+MAX_BYTES: Final = 1 << 20
 
 
 class Listener:
@@ -29,15 +31,21 @@ class Listener:
 
     Interpretation: the answer says that it was received (an oadrResponse); what comes of it follows by our own request,
     so that it is sent until the VTN has it.
+
+    Args:
+        poller: hands messages to the hub.
+        client: reads what the VTN says.
+        failures: refused messages of an address, over HTTP.
     """
 
-    def __init__(self, poller: Poller, client: VtnClient) -> None:
+    def __init__(self, poller: Poller, client: VtnClient, failures: Buckets) -> None:
         self._poller = poller
         self._client = client
+        self._failures = failures
 
     def application(self) -> web.Application:
         """What an HTTP server runs."""
-        app = web.Application(client_max_size=MAX_BYTES)
+        app = web.Application(middlewares=[plain], client_max_size=MAX_BYTES)
         for service in ServiceName:
             if service is not ServiceName.OADR_POLL:
                 app.router.add_post(f"{PREFIX}/{service}", self.post)
@@ -46,9 +54,11 @@ class Listener:
     async def post(self, request: web.Request) -> web.Response:
         """One message over HTTP."""
         try:
-            return web.Response(body=await self._take(await request.read()), content_type=MEDIA_TYPE)
+            bear(self._failures, request.remote or "")
+            body = await self._take(await payload_of(request, MAX_BYTES, MEDIA_TYPES))
         except Refusal as refusal:
-            return web.Response(status=refusal.status, text=f"{refusal.text}\n")
+            return refused(request, refusal, self._failures)
+        return web.Response(body=body, content_type=MEDIA_TYPE)
 
     async def stanza(self, sender: str, payload: bytes) -> bytes:
         """One message over XMPP.
@@ -68,13 +78,13 @@ class Listener:
         """One message, and the answer."""
         try:
             message = self._client.opened(payload)
-            await self._poller.submit(message)
         except UnauthorizedError as error:
-            raise Refusal(HTTPStatus.FORBIDDEN, str(error)) from error
+            raise Refusal(HTTPStatus.UNAUTHORIZED, str(error)) from error
         except UnavailableError as error:
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": AGAIN_S}) from error
         except FlexhubError as error:
             raise Refusal(HTTPStatus.BAD_REQUEST, str(error)) from error
+        await submitted(self._poller.submit, message, "a VTN")
         state = await self._poller.state()
         told = getattr(message, "request_id", "")
         response = EiResponse(response_code=ResponseCode.OK, response_description="OK", request_id=told)

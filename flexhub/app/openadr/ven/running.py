@@ -24,6 +24,7 @@ from datetime import datetime
 from aiohttp import web
 
 from flexhub.adapters.store.interface import SendRow
+from flexhub.app.access.limits import Buckets
 from flexhub.app.config import Config
 from flexhub.app.connections import Connections, Runner, Site
 from flexhub.app.hub.contract import Asker, Handler
@@ -102,7 +103,8 @@ async def polling(config: Config, vens: Vens, hub: Hub, *, timers: bool = True) 
     async with AsyncExitStack() as stack:
         for name, poller in pollers.items():
             listen, client = vens.vens[name].section.listen, vens.clients[name]
-            listener = Listener(poller, client)
+            limits = config.limits
+            listener = Listener(poller, client, Buckets(limits.failures, limits.failures_at_once))
             if listen is not None:
                 await stack.enter_async_context(_listening(config, listener.application(), listen))
             if isinstance(client.way, XmppWay):

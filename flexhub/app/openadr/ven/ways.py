@@ -5,16 +5,15 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final, Self
+from typing import Self
 
 from flexhub.adapters.http.sender import Connections, Reply
+from flexhub.app.openadr.simple_http import MEDIA_TYPE
 from flexhub.app.openadr.ven.section import VenSection
 from flexhub.app.openadr.xmpp import SERVICE_NODE, SERVICES_NODE, XmppSection, client_of
 from flexhub.core.errors import ConfigError
 from flexhub.protocols.openadr2b.fingerprint import fingerprint_of, normal
 from flexhub.protocols.openadr2b.identity import XMPP, bare
-
-MEDIA_TYPE: Final = "application/xml"
 
 
 class HttpWay(Connections):

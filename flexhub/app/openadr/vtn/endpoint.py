@@ -18,9 +18,10 @@ import msgspec
 from aiohttp import web
 from lxml import etree
 
-from flexhub.app.endpoints import AGAIN_S, Limits, Refusal, body_of, plain, refused, submitted, too_often
+from flexhub.app.endpoints import AGAIN_S, Limits, Refusal, bear, payload_of, plain, refused, submitted, too_often
 from flexhub.app.hub.contract import Answer, Message
 from flexhub.app.hub.ids import fresh_id
+from flexhub.app.openadr.simple_http import MEDIA_TYPE, MEDIA_TYPES, PREFIX
 from flexhub.app.openadr.vtn.board import Board
 from flexhub.app.openadr.vtn.handlers import RECEIVE, SERVICE_OF, Answered, Arrival, Came, place
 from flexhub.core.documents import decode, encode
@@ -35,9 +36,7 @@ from flexhub.protocols.openadr2b.session import vtn
 from flexhub.protocols.openadr2b.session.book import Arrived, Settings, Step, ven_id_of
 from flexhub.protocols.openadr2b.signature import Replays, SigningKey, sign, verify
 
-PATH: Final = "/OpenADR2/Simple/2.0b/{service}"
-MEDIA_TYPES: Final = ("application/xml", "text/xml")
-_HEADERS: Final = {"Content-Type": "application/xml", "Server": "flexhub"}
+_HEADERS: Final = {"Content-Type": MEDIA_TYPE, "Server": "flexhub"}
 _POLL: Final = "OadrPoll"
 
 
@@ -104,7 +103,7 @@ class Endpoint:
         """What an HTTP server runs."""
         app = web.Application(middlewares=[plain], client_max_size=self._codec.max_bytes)
         for service in SERVICES:
-            app.router.add_post(PATH.format(service=service), self.post)
+            app.router.add_post(f"{PREFIX}/{service}", self.post)
         return app
 
     async def post(self, request: web.Request) -> web.StreamResponse:
@@ -118,7 +117,8 @@ class Endpoint:
     async def _take(self, request: web.Request) -> bytes:
         who = Speaker(_shown(request), request.remote or "")
         self.bear(who)
-        return await self.take(await self._body(request), who, request.path.rpartition("/")[2])
+        body = await payload_of(request, self._codec.max_bytes, MEDIA_TYPES)  # [rule 53]
+        return await self.take(body, who, request.path.rpartition("/")[2])
 
     def bear(self, who: Speaker) -> None:
         """Slow who had too much refused.
@@ -126,9 +126,7 @@ class Endpoint:
         Raises:
             Refusal: it did.
         """
-        wait = self.limits.failures.empty(who.remote)
-        if wait:
-            raise too_often(wait)
+        bear(self.limits.failures, who.remote)
 
     async def take(self, body: bytes, who: Speaker, service: str | None = None) -> bytes:
         """One payload to a service, or where they all have one address; what comes out is the answer's.
@@ -238,19 +236,6 @@ class Endpoint:
             raise Refusal(HTTPStatus.UNAUTHORIZED, str(error)) from error
         except UnavailableError as error:
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": AGAIN_S}) from error
-
-    async def _body(self, request: web.Request) -> bytes:
-        """The body [rule 53]; never more than is allowed, and never longer than `BODY_S`."""
-        length = request.content_length
-        if length is None:
-            raise Refusal(HTTPStatus.LENGTH_REQUIRED, "Content-Length is needed")
-        if length > self._codec.max_bytes:
-            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{length} bytes, allowed: {self._codec.max_bytes}")
-        if request.content_type not in MEDIA_TYPES:
-            raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"allowed: {', '.join(MEDIA_TYPES)}")
-        if request.headers.get("Content-Encoding", "identity") != "identity":
-            raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "no encodings")
-        return await body_of(request)
 
 
 def vtn_name(message: Wire) -> str:

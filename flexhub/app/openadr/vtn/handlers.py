@@ -21,6 +21,7 @@ import msgspec
 
 from flexhub.app.exchange.market import value_of
 from flexhub.app.hub.contract import Answer, Decision, Delivery, Further, Key, Message, Put, View
+from flexhub.app.openadr.simple_http import MEDIA_TYPE
 from flexhub.app.openadr.vtn.papers import VtnPushed, agenda, certificate, filed, pushed
 from flexhub.app.uftp.participants import derived_id
 from flexhub.core.documents import encode
@@ -49,7 +50,6 @@ RECEIVE: Final = "openadr.vtn.receive"
 PUSHED: Final = "openadr.vtn.pushed"
 PEER: Final = "openadr:"
 """Begins the outbox's name of a VEN that is pushed to. Its path is the whole address."""
-MEDIA_TYPE: Final = "application/xml"
 CODEC: Final = OadrCodec(check=False)
 """For what the endpoint has judged by the XSD already, and for what we write."""
 
