@@ -50,14 +50,14 @@ class Aggregated(Model, frozen=True, kw_only=True):
     left: dict[str, str] = {}
 
 
-def tolerances(texts: Sequence[str]) -> dict[Dimension, float]:
-    """Dimensions to group by, as ``start_after=PT1H``, ``total_energy=5 kWh``, ``slices=4`` or ``location``.
+def tolerances(texts: Sequence[str]) -> dict[Dimension, float] | None:
+    """Dimensions to group by, as ``start_after=PT1H``, ``total_energy=5 kWh``, ``slices=4`` or ``location``, if any.
 
     Raises:
         InvalidError: no dimension, or a tolerance that is none.
     """
     if not texts:
-        return dict(DEFAULT)
+        return None
     found = {}
     for text in texts:
         name, _, value = text.partition("=")
@@ -99,7 +99,7 @@ def read_offers(data: bytes, sign: Sign = Sign.CONSUMPTION, watch: Watch = unsee
 def aggregate(  # noqa: PLR0913 - one argument per choice
     offers: Sequence[FlexOffer],
     issuer: str,
-    by: Mapping[Dimension, float],
+    by: Mapping[Dimension, float] | None = None,
     *,
     kind: Kind | None = None,
     balanced: bool = False,
@@ -113,7 +113,7 @@ def aggregate(  # noqa: PLR0913 - one argument per choice
     Args:
         offers: of distinct ids.
         issuer: of the aggregates.
-        by: what merged offers may differ by.
+        by: what merged offers may differ by; by default `grouping.DEFAULT`, or with `couple` the location alone.
         kind: convert the offers into this kind first, as far as they aren't.
         balanced: put production and consumption together instead.
         couple: put storage-like and dependency-based offers into DFOs of so many members at most instead.
@@ -135,9 +135,12 @@ def aggregate(  # noqa: PLR0913 - one argument per choice
     elif balanced:
         lines = [Line(aggregate=one, kind=kind) for one in balance.aggregate(members, issuer, watch=watch)]
     elif couple is not None:
-        lines = [Line(aggregate=one, kind=kind) for one in coupled.aggregate(members, issuer, couple, watch=watch)]
+        lines = [Line(aggregate=one, kind=kind) for one in coupled.aggregate(members, issuer, couple, by, watch=watch)]
     else:
-        lines = [Line(aggregate=one, kind=kind) for one in alignment.aggregate(members, issuer, by)]
+        lines = [
+            Line(aggregate=one, kind=kind)
+            for one in alignment.aggregate(members, issuer, DEFAULT if by is None else by)
+        ]
     lost = None
     if seeds is not None:
         stands = [(line.offer(), [m.offer for m in line.aggregate.members]) for line in lines]

@@ -11,7 +11,7 @@ import pytest
 from flexhub.app.aggregating import aggregate, disaggregate, read_lines, read_offers, tolerances
 from flexhub.app.demo.sessions import read_sessions
 from flexhub.core.algebra.conversions import Kind
-from flexhub.core.algebra.grouping import DEFAULT, Dimension
+from flexhub.core.algebra.grouping import Dimension
 from flexhub.core.algebra.loads import Car
 from flexhub.core.algebra.losses import Weather
 from flexhub.core.algebra.market import Shape
@@ -83,7 +83,7 @@ def test_a_schedule_that_breaks_its_aggregate_is_refused_and_its_twin_is_not() -
 
 
 def test_dimensions_are_read_with_their_tolerances() -> None:
-    assert tolerances([]) == DEFAULT
+    assert tolerances([]) is None
     assert tolerances(["start_after=PT1H", "location", "slices=2", "total_energy=5 MWh", "tariff=1 ct/kWh"]) == {
         Dimension.START_AFTER: 3600.0,
         Dimension.LOCATION: 0.0,
@@ -147,7 +147,7 @@ def test_a_month_of_real_sessions_is_aggregated_with_its_losses_and_comes_apart(
             cars.append(full)
     assert len(cars) > 20
     offers = read_offers(b"".join(encode(car) + b"\n" for car in cars))
-    by = tolerances(["start_after=PT2H", "time_flexibility=PT4H"])
+    by = None if couple else tolerances(["start_after=PT2H", "time_flexibility=PT4H"])
     done = aggregate(offers, "agg", by, kind=kind, couple=couple, seeds=dict.fromkeys(Weather, 1))
     assert done.losses is not None
     assert done.losses.offers == len(cars) > done.losses.instead

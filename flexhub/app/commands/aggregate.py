@@ -22,7 +22,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
     epilog=terminal.example(
         "flexhub aggregate offers.jsonl --json > aggregates.jsonl",
         "flexhub aggregate offers.jsonl --by start_after=PT2H --by location",
-        "flexhub aggregate cars.jsonl --couple 20",
+        "flexhub aggregate cars.jsonl --couple 20 --by location --by duration=PT2H",
         'flexhub aggregate offers.jsonl --block PT1H --least "100 kW"',
     )
 )
@@ -33,7 +33,7 @@ def aggregate(  # noqa: PLR0913 - one argument per option
         list[str] | None,
         typer.Option(
             help="What merged offers may differ by, as DIMENSION or DIMENSION=TOLERANCE; may be given several times. "
-            "By default start_after=PT1H, time_flexibility=PT1H, location and sign."
+            "By default start_after=PT1H, time_flexibility=PT1H, location and sign; with --couple location alone."
         ),
     ] = None,
     issuer: Annotated[str, typer.Option(help="Who issues the aggregates.")] = "aggregator",
@@ -58,8 +58,8 @@ def aggregate(  # noqa: PLR0913 - one argument per option
     aggregate, as `flexhub disaggregate` reads them, and a last one with the losses and what is in no aggregate.
     """
     by = by or []
-    if sum((bool(by), balanced, couple is not None, block is not None)) > 1:
-        raise typer.BadParameter("only one of --by, --balance, --couple and --block", param_hint="--by")
+    if sum((bool(by) or couple is not None, balanced, block is not None)) > 1:
+        raise typer.BadParameter("only one of --balance, --block, and --couple or --by", param_hint="--by")
     shape = None
     if block is not None:
         length = parse_duration(block).total_seconds()

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from flexhub.core.algebra import alignment
-from flexhub.core.algebra.gathering import Group, Kind, Standing, gather, stand
+from flexhub.core.algebra.gathering import Form, Group, Standing, gather, stand
 from flexhub.core.algebra.gathering import Member as Gathered
 from flexhub.core.algebra.grouping import DEFAULT, Dimension, cell, group
 from flexhub.core.algebra.shape import Starts, energies
@@ -28,14 +28,14 @@ SPAN: Final = 96
 """Offers that begin within so many slots are coupled; an aggregate lasts from the first start to the last end."""
 
 TOGETHER: Final[Mapping[Dimension, float]] = {Dimension.LOCATION: 0.0}
-"""What is coupled lies at one location, unless told otherwise."""
+"""What is coupled may differ by, unless told otherwise: it lies at one location."""
 
 
 def aggregate(
     offers: Sequence[FlexOffer],
     issuer: str,
     size: int,
-    by: Mapping[Dimension, float] = TOGETHER,
+    by: Mapping[Dimension, float] | None = None,
     *,
     watch: Watch = unseen,
 ) -> list[Aggregate]:
@@ -45,7 +45,8 @@ def aggregate(
         offers: of distinct ids. Implicit time flexibility counts from the earliest creation of all.
         issuer: of the aggregates.
         size: members of a DFO at most.
-        by: what coupled offers may differ by, as in `grouping`; slice flex-offers are aligned by `grouping.DEFAULT`.
+        by: what offers that are put together may differ by, as in `grouping`, beside the day; by default coupled ones
+            lie at one location, and slice flex-offers are aligned by `grouping.DEFAULT`.
         watch: sees the groups go by.
 
     Raises:
@@ -60,18 +61,20 @@ def aggregate(
     found = [alignment.alone(offer, issuer) for offer in offers if offer.id in gathered.alone]
     pools: list[Group] = []
     for one in gathered.groups:
-        if one.kind is Kind.SLICES:
-            found += alignment.aggregate([member.original for member in one.members], issuer, DEFAULT)
+        if one.form is Form.SLICES:
+            found += alignment.aggregate(
+                [member.original for member in one.members], issuer, DEFAULT if by is None else by
+            )
             continue
-        days = group(one.members, lambda m: (_start(m, now) // SPAN, cell(m.original, by)))
-        pools += [Group(one.kind, one.resolution_s, tuple(members)) for members in days]
+        days = group(one.members, lambda m: (_start(m, now) // SPAN, cell(m.original, TOGETHER if by is None else by)))
+        pools += [Group(one.form, one.resolution_s, tuple(members)) for members in days]
     for pool in watch(pools, "coupling"):
         for part in stand(pool, now, size):
             if len(part.members) == 1:
                 found.append(alignment.alone(part.members[0].original, issuer))
                 continue
             # Again by itself, so that it lasts from its own first start to its own last end.
-            (standing,) = stand(Group(pool.kind, pool.resolution_s, part.members), now, size)
+            (standing,) = stand(Group(pool.form, pool.resolution_s, part.members), now, size)
             found.append(_told(standing, issuer, now))
     return found
 

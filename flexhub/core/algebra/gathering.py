@@ -17,10 +17,11 @@ import msgspec
 import numpy as np
 
 from flexhub.core.algebra.coupling import Coupled, couple
+from flexhub.core.algebra.optimum import Prices
 from flexhub.core.algebra.oracle import blend
 from flexhub.core.algebra.packing import packs
 from flexhub.core.algebra.polygons import Polygons
-from flexhub.core.algebra.reducing import Loss, Prices, Reduced, reduced, restored
+from flexhub.core.algebra.reducing import GivenUp, Reduced, reduced, restored
 from flexhub.core.algebra.shape import NOT_CONVEX, Trait, traits
 from flexhub.core.algebra.storage import Storage
 from flexhub.core.batch import FlexOfferBatch, Floats
@@ -29,7 +30,7 @@ from flexhub.core.flexoffer import FlexOffer, Schedule, ScheduleSlice
 from flexhub.core.timegrid import instant_of, slot_of
 
 
-class Kind(enum.StrEnum):
+class Form(enum.StrEnum):
     """What a group can be aggregated as."""
 
     SLICES = "slices"
@@ -44,7 +45,7 @@ _PLAIN: Final = NOT_CONVEX | {Trait.POLYTOPE, Trait.DURATION}
 """What is reduced."""
 
 
-def kind_of(offer: FlexOffer) -> Kind | None:
+def form_of(offer: FlexOffer) -> Form | None:
     """What the offer is as it stands; None where it must be reduced first, or stay alone."""
     found = traits(offer)
     if found & (_PLAIN | ALWAYS_ALONE):
@@ -53,8 +54,8 @@ def kind_of(offer: FlexOffer) -> Kind | None:
         rows = [row for piece in offer.profiles[0].slices for row in piece.polygon]
         ranged = all(piece.energy_kwh for piece in offer.profiles[0].slices)
         running = ranged and all(row.a in {0.0, row.b} for row in rows)
-        return Kind.STORAGE if running else Kind.DEPENDENT
-    return Kind.STORAGE if found & {Trait.TOTAL, Trait.SUBTOTAL} else Kind.SLICES
+        return Form.STORAGE if running else Form.DEPENDENT
+    return Form.STORAGE if found & {Trait.TOTAL, Trait.SUBTOTAL} else Form.SLICES
 
 
 class Member(NamedTuple):
@@ -68,7 +69,7 @@ class Member(NamedTuple):
 class Group:
     """Members of one kind on one grid."""
 
-    kind: Kind
+    form: Form
     resolution_s: int
     members: tuple[Member, ...]
 
@@ -92,7 +93,7 @@ def gather(
     """
     if len({offer.id for offer in offers}) != len(offers):
         raise InvalidError("an offer stands twice", path="offers")
-    found: dict[tuple[Kind, int], list[Member]] = {}
+    found: dict[tuple[Form, int], list[Member]] = {}
     alone: dict[str, str] = {}
     for offer in offers:
         try:
@@ -100,19 +101,19 @@ def gather(
         except FlexhubError as error:
             alone[offer.id] = str(error)
             continue
-        kind = kind_of(member.stand_in.offer)
+        form = form_of(member.stand_in.offer)
         slots = {piece.min_duration for piece in member.stand_in.offer.profiles[0].slices}
-        if kind is None or (kind is not Kind.SLICES and slots != {1}):
+        if form is None or (form is not Form.SLICES and slots != {1}):
             alone[offer.id] = "slices longer than a slot share one energy, which running totals do not tell apart"
             continue
-        if kind is not Kind.SLICES:
+        if form is not Form.SLICES:
             try:
-                member = _started(member, kind, now, prices)
+                member = _started(member, form, now, prices)
             except FlexhubError as error:
                 alone[offer.id] = str(error)
                 continue
-        found.setdefault((kind, offer.resolution_s), []).append(member)
-    for key in [key for key in found if key[0] is not Kind.SLICES]:
+        found.setdefault((form, offer.resolution_s), []).append(member)
+    for key in [key for key in found if key[0] is not Form.SLICES]:
         found[key] = _feasible(key[0], found[key], now, alone)
     found = {key: members for key, members in found.items() if members}
     parted = []
@@ -120,25 +121,25 @@ def gather(
         several = sorted({str(key[place]) for key in found})
         if len(several) > 1:
             parted.append(f"{what} {', '.join(several)} are not summed")
-    groups = tuple(Group(kind, step, tuple(members)) for (kind, step), members in found.items())
+    groups = tuple(Group(form, step, tuple(members)) for (form, step), members in found.items())
     return Gathered(groups, alone, tuple(parted))
 
 
-def _feasible(kind: Kind, members: list[Member], now: datetime, alone: dict[str, str]) -> list[Member]:
+def _feasible(form: Form, members: list[Member], now: datetime, alone: dict[str, str]) -> list[Member]:
     """Those of which anything is feasible; usually all, so they are asked together first."""
     try:
-        _laid(kind, members, now)
+        _laid(form, members, now)
     except FlexhubError as error:
         if len(members) == 1:
             alone[members[0].original.id] = str(error)
             return []
         half = len(members) // 2
-        return [*_feasible(kind, members[:half], now, alone), *_feasible(kind, members[half:], now, alone)]
+        return [*_feasible(form, members[:half], now, alone), *_feasible(form, members[half:], now, alone)]
     return members
 
 
 def _stand_in(offer: FlexOffer, now: datetime, threshold: float | None, prices: Prices | None) -> Reduced:
-    if kind_of(offer) is not None:
+    if form_of(offer) is not None:
         return Reduced(offer, 0, ())
     if traits(offer) & ALWAYS_ALONE:
         reasons = ", ".join(sorted(trait.value for trait in traits(offer) & ALWAYS_ALONE))
@@ -146,24 +147,24 @@ def _stand_in(offer: FlexOffer, now: datetime, threshold: float | None, prices: 
     return reduced(offer, now, threshold=threshold, prices=prices)
 
 
-def _started(member: Member, kind: Kind, now: datetime, prices: Prices | None) -> Member:
+def _started(member: Member, form: Form, now: datetime, prices: Prices | None) -> Member:
     """The same with one start: that of its default schedule, or the first; at prices a storage-like one's cheapest."""
     offer = member.stand_in.offer
     first, last = offer.start_slots(now, sum(piece.min_duration for piece in offer.profiles[0].slices))
     if first > last:
         raise InfeasibleError("no start is left", path="FlexOffer/start_before", value=offer.id)
     start = first
-    if prices is not None and kind is Kind.STORAGE and first < last:
+    if prices is not None and form is Form.STORAGE and first < last:
         starts = np.arange(first, last + 1)
         each = FlexOfferBatch.from_offers([offer], now).take(np.zeros(len(starts), dtype=np.int64))
         storage, at_first = Storage.from_batch(each, starts)
-        price = prices.over(at_first, [1] * storage.slots)
+        price = prices.of_slots(at_first, storage.slots, offer.resolution_s)
         start = int(starts[np.argmin(price @ blend(storage, price[None], np.ones(1), compiled=False))])
     elif offer.default_schedule is not None:
         start = min(max(slot_of(offer.default_schedule.start, offer.resolution_s), first), last)
     losses = member.stand_in.losses
     if first < last:
-        losses = (*losses, Loss(f"{last - first} slots of time flexibility", 1 / (last - first + 1)))
+        losses = (*losses, GivenUp(f"{last - first} slots of time flexibility", 1 / (last - first + 1)))
     at = instant_of(start, offer.resolution_s)
     fixed = msgspec.structs.replace(
         offer, start_after=at, start_before=at, start_before_duration_s=None, end_after=None, end_before=None
@@ -171,9 +172,9 @@ def _started(member: Member, kind: Kind, now: datetime, prices: Prices | None) -
     return Member(member.original, Reduced(fixed, member.stand_in.profile, losses))
 
 
-def _laid(kind: Kind, members: Sequence[Member], now: datetime) -> tuple[Storage | Polygons, int]:
+def _laid(form: Form, members: Sequence[Member], now: datetime) -> tuple[Storage | Polygons, int]:
     batch = FlexOfferBatch.from_offers([member.stand_in.offer for member in members], now)
-    return Storage.from_batch(batch) if kind is Kind.STORAGE else Polygons.from_batch(batch)
+    return Storage.from_batch(batch) if form is Form.STORAGE else Polygons.from_batch(batch)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,9 +209,9 @@ def stand(group: Group, now: datetime, size: int) -> list[Standing]:
     Raises:
         InvalidError: slice flex-offers, which keep their starts in an `Aggregator` instead.
     """
-    if group.kind is Kind.SLICES:
-        raise InvalidError("slice flex-offers are aligned, not coupled", path="Group/kind")
-    laid, first = _laid(group.kind, group.members, now)
+    if group.form is Form.SLICES:
+        raise InvalidError("slice flex-offers are aligned, not coupled", path="Group/form")
+    laid, first = _laid(group.form, group.members, now)
     if isinstance(laid, Storage):
         groups = packs(laid, size)
     else:

@@ -78,6 +78,11 @@ class Prices:
         at = np.arange(first, first + count, dtype=np.int64) * resolution_s
         return self.mean(at, at + resolution_s)
 
+    def of_pieces(self, first: int, durations: Sequence[int], resolution_s: int) -> Floats:
+        """Mean price of consecutive pieces of so many slots, from slot `first` on: float64[pieces]."""
+        edges = (first + np.cumsum([0, *durations])) * resolution_s
+        return self.mean(edges[:-1], edges[1:])
+
     def cost_eur(self, schedule: Schedule, resolution_s: int) -> float:
         """EUR that a schedule of slots of this resolution costs."""
         energies = np.array(schedule.per_slot_kwh())

@@ -11,7 +11,6 @@ the reduced offer's bounds keeps the original's, slice by slice as it is. Each s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -21,6 +20,7 @@ import numpy as np
 
 from flexhub.core import linear
 from flexhub.core.algebra.inner import of_polytope
+from flexhub.core.algebra.optimum import Prices
 from flexhub.core.algebra.shape import bounds, joint_rows
 from flexhub.core.batch import Floats
 from flexhub.core.errors import InfeasibleError, InvalidError
@@ -30,27 +30,7 @@ from flexhub.core.judge import violations
 from flexhub.core.timegrid import slot_of
 
 
-class Prices(NamedTuple):
-    """EUR/kWh of consecutive slots (float64[n]), from slot `first` since the epoch on."""
-
-    first: int
-    eur_per_kwh: Floats
-
-    def over(self, start: int, durations: Sequence[int]) -> Floats:
-        """Mean price of consecutive pieces of so many slots: float64[pieces].
-
-        Raises:
-            InvalidError: a slot without a price.
-        """
-        edges = start - self.first + np.cumsum([0, *durations])
-        if edges[0] < 0 or edges[-1] > len(self.eur_per_kwh):
-            raise InvalidError(f"no prices for all slots from {start} on", path="Prices")
-        sums = np.cumsum(np.append(0.0, self.eur_per_kwh))
-        means: Floats = (sums[edges[1:]] - sums[edges[:-1]]) / np.maximum(np.diff(edges), 1)
-        return means
-
-
-class Loss(NamedTuple):
+class GivenUp(NamedTuple):
     """What was taken away, in words, and the share of the width that is kept where that is one number."""
 
     what: str
@@ -63,14 +43,14 @@ class Reduced:
 
     offer: FlexOffer
     profile: int | None
-    losses: tuple[Loss, ...]
+    losses: tuple[GivenUp, ...]
 
 
 class _Choice(NamedTuple):
     cost: float
     profile: Profile
     of: int | None
-    losses: tuple[Loss, ...]
+    losses: tuple[GivenUp, ...]
 
 
 def reduced(
@@ -102,13 +82,13 @@ def reduced(
     if threshold is not None and any(
         s.uncertainty is not None and s.uncertainty.threshold < threshold for p in offer.profiles for s in p.slices
     ):
-        losses.append(Loss(f"energies of a probability under {threshold:g}"))
+        losses.append(GivenUp(f"energies of a probability under {threshold:g}"))
     if len(offer.profiles) > 1:
-        losses.append(Loss(f"{len(offer.profiles) - 1} of {len(offer.profiles)} profiles"))
+        losses.append(GivenUp(f"{len(offer.profiles) - 1} of {len(offer.profiles)} profiles"))
     if profile.polytope is not None:
         profile, kept = _inside(offer, profile)
         if kept < 1:
-            losses.append(Loss("what of the polytope is not storage-like", kept))
+            losses.append(GivenUp("what of the polytope is not storage-like", kept))
     default = offer.default_schedule
     if default is not None:
         same = len(default.slices) == len(profile.slices)
@@ -166,7 +146,8 @@ def _carried_out(offer: FlexOffer, index: int, profile: Profile, now: datetime, 
     before, after = (0, 0) if mode is None else mode.payback_slots(offer.resolution_s)
     price: Floats = np.zeros(0)
     if prices is not None:
-        price = prices.over(slot_of(start, offer.resolution_s), [*(before * [1]), *durations, *(after * [1])])
+        pieces = [*(before * [1]), *durations, *(after * [1])]
+        price = prices.of_pieces(slot_of(start, offer.resolution_s), pieces, offer.resolution_s)
         back = 0.0
         if mode is not None:  # a kWh of the intervention brings so much payback with it
             back += mode.prior_portion * float(price[:before].mean()) if before else 0.0
@@ -195,13 +176,13 @@ def _carried_out(offer: FlexOffer, index: int, profile: Profile, now: datetime, 
     if several:
         width = sum(hi - lo for some in options for lo, hi in some)
         kept = sum(hi - lo for lo, hi in chosen) / width if width else 0.0
-        losses.append(Loss(f"other ranges or amounts of {several} slices", kept))
+        losses.append(GivenUp(f"other ranges or amounts of {several} slices", kept))
     if any(piece.min_duration != piece.max_duration for piece in profile.slices):
-        losses.append(Loss("other durations"))
+        losses.append(GivenUp("other durations"))
     new = msgspec.structs.replace(profile, slices=slices, two_mode=None)
     if mode is not None:
         total = sum(min(max(e, lo), hi) for e, (lo, hi) in zip(energies, chosen, strict=True))
-        losses.append(Loss("other totals of the intervention"))
+        losses.append(GivenUp("other totals of the intervention"))
         prior, later = mode.prior_portion * total, mode.after_portion * total
         new = _with_payback(new, total, (prior, before), (later, after))
     cost = float(price @ energies) if prices is not None else -sum(hi - lo for lo, hi in chosen)
@@ -255,10 +236,8 @@ def _left_out(offer: FlexOffer, profile: Profile, now: datetime, prices: Prices 
     )
     cost = 0.0
     if prices is not None:
-        durations = [piece.duration for piece in default.slices]
-        energies = [piece.energy_kwh for piece in default.slices]
-        cost = float(prices.over(slot_of(default.start, offer.resolution_s), durations) @ energies)
-    return [_Choice(cost, Profile(slices=slices), None, (Loss("the intervention"),))]
+        cost = prices.cost_eur(default, offer.resolution_s)
+    return [_Choice(cost, Profile(slices=slices), None, (GivenUp("the intervention"),))]
 
 
 def _inside(offer: FlexOffer, profile: Profile) -> tuple[Profile, float]:

@@ -57,6 +57,9 @@ def test_tables_for_people(flexhub: Program, offers: Path) -> None:
     text = flexhub("aggregate", offers, "--by", "location", "--seed", "2").out
     for word in ("start-aligned", "alone", "time, slots", "saving at noisy prices, EUR"):
         assert word in text
+    coupled = flexhub("aggregate", offers, "--no-losses", "--couple", "2", "--by", "location")
+    assert coupled.code == 0
+    assert "start-aligned" in coupled.out
     ran = flexhub("aggregate", offers, "--no-losses", "--block", "PT30M", "--least", "1 MW")
     assert ran.code == 0
     for word in ("left: a: ", "left: d: not slices of one duration"):
@@ -66,6 +69,7 @@ def test_tables_for_people(flexhub: Program, offers: Path) -> None:
 def test_what_cannot_be_asked_is_one_sentence(flexhub: Program, offers: Path) -> None:
     for arguments, says in (
         (("--by", "location", "--balance"), "only one of"),
+        (("--couple", "2", "--balance"), "only one of"),
         (("--block", "PT1H", "--least", "5 kWh"), "unit of power"),
     ):
         ran = flexhub("aggregate", offers, *arguments)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from flexhub.core.algebra.alignment import ALONE
 from flexhub.core.algebra.coupled import COUPLED, aggregate, disaggregate
+from flexhub.core.algebra.grouping import Dimension
 from flexhub.core.algebra.optimum import cheapest
 from flexhub.core.errors import InvalidError
 from flexhub.core.flexoffer import EnergyRange, FlexOffer, Schedule, ScheduleSlice
@@ -76,6 +77,19 @@ def test_like_is_coupled_with_like_near_in_time_and_of_one_place() -> None:
     assert (one.offer.start_after, one.offer.start_before) == (at(0), at(0))
     assert [m.offset for m in one.members] == [0, 1, 0]
     assert len(one.offer.profiles[0].slices) == 5
+
+
+def test_what_is_coupled_differs_by_no_more_than_told() -> None:
+    cars = [car("a", 0, 5), car("b", 1, 5), car("c", 0, 3), car("d", 0, 3, location="north")]
+    boxes = [box("e", 0, 2, [(0, 1)]), box("f", 1, 3, [(0, 1)])]
+
+    def together(by: dict[Dimension, float] | None) -> list[tuple[str, ...]]:
+        found = aggregate([*cars, *boxes], "agg", 4, by)
+        return sorted(tuple(m.offer for m in one.members) for one in found)
+
+    assert together(None) == [("a", "b", "c"), ("d",), ("e", "f")]
+    assert together({Dimension.START_AFTER: 900.0}) == [("a", "c", "d"), ("b",), ("e",), ("f",)]
+    assert together({Dimension.START_AFTER: 3600.0}) == [("a", "b", "c", "d"), ("e", "f")]
 
 
 def test_slices_are_aligned_and_what_cannot_be_summed_stays_alone() -> None:

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flexhub.core.algebra.aggregator import Aggregator
-from flexhub.core.algebra.gathering import Gathered, Kind, gather, kind_of, stand
+from flexhub.core.algebra.gathering import Form, Gathered, form_of, gather, stand
 from flexhub.core.algebra.members import Members
-from flexhub.core.algebra.reducing import Prices, nearest_likely, reduced, restored
+from flexhub.core.algebra.optimum import Prices
+from flexhub.core.algebra.reducing import nearest_likely, reduced, restored
 from flexhub.core.errors import FlexhubError, InfeasibleError, InvalidError
 from flexhub.core.flexoffer import (
     CostRange,
@@ -31,7 +32,6 @@ from flexhub.core.flexoffer import (
     Uncertainty,
 )
 from flexhub.core.judge import violations
-from flexhub.core.timegrid import slot_of
 from tests.core.algebra.columns import T0, amounts, at, margins, walk
 from tests.core.algebra.second import broken_of_any
 
@@ -102,7 +102,7 @@ def any_offers(draw: st.DrawFn, name: str) -> FlexOffer:
     )
 
 
-PRICES = Prices(slot_of(T0, 900), np.random.default_rng(5).normal(0.2, 0.3, 40))
+PRICES = Prices(T0, 900, np.random.default_rng(5).normal(0.2, 0.3, 40))
 
 
 def accepted(original: FlexOffer, schedule: Schedule) -> None:
@@ -115,7 +115,7 @@ def hand_down(gathered: Gathered, offers: Sequence[FlexOffer], random: np.random
     by_id = {offer.id: offer for offer in offers}
     told: set[str] = set()
     for group in gathered.groups:
-        if group.kind is not Kind.SLICES:
+        if group.form is not Form.SLICES:
             for standing in stand(group, T0, 3):
                 wanted = walk(standing.coupled.dfo, random)
                 schedules = standing.schedules(wanted)
@@ -170,21 +170,21 @@ def test_knows_kinds() -> None:
     row = Slice(energy_kwh=(EnergyRange(0, 1),), polygon=(HalfPlane(1, 1, 1),))
     bent = Slice(energy_kwh=(EnergyRange(0, 1),), polygon=(HalfPlane(1, -1, 1),))
     for profile, kind in (
-        (plain((0, 1)), Kind.SLICES),
-        (plain((0, 1), (0, 1), total_energy_kwh=EnergyRange(1, 1)), Kind.STORAGE),
-        (plain((0, 1), (0, 1), total_energy_kwh=EnergyRange(0, 2)), Kind.SLICES),
-        (plain((0, 1), subtotal_energy_kwh=EnergyRange(0, 1)), Kind.STORAGE),
-        (Profile(slices=(row,)), Kind.STORAGE),
-        (Profile(slices=(bent,)), Kind.DEPENDENT),
+        (plain((0, 1)), Form.SLICES),
+        (plain((0, 1), (0, 1), total_energy_kwh=EnergyRange(1, 1)), Form.STORAGE),
+        (plain((0, 1), (0, 1), total_energy_kwh=EnergyRange(0, 2)), Form.SLICES),
+        (plain((0, 1), subtotal_energy_kwh=EnergyRange(0, 1)), Form.STORAGE),
+        (Profile(slices=(row,)), Form.STORAGE),
+        (Profile(slices=(bent,)), Form.DEPENDENT),
         (plain((0, 1), polytope=Polytope(a=((1.0,),), b_kwh=(1.0,))), None),
         (Profile(slices=(Slice(amounts_kwh=(1.0, 2.0)),)), None),
     ):
-        assert kind_of(offer(profile)) is kind
+        assert form_of(offer(profile)) is kind
 
 
 def test_the_cheapest_profile_range_and_amount_are_chosen() -> None:
     cheap, dear = plain((1, 2)), plain((4, 9))
-    rising = Prices(slot_of(T0, 900), np.array([0.1, 0.3]))
+    rising = Prices(T0, 900, np.array([0.1, 0.3]))
     found = reduced(offer(dear, cheap), T0, prices=rising)
     assert (found.profile, found.offer.profiles[0]) == (1, cheap)
     assert "1 of 2 profiles" in found.losses[-1].what
@@ -202,11 +202,10 @@ def test_two_modes_are_compared_with_their_payback() -> None:
     mode = TwoMode(after_time_s=900, after_portion=1.0)
     usual = Schedule(start=at(0), slices=(ScheduleSlice(energy_kwh=0.5),) * 2)
     two = offer(plain((-2, -1), two_mode=mode), default_schedule=usual)
-    step = slot_of(T0, 900)
-    carried = reduced(two, T0, prices=Prices(step, np.array([0.5, 0.1])))
+    carried = reduced(two, T0, prices=Prices(T0, 900, np.array([0.5, 0.1])))
     assert carried.offer.profiles[0].slices[1].energy_kwh == (EnergyRange(2, 2),)  # what is given back
     assert carried.profile == 0
-    left = reduced(two, T0, prices=Prices(step, np.array([0.1, 0.5])))
+    left = reduced(two, T0, prices=Prices(T0, 900, np.array([0.1, 0.5])))
     assert left.profile is None
     assert [s.energy_kwh[0].lo_kwh for s in left.offer.profiles[0].slices] == [0.5, 0.5]
 
@@ -275,8 +274,8 @@ def test_kinds_and_resolutions_are_kept_apart_and_this_is_told() -> None:
     total = plain((0, 1), (0, 1), total_energy_kwh=EnergyRange(1, 1))
     one = [offer(plain((0, 1)), id="a"), offer(total, id="b"), offer(total, id="c", resolution_s=1800)]
     gathered = gather(one, T0)
-    assert [(g.kind, g.resolution_s) for g in gathered.groups] == [
-        (Kind.SLICES, 900), (Kind.STORAGE, 900), (Kind.STORAGE, 1800)
+    assert [(g.form, g.resolution_s) for g in gathered.groups] == [
+        (Form.SLICES, 900), (Form.STORAGE, 900), (Form.STORAGE, 1800)
     ]  # fmt: skip
     assert gathered.parted == ("kinds slices, storage-like are not summed", "resolutions 1800, 900 are not summed")
     assert gather(one[:1], T0).parted == ()
@@ -293,7 +292,7 @@ def test_time_flexibility_given_up_is_told() -> None:
     assert stand_in.offer.start_after == at(2)
     assert stand_in.losses[0].what == "3 slots of time flexibility"
     assert stand_in.losses[0].kept == pytest.approx(0.25)
-    falling = Prices(slot_of(T0, 900), np.array([3.0, 3, 3, 2, 1]))
+    falling = Prices(T0, 900, np.array([3.0, 3, 3, 2, 1]))
     (group,) = gather([free], T0, prices=falling).groups
     assert group.members[0].stand_in.offer.start_after == at(3)
 
@@ -305,4 +304,4 @@ def test_refuses_schedules_that_a_stand_in_breaks_and_slots_without_price() -> N
     with pytest.raises(InvalidError):
         restored(one, stand_in, Schedule(start=at(0), slices=(ScheduleSlice(energy_kwh=2.0),)))
     with pytest.raises(FlexhubError, match="prices"):
-        reduced(one, T0, prices=Prices(slot_of(T0, 900), np.zeros(0)))
+        reduced(one, T0, prices=Prices(at(900), 900, np.zeros(1)))
