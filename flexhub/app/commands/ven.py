@@ -8,8 +8,7 @@ from urllib.parse import quote
 
 import typer
 
-from flexhub.app import terminal
-from flexhub.app.commands import remote
+from flexhub.app import remote, terminal
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
