@@ -57,7 +57,7 @@ docs: $(VENV)/.dev  ## the documentation, in site/
 
 pins: $(VENV)/.dev  ## choose the pinned versions anew
 	$(PIP) install "$$($(BIN)/python -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["pins"][0])')"
-	$(BIN)/uv pip compile $(COMPILE) -o requirements/run.txt pyproject.toml --extra pages --extra postgres --extra uftp
+	$(BIN)/uv pip compile $(COMPILE) -o requirements/run.txt pyproject.toml --extra pages --extra postgres --extra uftp --extra xmpp
 	$(BIN)/uv pip compile $(COMPILE) -o requirements/dev.txt pyproject.toml --all-extras \
 	    --group test --group lint --group docs -c requirements/run.txt
 

@@ -35,8 +35,8 @@ from flexhub.protocols.openadr2b.names import OptType, ProfileName, TransportNam
 VENS: Final = 50
 EVENTS: Final = 20
 MANY: Final = 20_000
-SECONDS: Final = 5
-TURNS: Final = 3
+SECONDS: Final = 2
+TURNS: Final = 9
 PEER: Final = "openleadr 0.5.36"
 CODEC: Final = OadrCodec(check=False)
 

@@ -2,10 +2,11 @@
 
 Both sides are the whole program, an AGR and a DSO on SQLite with synchronous=FULL: what comes is checked by the
 published XSD (where ``shared`` is at hand) beside the codec's own checks, judged by every rule, journalled before it is
-answered 200, and made a document of the core; what goes out comes from the outbox. On each side an application reads
-the party's notices, as any would, and has the next message sent. Beside it shapeshifter-uftp in two processes, as its
-own documentation uses it: it stores nothing and judges nothing. Then the same with many participants in directory and
-stores, and trade at 1,000 agreed congestion points.
+answered 200, and made a document of the core; what goes out comes from the outbox. On each side hooks make the next
+message, as callbacks do in the peer, and here in the transaction of the message that it follows from; the DSO's
+application reads the party's notices, as any would, and begins conversations. Beside it shapeshifter-uftp in two
+processes, as its own documentation uses it: it stores nothing and judges nothing. Then the same with many participants
+in directory and stores, and trade at 1,000 agreed congestion points.
 
 Messages per second count all six. p99 is the time from the FlexRequest to the FlexOrder's response, of 99 in 100.
 """
@@ -33,8 +34,10 @@ from benchmarks.figure import Figure
 from benchmarks.uftp_codec import ISPS, PEER
 from flexhub.adapters.store import open_store
 from flexhub.adapters.store.interface import DocumentRow
+from flexhub.app.uftp.hooks import Case, Work
 from flexhub.app.uftp.papers import UftpMessage, UftpRevision, paper, place
 from flexhub.app.uftp.participants import derived_id, metadata
+from flexhub.app.uftp.roles import FileOffer, FileRequest
 from flexhub.core.documents import VERSION, decode, encode
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.envelope import PrivateKey, key_of_seed
@@ -44,6 +47,7 @@ from flexhub.protocols.uftp.session import Entry, Stage
 if TYPE_CHECKING:
     from flexhub.app.config import Config
     from flexhub.app.hub.loop import Hub
+    from flexhub.app.uftp.running import Hooks
 
 CONVERSATIONS: Final = 1000
 PEERS_CONVERSATIONS: Final = 240
@@ -107,47 +111,56 @@ def point(n: int) -> str:
     return f"ean.8716859000126{n % POINTS:05}"
 
 
-def _about(n: int, frm: str, to: str, kind: str, conversation: str | None = None) -> dict[str, Any]:
-    now = datetime.now(UTC)
-    told = metadata(frm, to, now, seed=f"{kind} {n} {now.isoformat()}", conversation=conversation)
-    day = (now + timedelta(days=3)).date().isoformat()
-    return told | {"isp_duration": "PT15M", "time_zone": ZONE, "period": day, "congestion_point": point(n)}
+def _soon(now: datetime) -> str:
+    return f"{now + timedelta(hours=24):%FT%TZ}"
 
 
-def _soon() -> str:
-    return f"{datetime.now(UTC) + timedelta(hours=24):%FT%TZ}"
-
-
-def request(n: int, frm: str = DSO, to: str = AGR) -> wire.FlexRequest:
+def request(n: int, now: datetime, frm: str = DSO, to: str = AGR) -> wire.FlexRequest:
     """A DSO asks for less in every ISP."""
     isps = tuple(
         wire.FlexRequestIsp(disposition=wire.Disposition.REQUESTED, min_power_w=-300_000 - i, max_power_w=0, start=i)
         for i in range(1, ISPS + 1)
     )
-    return wire.FlexRequest(**_about(n, frm, to, "r"), revision=n + 1, expiration_date_time=_soon(), isps=isps)
+    return wire.FlexRequest(
+        **metadata(frm, to, now, seed=f"{n} {now.isoformat()}"),
+        isp_duration="PT15M",
+        time_zone=ZONE,
+        period=(now + timedelta(days=3)).date().isoformat(),
+        congestion_point=point(n),
+        revision=n + 1,
+        expiration_date_time=_soon(now),
+        isps=isps,
+    )
 
 
-def offer(n: int, asked: wire.FlexRequest) -> wire.FlexOffer:
+def _following(message: wire.Flex, now: datetime, seed: str) -> dict[str, Any]:
+    told = metadata(
+        message.recipient_domain, message.sender_domain, now, seed=seed, conversation=message.conversation_id
+    )
+    return told | {name: getattr(message, name) for name in ("isp_duration", "time_zone", "period", "congestion_point")}
+
+
+def offer(asked: wire.FlexRequest, now: datetime, seed: str) -> wire.FlexOffer:
     """An AGR offers it."""
     isps = tuple(wire.Isp(power_w=-200_000 - isp.start, start=isp.start) for isp in asked.isps)
     return wire.FlexOffer(
-        **_about(n, AGR, DSO, "o", asked.conversation_id) | {"congestion_point": asked.congestion_point},
-        expiration_date_time=_soon(),
+        **_following(asked, now, seed),
+        expiration_date_time=_soon(now),
         flex_request_message_id=asked.message_id,
         currency="EUR",
         offer_options=(wire.OfferOption(option_reference="a", price=Decimal("12.5"), isps=isps),),
     )
 
 
-def order(n: int, offered: wire.FlexOffer) -> wire.FlexOrder:
+def order(offered: wire.FlexOffer, now: datetime, seed: str) -> wire.FlexOrder:
     """The DSO orders it."""
     option = offered.offer_options[0]
     return wire.FlexOrder(
-        **_about(n, DSO, AGR, "d", offered.conversation_id) | {"congestion_point": offered.congestion_point},
+        **_following(offered, now, seed),
         flex_offer_message_id=offered.message_id,
         price=option.price,
         currency=offered.currency,
-        order_reference=f"order-{n}",
+        order_reference=offered.message_id,
         option_reference=option.option_reference,
         isps=option.isps,
     )
@@ -182,13 +195,32 @@ def config_of(side: Side) -> Config:
     )
 
 
-class Application:
-    """What is built on a hub: it reads the notices, and has messages sent."""
+class Offering(FileRequest):
+    """A FlexRequest is filed as ever, and offered at once."""
 
-    def __init__(self, side: Side, hub: Hub) -> None:
-        self._side = side
+    def work(self, case: Case) -> Work:
+        """The offer goes out."""
+        assert isinstance(case.message, wire.FlexRequest)  # noqa: S101 - hooks are by type
+        return super().work(case)._replace(sends=(offer(case.message, case.now, case.seed),))
+
+
+class Ordering(FileOffer):
+    """A FlexOffer is filed as ever, and ordered at once."""
+
+    def work(self, case: Case) -> Work:
+        """The order goes out."""
+        assert isinstance(case.message, wire.FlexOffer)  # noqa: S101 - hooks are by type
+        return super().work(case)._replace(sends=(order(case.message, case.now, case.seed),))
+
+
+HOOKS: Final[Hooks] = {wire.FlexRequest: Offering(), wire.FlexOffer: Ordering()}
+
+
+class Application:
+    """What is built on a hub: it has requests sent, and reads the notices."""
+
+    def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._sent = 0
         self._begun: dict[str, float] = {}
         self._took: list[float] = []
         self._free = asyncio.Semaphore(AT_ONCE)
@@ -201,28 +233,14 @@ class Application:
             raise RuntimeError(answer)
 
     async def follow(self) -> None:
-        """Answer what comes by what is to follow, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            async for row in self._hub.notices("hub", 0):
-                if row.topic in {"uftp.FlexRequest", "uftp.FlexOffer"}:
-                    tasks.create_task(self._next(row.subject))
-                elif row.topic == "uftp.settled" and b'"type":"FlexOrder"' in row.body:
-                    told = msgspec.json.decode(row.body)
-                    if told["result"] != "Accepted":
-                        raise RuntimeError(row.body)
-                    self._took.append(perf_counter() - self._begun.pop(told["conversation_id"]))
-                    self._free.release()
-
-    async def _next(self, message_id: str) -> None:
-        came = await self._hub.get(UftpMessage, place(self._side.domain, self._side.other, message_id))
-        if came is None:
-            raise RuntimeError(message_id)
-        self._sent += 1
-        message = came.entry().message
-        if isinstance(message, wire.FlexRequest):
-            await self._send(offer(self._sent, message))
-        elif isinstance(message, wire.FlexOffer):
-            await self._send(order(self._sent, message))
+        """See conversations end, until cancelled."""
+        async for row in self._hub.notices("hub", 0):
+            if row.topic == "uftp.settled" and b'"type":"FlexOrder"' in row.body:
+                told = msgspec.json.decode(row.body)
+                if told["result"] != "Accepted":
+                    raise RuntimeError(row.body)
+                self._took.append(perf_counter() - self._begun.pop(told["conversation_id"]))
+                self._free.release()
 
     async def ask(self, first: int, count: int) -> Load:
         """So many conversations."""
@@ -231,7 +249,7 @@ class Application:
         async with asyncio.timeout(LONGEST_S), asyncio.TaskGroup() as tasks:
             for n in range(first, first + count):
                 await self._free.acquire()
-                message = request(n)
+                message = request(n, datetime.now(UTC))
                 self._begun[message.conversation_id] = perf_counter()
                 tasks.create_task(self._send(message))
             for _ in range(AT_ONCE):
@@ -245,8 +263,8 @@ async def serve(side: Side, count: int) -> None:
     """Take part; the DSO begins conversations once it is told to, and says what it saw. Until stdin closes."""
     from flexhub.app import wiring  # noqa: PLC0415 - as in `config_of`
 
-    async with wiring.running(config_of(side)) as running:
-        application = Application(side, running.hub)
+    async with wiring.running(config_of(side), hooks=HOOKS) as running:
+        application = Application(running.hub)
         following = asyncio.create_task(application.follow())
         print("ready", flush=True)
         loop = asyncio.get_running_loop()
@@ -284,7 +302,7 @@ def publish(folder: Path, ports: dict[str, int], others: int) -> None:
 def fill(side: Side, count: int) -> None:
     """A request of each of many participants, at the agreed points, as if it had come and been accepted before."""
     store, now = open_store(side.store), datetime.now(UTC)
-    asked = request(0, side.other, side.domain)
+    asked = request(0, now, side.other, side.domain)
     entry = Entry(message=asked, ours=False, stage=Stage.ACCEPTED, since=now)
 
     def rows(first: int) -> Iterator[DocumentRow]:

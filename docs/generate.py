@@ -159,10 +159,16 @@ def slots_page() -> str:
         "| slot | entry point group | what it is |",
         "| --- | --- | --- |",
     ]
-    kinds = {"manager": "ManagerEngine", "market": "MarketEngine", "provider": "DataProvider"}
-    for slot, group in GROUPS.items():
-        kind = getattr(slots, kinds.get(slot, slot.capitalize()), None)
-        lines.append(f"| {slot} | `{group}` | {first_paragraph(kind) if kind else 'A wire protocol.'} |")
+    kinds = {
+        "manager": slots.ManagerEngine,
+        "market": slots.MarketEngine,
+        "generator": slots.Generator,
+        "baseline": slots.Baseline,
+        "protocol": import_module("flexhub.protocols.registry").Protocol,
+        "provider": slots.DataProvider,
+        "uftp": import_module("flexhub.app.uftp.hooks").Hook,
+    }
+    lines += [f"| {slot} | `{group}` | {first_paragraph(kinds[slot])} |" for slot, group in GROUPS.items()]
     return "\n".join([*lines, ""])
 
 

@@ -9,18 +9,26 @@ from pathlib import Path
 import pytest
 
 from tests import postgres as pg
+from tests import prosody as xmpp
 
 ROOT = Path(__file__).parent.parent
 
 
 def pytest_configure() -> None:
-    """Deterministic property tests in CI, so that a red build can be repeated."""
+    """Deterministic property tests in CI, so that a red build can be repeated; programs that start quickly."""
+    # The program is started hundreds of times; where nothing may be cached, each start compiles all of it anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     from hypothesis import settings  # noqa: PLC0415 - only where tests run
 
     settings.register_profile("ci", derandomize=True, deadline=None)
     settings.register_profile("dev", deadline=None)
     settings.register_profile("soak", deadline=None, max_examples=5000)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
+
+
+def examples(few: int) -> int:
+    """How many examples of a costly property are tried: so few, and fifty times as many by `make soak`."""
+    return few * 50 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else few
 
 
 def need(present: bool, reason: str) -> None:
@@ -45,4 +53,12 @@ def postgres() -> Iterator[pg.Cluster]:
     """A PostgreSQL server of this run's own."""
     need(pg.programs() is not None, "no PostgreSQL server here; Debian's package postgresql")
     with pg.cluster() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def prosody() -> Iterator[xmpp.Server]:
+    """An XMPP server of this run's own."""
+    need(xmpp.program() is not None, "no XMPP server here; Debian's package prosody")
+    with xmpp.server() as running:
         yield running

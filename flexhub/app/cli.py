@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, str]] = {
     "keys":         "Make, list and revoke the tokens of participants.",
     "uftp":         "Send a message to a UFTP participant, or look one up.",
     "vtn":          "Run programs, events and reports of a VTN of OpenADR 2.0b.",
+    "ven":          "List events of VTNs that the hub is a VEN of, and opt in or out.",
     "certs":        "Make certificates for development.",
     "audit":        "Show and verify the log of who did what.",
     "db":           "Look after the store: its tables, copies of it, and the way back.",

@@ -449,7 +449,8 @@ class UftpSection(Section, frozen=True, kw_only=True):
     `barred` are domains whose messages are rejected, `registered` those that a CRO in closed mode hears, `schemas` is a
     folder of XSDs that messages are checked by besides. For `give_up_after` something is sent again, for
     `reply_within` its answer is waited for. `oauth` gets the bearer token that what is sent carries, where a gateway
-    wants one; `ca` are authorities whose servers are trusted, the system's unless told.
+    wants one; `ca` are authorities whose servers are trusted, the system's unless told. `hooks` names a plugin of the
+    slot ``uftp`` that makes something of messages in their own transaction.
     """
 
     participant: Annotated[tuple[UftpParticipantSection, ...], msgspec.Meta(min_length=1)]
@@ -464,6 +465,7 @@ class UftpSection(Section, frozen=True, kw_only=True):
     oauth: ClientSection | None = None
     ca: Path | None = None
     trade: tuple[UftpTradeSection, ...] = ()
+    hooks: str | None = None
 
     def trader(self, trade: UftpTradeSection) -> UftpParticipantSection:
         """Who of us trades there.

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from http import HTTPStatus
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from flexhub.app.access.limits import Buckets
 from flexhub.app.api.server import BODY_S
-from flexhub.app.hub.contract import Answer, Message
+from flexhub.app.hub.contract import Answer
 from flexhub.core.errors import FlexhubError, UnavailableError
 
 log = logging.getLogger(__name__)
+
+M = TypeVar("M")
 
 AGAIN_S: Final = "5"
 """When to come back where something may be better then."""
@@ -55,6 +57,17 @@ def too_often(wait: int, rule: str = "") -> Refusal:
     return Refusal(HTTPStatus.TOO_MANY_REQUESTS, text, {"Retry-After": str(seconds)})
 
 
+def bear(failures: Buckets, who: str, rule: str = "") -> None:
+    """Slow who had too much refused; `rule` begins the text.
+
+    Raises:
+        Refusal: they did.
+    """
+    wait = failures.empty(who)
+    if wait:
+        raise too_often(wait, rule)
+
+
 def refused(request: web.Request, refusal: Refusal, failures: Buckets) -> web.Response:
     """The answer; it counts against the address where it may have come of guessing."""
     if refusal.status in COUNTED:
@@ -85,7 +98,25 @@ async def body_of(request: web.Request) -> bytes:
         raise Refusal(HTTPStatus.REQUEST_TIMEOUT, f"the body took longer than {BODY_S:g} s") from None
 
 
-async def submitted(submit: Callable[[Message], Awaitable[Answer]], message: Message, sender: str | None) -> Answer:
+async def payload_of(request: web.Request, max_bytes: int, media_types: Collection[str]) -> bytes:
+    """A body of one of these media types; never more than is allowed, and never longer than `BODY_S`.
+
+    Raises:
+        Refusal: it is not so.
+    """
+    length = request.content_length
+    if length is None:
+        raise Refusal(HTTPStatus.LENGTH_REQUIRED, "Content-Length is needed")
+    if length > max_bytes:
+        raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{length} bytes, allowed: {max_bytes}")
+    if request.content_type not in media_types:
+        raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"allowed: {', '.join(media_types)}")
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "no encodings")
+    return await body_of(request)
+
+
+async def submitted(submit: Callable[[M], Awaitable[Answer]], message: M, sender: str | None) -> Answer:
     """What the hub answers.
 
     Raises:

@@ -1,8 +1,8 @@
 """The removal of all that is stored about a party (GDPR article 17); `export` tells it before.
 
 What is erased: documents, journalled messages, notices, timers and tokens, wherever they name the party or something
-of its own (connections, resources, offers, contracts). In the journal stands for each message a mark with its digest,
-so that the audit log's chain still holds; a replay begins with what is there after the erasure.
+of its own (connections, resources, offers, contracts, VENs and what they left). In the journal stands for each message
+a mark with its digest, so that the audit log's chain still holds; a replay begins with what is there after the erasure.
 
 What stays: bills, the contracts that they name and whom they were paid to, apart from all else, until the law of
 accounts lets them go; and the audit log, which is there to show afterwards who did what.
@@ -13,8 +13,9 @@ from __future__ import annotations
 import enum
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -31,7 +32,9 @@ from flexhub.app.exchange.sold import Obligation
 from flexhub.app.hub import origin
 from flexhub.app.hub.told import Cursor
 from flexhub.app.openadr.ven.papers import OpenadrVen
-from flexhub.app.openadr.vtn.papers import VtnPushed
+from flexhub.app.openadr.vtn.handlers import PEER, place
+from flexhub.app.openadr.vtn.owners import VEN, vens_of
+from flexhub.app.openadr.vtn.papers import VtnOffers, VtnPushed
 from flexhub.app.uftp.cro import UftpConnection, UftpPoint, UftpPortfolio
 from flexhub.app.uftp.papers import UftpAgreed, UftpMessage, UftpOrderPlaces, UftpOrders, UftpRevision, UftpTest
 from flexhub.app.uftp.trading.papers import UftpDay, UftpOffering, UftpReckoned, UftpTrade
@@ -93,6 +96,25 @@ def _pushed_kept(kept: VtnPushed, names: Names) -> VtnPushed:
     return msgspec.structs.replace(kept, ven_ids=tuple(i for i in kept.ven_ids if i not in names.names))
 
 
+def _agenda_kept(kept: vtn.VtnAgenda, names: Names) -> vtn.VtnAgenda:
+    return msgspec.structs.replace(kept, events=tuple(i for i in kept.events if i not in names.names))
+
+
+def _event_kept(kept: vtn.VtnEvent, names: Names) -> vtn.VtnEvent:
+    """Of a utility's event: whom of those that are erased it means. What meant nobody else does not mean everybody."""
+    target = kept.event.target
+    others = tuple(i for i in target.ven_ids if i not in names.names)
+    if others == target.ven_ids:
+        return kept
+    target = msgspec.structs.replace(target, ven_ids=others)
+    if target.everybody:
+        target = msgspec.structs.replace(target, ven_ids=(NOBODY,))
+    return msgspec.structs.replace(kept, event=msgspec.structs.replace(kept.event, target=target))
+
+
+NOBODY: Final = "erased"
+"""A venID that no VEN has."""
+
 EDITS: Final[dict[type[msgspec.Struct], Callable[[Any, Names], msgspec.Struct]]] = {
     PlanRecord: _faults_kept,
     Obligation: _sold_kept,
@@ -100,8 +122,10 @@ EDITS: Final[dict[type[msgspec.Struct], Callable[[Any, Names], msgspec.Struct]]]
     Held: _held_kept,
     UftpOffering: _members_kept,
     VtnPushed: _pushed_kept,
+    vtn.VtnAgenda: _agenda_kept,
+    vtn.VtnEvent: _event_kept,
 }
-"""What is left of a document that says something about an erased party: runs of planning, and what was sold."""
+"""What is left of a document that says something about an erased party: runs of planning, what was sold, events."""
 
 KINDS: Final[dict[type, Fate]] = {
     Party: Fate.NAMED,
@@ -137,9 +161,8 @@ KINDS: Final[dict[type, Fate]] = {
     vtn.VtnAnswer: Fate.OWNED,
     vtn.VtnOpt: Fate.OWNED,
     vtn.VtnReport: Fate.OWNED,
+    VtnOffers: Fate.OWNED,
     vtn.VtnProgram: Fate.STAYS,
-    vtn.VtnEvent: Fate.STAYS,
-    vtn.VtnAgenda: Fate.STAYS,
     UftpAgreed: Fate.STAYS,
     UftpTrade: Fate.STAYS,
     UftpDay: Fate.STAYS,
@@ -200,22 +223,22 @@ class Names:
             return self.within(body.decode("utf-8", "replace"))
         return any(text in self.names or (words and self.within(text)) for text in _texts(value))
 
-    def of_message(self, row: JournalRow, party: str) -> bool:
-        """Whether a message is the party's, or about it."""
-        if row.peer == party or row.conversation in self.names:
+    def of_message(self, row: JournalRow, own: Collection[str]) -> bool:
+        """Whether a message is the party's, or about it; `own` are the peers that it is."""
+        if row.peer in own or row.conversation in self.names:
             return True
-        own = row.peer.startswith(OWN)
-        if own and (self.within(row.message_id) or self.within(row.conversation)):
+        ours = row.peer.startswith(OWN)
+        if ours and (self.within(row.message_id) or self.within(row.conversation)):
             return True
-        return self.told(row.body, words=own) or self.told(row.answer, words=own)
+        return self.told(row.body, words=ours) or self.told(row.answer, words=ours)
 
     def of_notice(self, row: NoticeRow, party: str) -> bool:
         """Whether a notice is to the party, or about it."""
         return row.party == party or row.subject in self.names or self.told(row.body, words=False)
 
-    def of_send(self, row: SendRow, party: str) -> bool:
+    def of_send(self, row: SendRow, own: Collection[str]) -> bool:
         """Whether a message that the hub sends is to the party, or about it."""
-        return row.peer == party or row.conversation in self.names or self.told(row.body, words=True)
+        return row.peer in own or row.conversation in self.names or self.told(row.body, words=True)
 
 
 def _readings(word: str) -> Iterator[str]:
@@ -267,12 +290,17 @@ def erase(url: str, party: str, name: str, now: datetime, years: int) -> Erased:
     """
     with alone(url) as store:
         store.remove_accounts(now)
-        own = _look(store, party)
+        vens = vens_of(party, chain(store.every_document(owner=party), store.every_document(kind=VEN)))
+        own = _look(store, party, vens)
         _refuse(store, own, party)
         names = Names({party} | own.names)
+        peers = {party, *vens, *(PEER + ven for ven in vens)}
         accounts = _accounts(own, party, years)
         store.keep_accounts(accounts)
-        documents_gone = store.remove_documents(row_key(row) for row in store.every_document(owner=party))
+        documents_gone = sum(
+            store.remove_documents(row_key(row) for row in store.every_document(owner=owner))
+            for owner in (party, *vens)
+        )
         for kind, edit in EDITS.items():
             for row in store.every_document(kind=kind.__name__):
                 without = _without(row, kind, edit, names)
@@ -282,8 +310,8 @@ def erase(url: str, party: str, name: str, now: datetime, years: int) -> Erased:
         store.set_timers(timers)
         notices = [row.seq for row in store.every_notice() if names.of_notice(row, party)]
         store.remove_notices(notices)
-        store.remove_sends([row.seq for row in store.every_send() if names.of_send(row, party)])
-        messages, seal = _blot(store, name, names, party)
+        store.remove_sends([row.seq for row in store.every_send() if names.of_send(row, peers)])
+        messages, seal = _blot(store, name, names, peers)
         tokens = store.remove_tokens(party)
         if not documents_gone and not messages and not notices and not tokens:
             raise NotFoundError("nothing is stored about this party", path="party", value=party)
@@ -324,9 +352,11 @@ class _Own(NamedTuple):
     kinds: set[str]
 
 
-def _look(store: Erasing, party: str) -> _Own:
+def _look(store: Erasing, party: str, vens: Iterable[str]) -> _Own:
     """Look through a party's documents; ids that others' documents have, too, are no names of it."""
     own = _Own(set(), [], set(), [], set())
+    for ven in vens:
+        own.names.update((ven, place(ven)), (row.id for row in store.every_document(owner=ven)))
     for row in store.every_document(owner=party):
         own.kinds.add(row.kind)
         if row.kind in NAMED:
@@ -340,7 +370,8 @@ def _look(store: Erasing, party: str) -> _Own:
             if offer.state in LIVE or (offer.state is State.EXECUTED and offer.contract is not None):
                 own.going.append(f"{offer.id} is {offer.state}")
     if own.names:
-        own.names.difference_update(row.id for row in store.every_document() if row.owner != party)
+        owners = {party, *vens}
+        own.names.difference_update(row.id for row in store.every_document() if row.owner not in owners)
     return own
 
 
@@ -398,17 +429,17 @@ def _without(
     return row._replace(body=documents.encode(kept), schema_version=documents.VERSION, version=0)
 
 
-def _blot(store: Erasing, name: str, names: Names, party: str) -> tuple[int, str]:
+def _blot(store: Erasing, name: str, names: Names, peers: Collection[str]) -> tuple[int, str]:
     """Put marks in the place of messages of a party or about it: how many, and the hash over digests.
 
     Those of its own hide whose they were.
     """
     seal, count = hashlib.sha256(), 0
     for row in store.every_message():
-        hidden = row.peer == party or names.within(row.message_id)
+        hidden = row.peer in peers or names.within(row.message_id)
         if row.kind == audit.ERASED and hidden:  # trimmed before: its mark still says whose it was
             store.replace_messages([row._replace(peer=name, message_id=str(row.seq))])
-        if row.kind in MARKS or not names.of_message(row, party):
+        if row.kind in MARKS or not names.of_message(row, peers):
             continue
         digest = audit.digest(row)
         seal.update(digest.encode())

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
+from heapq import merge
 from itertools import chain, groupby
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from flexhub.adapters.store.interface import DocumentRow, Store, numbered
+from flexhub.adapters.store.interface import DocumentRow, JournalRow, Position, Query, Store, numbered
 from flexhub.app.access import audit
+from flexhub.app.openadr.vtn.owners import RESOURCE, VEN, vens_of
 from flexhub.core.errors import NotFoundError
 
 PAGE: Final = 50
@@ -36,7 +38,8 @@ def export(store: Store, party: str, now: datetime, *, lines: bool = False) -> I
     """The text of one JSON object: `party`, when it was `exported`, the `PARTS`, and an `index` of how much there is.
 
     Messages of others that name the party (its contract, its bills) are others' words, and told as they were said only
-    in what came of them: the party's documents and notices. What others write meanwhile may be in it or not.
+    in what came of them: the party's documents and notices. Its VENs are the party, whatever their venIDs. What others
+    write meanwhile may be in it or not.
 
     Args:
         store: the store; memory is needed for a page of it.
@@ -87,9 +90,10 @@ def _text(party: str, now: datetime, items: Iterator[_Item], end: bytes) -> Iter
 
 
 def _items(store: Store, party: str) -> Iterator[_Item]:
-    for row in _documents(store, party):
+    names = (party, *vens_of(party, chain(_of_kind(store, RESOURCE, party), _of_kind(store, VEN))))
+    for row in merge(*(_documents(store, name) for name in names), key=lambda row: (row.kind, row.id)):
         yield _Item(DOCUMENTS, row.kind, {"id": row.id, "state": row.state, "body": _json(row.body)})
-    for m in numbered(lambda behind: store.journal(behind, PAGE, party)):
+    for m in chain.from_iterable(_messages(store, name) for name in names):
         told = {"id": m.message_id, "kind": m.kind, "received": m.received, "status": m.status}
         yield _Item("messages", "messages", told | {"body": _json(m.body), "answer": _json(m.answer)})
     for n in numbered(lambda behind: store.notices(party, behind, PAGE)):
@@ -105,6 +109,17 @@ def _items(store: Store, party: str) -> Iterator[_Item]:
         for access in audit.told(row_, block) if block else ():
             if access["party"] == party:
                 yield _Item("requests", "requests", access)
+
+
+def _of_kind(store: Store, kind: str, owner: str | None = None) -> Iterator[DocumentRow]:
+    after: Position | None = None
+    while rows := store.documents(Query(kind, owner=owner, after=after, limit=PAGE)):
+        yield from rows
+        after = Position(rows[-1].starts, rows[-1].id)
+
+
+def _messages(store: Store, peer: str) -> Iterator[JournalRow]:
+    return numbered(lambda behind: store.journal(behind, PAGE, peer))
 
 
 def _documents(store: Store, party: str) -> Iterator[DocumentRow]:

@@ -1,7 +1,7 @@
 """Follows what other hubs tell the parties that this hub speaks for, and hands it in as messages (`hub.told`).
 
-Each stream is followed from the event that was worked last. What is heard twice, after a crash or since several
-processes of one hub follow, is one message: its id is the event's.
+Each stream is followed from the event that was worked last, by one of the hub's processes. What is heard twice, after a
+crash or while another process takes over, is one message: its id is the event's.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ async def following(hub: Hub, config: Config, peers: Mapping[str, Peer]) -> Asyn
                 listen = _there(sessions[stream.peer], peers[id_])
             made.append(Follower(hub, stream, listen))
         followers = Followers(made, config.hub.name)
-        task = asyncio.create_task(followers.run(), name="hub-followers")
+        task = asyncio.create_task(hub.keeper.while_on(followers.run), name="hub-followers")
         try:
             yield followers
         finally:

@@ -78,8 +78,13 @@ class Running(NamedTuple):
     reload: Callable[[Config], Awaitable[Config]]
     followers: Followers
     uftp_url: str | None = None
-    vtn_url: str | None = None
+    vtn: vtn.Open | None = None
     vens: Mapping[str, Poller] = {}
+
+    @property
+    def vtn_url(self) -> str | None:
+        """Where VENs speak to the VTN."""
+        return None if self.vtn is None else self.vtn.url
 
 
 def new_id() -> str:
@@ -130,6 +135,7 @@ def deciders(config: Config, engine: ManagerEngine) -> tuple[dict[str, Handler],
     decided |= vtn.handlers(config)
     decided |= openadr_ven.handlers(config, managing=manages(config))
     askers: dict[str, Asker] = {retention.QUESTION: retention.Trimmer(config.retention)} | uftp.askers(config, engine)
+    askers |= vtn.askers(config)
     askers |= openadr_ven.askers(config, engine, managing=manages(config))
     if manages(config):
         elsewhere = {p.id for p in config.peer if p.tokens is not None} if Role.PROSUMER in config.hub.roles else ()
@@ -146,7 +152,7 @@ def deciders(config: Config, engine: ManagerEngine) -> tuple[dict[str, Handler],
         market = market_of(config)
         decided |= auction.handlers(market)
         askers |= auction.askers(market)
-    return decided, askers
+    return vtn.chained(config, decided), askers
 
 
 def assemble(  # noqa: PLR0913 - the parts it is composed of
@@ -157,11 +163,14 @@ def assemble(  # noqa: PLR0913 - the parts it is composed of
     sender: Sender | None = None,
     *,
     off: Collection[str] | None = None,
+    hooks: uftp.Hooks | None = None,
 ) -> Hub:
-    """The hub loop with the exchange's handlers and askers; rules of UFTP and of VENs that are `off` are not judged."""
+    """The hub loop with the exchange's handlers and askers; `off` and `hooks` are as of `running`."""
     decided, askers = deciders(config, engine)
+    if hooks is not None:
+        decided |= uftp.handlers(config, (), hooks)
     if off is not None:
-        decided |= uftp.handlers(config, off) | openadr_ven.handlers(config, managing=manages(config), off=off)
+        decided |= uftp.handlers(config, off, hooks) | openadr_ven.handlers(config, managing=manages(config), off=off)
         decided |= vtn.handlers(config, off)
     return Hub(store, decided, askers, clock, max_batch=config.store.max_batch, sender=sender)
 
@@ -246,6 +255,7 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
     timers: bool = True,
     page: Settings | None = None,
     off: Collection[str] | None = None,
+    hooks: uftp.Hooks | None = None,
 ) -> AsyncIterator[Running]:
     """A hub that serves for as long as the block lasts.
 
@@ -256,6 +266,7 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
         timers: fire timers as the clock goes; without, only `Hub.tick` does.
         page: what the page is told, where the configuration has pages; by default the hub's name and zone.
         off: rules that are not judged, for the conformance suites' self-check; it may change meanwhile.
+        hooks: what is made of UFTP's messages, instead of the hooks that the configuration names.
 
     Raises:
         ConfigError: an unknown engine or store, or files that cannot be read.
@@ -275,7 +286,7 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
             sender = sender if pushing is None else pushing.carrier(sender)
             vens = await outside.enter_async_context(openadr_ven.speaking(config, clock, managing=manages(config)))
             sender = vens.carrier(sender)
-            hub = assemble(config, store, clock, engine or engine_of(config), sender, off=off)
+            hub = assemble(config, store, clock, engine or engine_of(config), sender, off=off, hooks=hooks)
             if post is not None:
                 post.hub = hub
             watch(hub, config)
@@ -289,8 +300,8 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
                         service = service_of(config, hub, clock, page.version, hub.work.http)
                         apply = await serving.enter_async_context(serving_http(service, config, page, bound))
                     uftp_url = await serving.enter_async_context(uftp.listening_to(config, speaking, hub))
-                    vtn_url = await serving.enter_async_context(
-                        vtn.listening_to(config, hub, clock, () if off is None else off)
+                    vtn_open = await serving.enter_async_context(
+                        vtn.listening_to(config, hub, clock, () if off is None else off, pushing)
                     )
                     pollers = await serving.enter_async_context(openadr_ven.polling(config, vens, hub, timers=timers))
                     followers = await serving.enter_async_context(following(hub, config, peers_of(config)))
@@ -303,7 +314,7 @@ async def running(  # noqa: PLR0913 - what may be given instead of what is confi
                             _Reload(hub, config, apply),
                             followers,
                             uftp_url,
-                            vtn_url,
+                            vtn_open,
                             pollers,
                         )
                     finally:

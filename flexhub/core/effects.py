@@ -46,10 +46,12 @@ class SetTimer(Effect, frozen=True, kw_only=True):
 class Send(Effect, frozen=True, kw_only=True):
     """Send bytes to a peer, again and again until it answers; the same `message_id` goes with the same bytes.
 
-    One that was sent before is sent once more; one that still waits is not sent twice.
+    One that was sent before is sent once more; one that still waits is not sent twice, where somebody asks what comes
+    of it.
 
     Messages of one `conversation` arrive in order. What comes of it returns as a journalled event about the
-    conversation, ``<reply_kind>.done`` or ``<reply_kind>.failed``. At `expires` it is given up; None: an hour from now.
+    conversation, ``<reply_kind>.done`` or ``<reply_kind>.failed``; "": nobody asks, and nothing is journalled. At
+    `expires` it is given up; None: an hour from now.
     """
 
     peer: str

@@ -6,7 +6,8 @@ A plugin's target is a class, or any callable, that gives an engine when called:
     mine = "my_package.manager:MyManager"
 
 It is called without arguments; that of a manager with ``party=``, the aggregator that its aggregates and bids are
-issued by. That of a protocol is not called: it is the protocol itself (a `flexhub.protocols.registry.Protocol`).
+issued by. That of a protocol is not called: it is the protocol itself (a `flexhub.protocols.registry.Protocol`); and so
+is that of ``flexhub.uftp``: it is hooks by type of message (`flexhub.app.uftp.hooks`).
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ CONTRACTS: Final[dict[str, tuple[type, ...]]] = {
     "baseline": (Baseline,),
     "provider": (DataProvider, Forecaster, Notifier),
 }
-"""What an engine of a slot must be one of; protocols are described by their own room."""
+"""What an engine of a slot must be one of; protocols and hooks are described by their own rooms."""
 
 
 PARTY: Final = "aggregator"

@@ -29,6 +29,7 @@ GROUPS: Final = {
     "baseline": "flexhub.baseline",
     "protocol": "flexhub.protocol",
     "provider": "flexhub.provider",
+    "uftp": "flexhub.uftp",
 }
 """Slot -> entry point group."""
 

@@ -6,8 +6,6 @@ import http.client
 import json
 import os
 import resource
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -17,6 +15,7 @@ from typing import Any, Final
 import pytest
 
 from flexhub.core.documents import encode
+from tests import programs
 from tests.app.market import make_offer
 from tests.postgres import Cluster
 
@@ -47,24 +46,19 @@ class Process:
         self.log = folder / "log"
         self.start()
 
-    def start(self, *options: str, **environment: str) -> None:
-        """Begin, or begin anew; instead of ``-m flexhub`` with these options of Python."""
+    def start(self, module: str = programs.FLEXHUB, **environment: str) -> None:
+        """Begin, or begin anew; another module's `main` instead of the program's."""
         with self.log.open("a") as log:
-            self.popen = subprocess.Popen(
-                [sys.executable, *(options or ("-m", "flexhub")), "run", str(self.file), "--json"],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=os.environ | environment,
-                start_new_session=True,
-            )
+            told, env = ("run", self.file, "--json"), os.environ | environment
+            self.popen = programs.start(*told, module=module, stderr=log, env=env, own_session=True)
         assert self.popen.stdout is not None
         self.url = json.loads(self.popen.stdout.readline())["url"]
 
     @staticmethod
     def flexhub(*arguments: str) -> str:
-        return subprocess.run(
-            [sys.executable, "-m", "flexhub", *arguments], check=True, capture_output=True, text=True
-        ).stdout
+        ran = programs.run(*arguments)
+        assert ran.code == 0, ran.err
+        return ran.out
 
     def request(
         self, method: str, path: str, body: bytes | None = None, key: str = "", token: str = ""
@@ -131,18 +125,9 @@ def test_a_full_disk_is_told_and_passes(process: Process, tmp_path: Path) -> Non
     assert process.stop() == 0
 
 
-STUCK: Final = """
-import time
-from flexhub.engines.reference.manager import ReferenceManager
-ReferenceManager.plan = lambda *_: time.sleep(600)
-from flexhub.app.cli import main
-main()
-"""
-
-
 def test_a_stuck_engine_is_told_holds_nothing_up_and_is_asked_again(process: Process) -> None:
     process.stop()
-    process.start("-c", STUCK, FLEXHUB__READY__QUESTION="PT0.1S")
+    process.start("tests.app.stuck", FLEXHUB__READY__QUESTION="PT0.1S")
     token = process.flexhub("keys", "add", "agr", "--role", "aggregator", "--config", str(process.file)).strip()
 
     def failing() -> list[str]:

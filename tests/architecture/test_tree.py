@@ -30,6 +30,7 @@ HOSTS: Final = {
     "openadr.org",
     "www.opengis.net",
     "naesb.org",
+    "etherx.jabber.org",
     "flexhub.example",
 }
 """Hosts that a file may name in a URL; so no address of a package registry or of a machine gets in."""

@@ -25,7 +25,7 @@ from flexhub.protocols.openadr2b.codec import OadrCodec, verdict, written
 from flexhub.protocols.openadr2b.names import tag
 from flexhub.protocols.openadr2b.schema import installed, schema
 from flexhub.protocols.openadr2b.shapes import below, shape
-from tests.conftest import ROOT, need
+from tests.conftest import ROOT, examples, need
 from tests.protocols.generated import EACH
 from tests.protocols.openadr_generated import FEED, MESSAGES, PAYLOADS, SIGNATURE, elements, mutate
 
@@ -84,7 +84,7 @@ def _differs(root: etree._Element) -> bool:
     )
 
 
-@settings(EACH, max_examples=400)
+@settings(EACH, max_examples=examples(200))
 @given(mutants())
 def test_of_mutants_our_verdict_is_the_schemas(oracle: etree.XMLSchema, data: bytes) -> None:
     root = etree.fromstring(data)

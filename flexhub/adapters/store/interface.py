@@ -211,7 +211,8 @@ class Transaction(Protocol):
     def add_sends(self, rows: Sequence[SendRow]) -> None:
         """Keep messages for peers, in this order.
 
-        One that is known by (peer, message_id) is kept once: it goes on waiting, or waits again, behind all others.
+        One that is known by (peer, message_id) is kept once: it waits again, behind all others, or goes on waiting; but
+        it never goes on where nobody asks what comes of it (`reply_kind` is "").
         """
 
     def mark_sends(self, states: Mapping[tuple[str, str], str]) -> None:

@@ -72,7 +72,11 @@ _REMOVE_ASK: Final = delete(schema.ask).where(schema.ask.c.id == bindparam("ask_
 _FORGET_SEND: Final = delete(schema.outbox).where(
     schema.outbox.c.peer == bindparam("of_peer"),
     schema.outbox.c.message_id == bindparam("of_id"),
-    schema.outbox.c.state != "waiting",
+    or_(
+        schema.outbox.c.state != "waiting",
+        schema.outbox.c.reply_kind == "",  # whether it still waits is nobody's business, and in no journal
+        schema.outbox.c.created == bindparam("at"),  # of this transaction: they keep their order
+    ),
 )
 _MARK: Final = "UPDATE outbox SET state = {mark} WHERE peer = {mark} AND message_id = {mark}"
 _DOCUMENTS: Final = select(*_document_columns).where(
@@ -289,7 +293,8 @@ class SqlTransaction:
         self._number()
         values = [(*row[:7], micros(row.created), micros(row.expires), row.state) for row in rows]
         if self._rows(_ADD_SEND, values) < len(rows):
-            self._many(_FORGET_SEND, [{"of_peer": row.peer, "of_id": row.message_id} for row in rows])
+            forget = [{"of_peer": row.peer, "of_id": row.message_id, "at": row.created} for row in rows]
+            self._many(_FORGET_SEND, forget)
             self._rows(_ADD_SEND, values)
 
     def mark_sends(self, states: Mapping[tuple[str, str], str]) -> None:

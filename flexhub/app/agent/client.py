@@ -61,19 +61,28 @@ class Client:
         """
         await self.call("POST", "/flexoffer/measurement", Any, batch)
 
-    async def call(
-        self, method: str, path: str, kind: type[T], body: object = None, *, query: dict[str, str] | None = None
+    async def call(  # noqa: PLR0913 - a request, and how it is known again
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        body: object = None,
+        *,
+        query: dict[str, str] | None = None,
+        key: str | None = None,
     ) -> T:
         """One REST call; what the hub did not acknowledge is sent again, with the same bytes.
 
-        The message id stays the same, so that the hub works the message once.
+        The message id (`key`, or a new one) stays the same, so that the hub works the message once.
 
         Raises:
             FlexhubError: the hub's refusal, by its code, or InternalError where it cannot be reached.
         """
         data = None if body is None else documents.encode(body)
         headers = (
-            self._headers | {idempotency.HEADER: idempotency.written(uuid.uuid4().hex)} | ({} if body is None else JSON)
+            self._headers
+            | {idempotency.HEADER: idempotency.written(key or uuid.uuid4().hex)}
+            | ({} if body is None else JSON)
         )
         pause_s = FIRST_PAUSE_S
         for left in range(TRIES - 1, -1, -1):

@@ -11,8 +11,9 @@ import asyncio
 import random
 import ssl
 from collections.abc import AsyncIterable, Callable, Coroutine
+from contextlib import AsyncExitStack
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import aiohttp
 import msgspec
@@ -21,12 +22,16 @@ from flexhub.app.agent.charger import Behaviour, Charger
 from flexhub.app.agent.client import TRIES, Client
 from flexhub.app.agent.offers import maker
 from flexhub.app.agent.session import Session
-from flexhub.app.agent.visit import Visit
+from flexhub.app.agent.visit import Await, Side, Visit
 from flexhub.app.exchange.papers import Change
-from flexhub.core.base import Id, Model
+from flexhub.core.base import Id, Instant, Model
 from flexhub.core.documents import decode
 from flexhub.core.errors import InternalError, InvalidError
+from flexhub.core.timegrid import EPOCH
 from flexhub.core.units import parse_instant
+
+if TYPE_CHECKING:
+    from flexhub.app.agent.ven import Ven
 
 NEWS_WITHIN_S: Final = 30.0
 """How long the stream may take to tell what the hub has decided."""
@@ -36,17 +41,26 @@ BEGINNING: Final = "0"
 NOTHING: Final = "-"
 
 
+class VenOf(Model, frozen=True, kw_only=True):
+    """How a station speaks OpenADR: what the paths of the VTN's services begin with, and its venID there."""
+
+    vtn: str
+    ven_id: str
+
+
 class Station(Model, frozen=True, kw_only=True):
-    """A charging station: a participant, and its bearer token."""
+    """A charging station: a participant, and its bearer token, or as what VEN it speaks instead."""
 
     id: Id
-    token: str
+    token: str = ""
+    ven: VenOf | None = None
 
 
 class Config(Model, frozen=True, kw_only=True):
     """What an agent is told at its start. Chance comes from `seed` and a session's id only.
 
-    `ca` is a file with the certificates that the hub's own must be signed by; by default the system's.
+    `ca` is a file with the certificates that the hub's own must be signed by; by default the system's. `now` is when it
+    starts.
     """
 
     hub: str
@@ -58,6 +72,7 @@ class Config(Model, frozen=True, kw_only=True):
     report_slots: Annotated[int, msgspec.Meta(ge=1, le=96)] = 4
     seed: int = 0
     ca: str | None = None
+    now: Instant = EPOCH
 
     def __post_init__(self) -> None:
         known = {s.id for s in self.stations}
@@ -123,14 +138,18 @@ class Program:
     """The stations of one process. `start` before `at`, `stop` at the end."""
 
     def __init__(self, config: Config, http: aiohttp.ClientSession) -> None:
-        clients = {s.id: Client(http, config.hub, s.token) for s in config.stations}
+        clients = {s.id: Client(http, config.hub, s.token) for s in config.stations if s.ven is None}
         self._news = {name: News(client) for name, client in clients.items()}
+        self._vens = _vens(config)
+        self._now = config.now
+        sides: dict[str, tuple[Side, Await]] = {name: (it, self._news[name].wait) for name, it in clients.items()}
+        sides |= {name: (ven, ven.wait) for name, ven in self._vens.items()}
+        self._open = AsyncExitStack()
         self._visits = [
             Visit(
                 Charger(session, config.power_kw, config.behaviour, random.Random(f"{config.seed}/{session.id}")),  # noqa: S311 - a simulation, nothing secret
                 maker(session, config.power_kw, config.within_h),
-                clients[session.station],
-                self._news[session.station].wait,
+                *sides[session.station],
                 config.report_slots,
             )
             for session in config.sessions
@@ -143,12 +162,17 @@ class Program:
         return min((v.next for v in self._visits if v.next is not None), default=None)
 
     async def start(self) -> None:
-        """Open the stations' streams."""
+        """Open the stations' streams, and have VENs register."""
+        for ven in self._vens.values():
+            await self._open.enter_async_context(ven)
+            await ven.register(self._now)
         self._listening = [asyncio.create_task(news.listen()) for news in self._news.values()]
         await self._unless_deaf([news.open.wait() for news in self._news.values()])
 
     async def at(self, now: datetime) -> None:
         """Do what is due by now."""
+        for ven in self._vens.values():
+            ven.now = now
         await self._unless_deaf([v.at(now) for v in self._visits if v.next is not None and v.next <= now])
 
     async def stop(self) -> None:
@@ -156,6 +180,7 @@ class Program:
         for task in self._listening:
             task.cancel()
         await asyncio.gather(*self._listening, return_exceptions=True)
+        await self._open.aclose()
 
     async def _unless_deaf(self, what: list[Coroutine[Any, Any, Any]]) -> None:
         """All of `what`, but fail at once when a stream does: nothing would ever be heard on it."""
@@ -169,6 +194,16 @@ class Program:
         finally:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
+
+
+def _vens(config: Config) -> dict[str, Ven]:
+    """The stations that are VENs; what speaks OpenADR is loaded where there are some."""
+    told = {s.id: s.ven for s in config.stations if s.ven is not None}
+    if not told:
+        return {}
+    from flexhub.app.agent.ven import Ven  # noqa: PLC0415 - as the docstring says
+
+    return {name: Ven(name, one.vtn, one.ven_id, config.ca) for name, one in told.items()}
 
 
 def _word(instant: datetime | None) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 from flexhub.app.agent.charger import Charger
-from flexhub.app.agent.client import Client
 from flexhub.app.exchange.papers import Change
 from flexhub.core.flexoffer import FlexOffer, State
 from flexhub.core.timegrid import QUARTER_HOUR, QUARTER_HOUR_S, floor_to_grid
+from flexhub.core.timeseries import Measurement
 
 UNDECIDED: Final = (State.OFFERED, State.ACCEPTED)
 NOT_STARTED: Final = (State.ASSIGNED, State.CONFIRMED)
@@ -20,6 +20,16 @@ MakeOffer = Callable[[datetime], FlexOffer | None]
 
 Await = Callable[[str, Callable[[Change], bool]], Awaitable[Change]]
 """Wait on the participant's stream until what is known of this offer is as wanted."""
+
+
+class Side(Protocol):
+    """A station's side of the exchange, in whatever protocol."""
+
+    async def post_offer(self, offer: FlexOffer) -> FlexOffer:
+        """Offer it; the answer is the offer, as far as is known already what became of it."""
+
+    async def post_measurements(self, batch: Sequence[Measurement]) -> None:
+        """Hand readings in."""
 
 
 class Visit:
@@ -33,9 +43,7 @@ class Visit:
         report_slots: readings are handed in every so many slots.
     """
 
-    def __init__(
-        self, charger: Charger, make_offer: MakeOffer, client: Client, known: Await, report_slots: int
-    ) -> None:
+    def __init__(self, charger: Charger, make_offer: MakeOffer, client: Side, known: Await, report_slots: int) -> None:
         self._charger = charger
         self._make_offer = make_offer
         self._client = client

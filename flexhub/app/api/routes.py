@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from flexhub.app.api import calls, exports, stream, trading, vtn_routes
+from flexhub.app.api import calls, exports, stream, trading, ven_routes, vtn_routes
 from flexhub.app.api import messages as m
 from flexhub.app.api.route import READING, WRITING, Route, get
 from flexhub.app.exchange.auction import BIDDERS, Round
@@ -461,6 +461,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         clause="GOFLEX FMAR",
     ),
     *vtn_routes.ROUTES,
+    *ven_routes.ROUTES,
 )
 
 

@@ -6,10 +6,8 @@ The path of a message is short: token (from memory), one decode, the hub, and th
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import re
-import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 from time import perf_counter
@@ -30,6 +28,7 @@ from flexhub.app.api.problems import HttpError
 from flexhub.app.api.route import Route
 from flexhub.app.api.routes import ROUTES, STREAM
 from flexhub.app.exchange.offers import new_id
+from flexhub.app.hub.ids import fresh_id
 from flexhub.app.hub.tags import Only, listed, tag
 from flexhub.app.hub.tokens import Bearer
 from flexhub.app.logs import request_id
@@ -53,8 +52,6 @@ MOST_NOTED: Final = 500
 
 JSON: Final = "application/json"
 JSON_HEADERS: Final = {"Content-Type": JSON}
-_PROCESS: Final = uuid.uuid4().hex
-_COUNTER: Final = itertools.count()
 """Fresh message ids: one random part per process, since reading randomness lets go of the interpreter's lock."""
 
 REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
@@ -119,7 +116,7 @@ def _watched(http: Http) -> Middleware:
     @web.middleware
     async def watched(request: web.Request, handler: Handler) -> web.StreamResponse:
         given = request.headers.get("X-Request-Id")
-        named = given if given is not None and REQUEST_ID.fullmatch(given) else f"{_PROCESS}-{next(_COUNTER)}"
+        named = given if given is not None and REQUEST_ID.fullmatch(given) else fresh_id()
         request_id.set(named)
         resource = request.match_info.route.resource
         route = "other" if resource is None else resource.canonical
@@ -337,7 +334,7 @@ def message_id(request: web.Request) -> str:
     """
     key = idempotency.read(request.headers.getall(idempotency.HEADER, ()))
     if key is None:
-        return f"{_PROCESS}-{next(_COUNTER)}"
+        return fresh_id()
     try:
         msgspec.convert(key, Id)
         key.encode()

@@ -39,7 +39,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         path="/vtn/ven/{id}",
         call=vtn.put_ven,
         name="putVtnVen",
-        text="Allocates a venID, or changes what is known of a VEN: its certificate's fingerprint, its programs, "
+        text="Allocates a venID, or changes what is known of a VEN: its certificate's fingerprint or JID, programs, "
         "groups and what else targets find it by. Its registration stays.",
         args=vtn.OneOf,
         body=VenSpec,

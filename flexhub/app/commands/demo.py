@@ -6,13 +6,14 @@ import asyncio
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from datetime import date, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
+import msgspec
 import typer
 
 from flexhub.app import terminal
@@ -27,6 +28,7 @@ from flexhub.app.config import (
     TradeSection,
     host_port,
 )
+from flexhub.app.demo import openadr
 from flexhub.app.demo.apart import LOOPBACK as HERE
 from flexhub.app.demo.apart import apart, beside
 from flexhub.app.demo.day import AGGREGATOR, DIRECT, MARGIN_EUR_PER_KWH, Clock, Day, Together
@@ -155,28 +157,33 @@ async def _play(scene: Scene, wishes: Wishes, bar: Bar) -> Result:
     engine = ExpectingManager(ReferenceManager(party=AGGREGATOR, weights=FLAT), Expected(scene), AGGREGATOR)
     # Started first, so that they load while the hub does.
     agents = [await AgentProcess.start() for _ in range(wishes.agents)]
-    with tempfile.TemporaryDirectory(prefix="flexhub-demo-") as folder:
-        publish(Path(folder), {})
-        config = Config(
+    with tempfile.TemporaryDirectory(prefix="flexhub-demo-") as name:
+        folder = Path(name)
+        publish(folder, {})
+        partial = Config(
             hub=HubSection(
                 name=AGGREGATOR,
                 roles=(Role.PROSUMER, Role.AGGREGATOR, Role.MARKET_OPERATOR),
                 listen=wishes.listen,
                 zone=scene.zone,
             ),
-            store=StoreSection(url=wishes.store or f"sqlite:///{folder}/demo.db"),
+            store=StoreSection(url=wishes.store or f"sqlite:///{name}/demo.db"),
             plan=PlanSection(every=None),
             settle=SettleSection(every=None),
             trade=TradeSection(
                 market=AGGREGATOR, portfolios=(AGGREGATOR, DIRECT), margin=EnergyPrice(MARGIN_EUR_PER_KWH)
             ),
-            uftp=section(told(scene, "AGR", Path(folder), listen=f"{HERE}:0", ca=None)),
+            uftp=section(told(scene, "AGR", folder, listen=f"{HERE}:0", ca=None)),
         )
         try:
-            async with (
-                running(config, clock=clock, engine=engine, timers=False, page=page) as hub,
-                beside(Path(folder), scene, clock.now, str(hub.uftp_url)) as operator,
-            ):
+            async with AsyncExitStack() as stack:
+                operator = await stack.enter_async_context(beside(folder, scene, clock.now))
+                spoken = openadr.section(openadr.aggregator_toml(scene, AGGREGATOR, operator.vtn_url, None, None))
+                config = msgspec.structs.replace(partial, openadr=spoken)
+                hub = await stack.enter_async_context(
+                    running(config, clock=clock, engine=engine, timers=False, page=page)
+                )
+                publish(folder, {"AGR": str(hub.uftp_url), "DSO": operator.uftp_url})
                 if (await hub.hub.documents(FlexOffer, limit=1)).items:
                     raise ConfigError("holds flex-offers already; the demo needs a store of its own", path="--store")
                 page.guest = await hub.hub.add_token(AGGREGATOR, Role.AGGREGATOR)
@@ -292,6 +299,14 @@ def _tell(result: Result, *, as_json: bool) -> None:
             f"{result.uftp_messages} messages, {result.uftp_orders} orders, {result.ordered_kwh:.1f} kWh left out",
         ),
         ("the grid operator pays", f"{result.grid_pays_eur} EUR; the aggregator reckons {result.grid_paid_eur} EUR"),
+        (
+            "over OpenADR",
+            f"{result.vens} VENs: {result.ven_offers} offers, {result.ven_events} events, {result.ven_opted_in} optIns",
+        ),
+        (
+            f"the utility calls for {result.call_most_kwh:.1f} kWh",
+            f"{result.call_opt}; planned before, after: {result.call_before_kwh:.1f}, {result.call_after_kwh:.1f} kWh",
+        ),
         ("messages, wall time", f"{result.messages}, {result.seconds:.1f} s"),
     ]
     terminal.table(("", ""), rows, title=f"{result.site}, {result.day:%A %d %B %Y}")

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from flexhub.adapters.store import open_store
 from flexhub.app.access.certificates import authority, issue
@@ -29,14 +30,20 @@ from flexhub.app.demo.day import (
     read_store,
 )
 from flexhub.app.demo.hub import Done, Setting, Site
+from flexhub.app.demo.openadr import UTILITY, aggregator_toml, spoken, utility_toml, ven_stations
 from flexhub.app.demo.processes import Process
 from flexhub.app.demo.results import Papers
 from flexhub.app.demo.scene import Scene
 from flexhub.app.demo.trading import publish, told, traded
+from flexhub.app.exchange.papers import file_bill, file_contract, file_measurement, file_offer
+from flexhub.app.hub.contract import Put
 from flexhub.app.hub.tokens import add_token
 from flexhub.core.documents import decode, encode
 from flexhub.core.errors import InternalError
 from flexhub.core.registry import Role
+from flexhub.core.timegrid import EPOCH
+
+T = TypeVar("T")
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -95,6 +102,7 @@ tokens = "{folder}/{market}"
 market = "{market}"
 margin = "{margin} EUR/kWh"
 {uftp}
+{openadr}
 """
 
 MARKET_TOML: Final = """\
@@ -124,6 +132,7 @@ zone = "{zone}"
 url = "sqlite:///{folder}/hub.db"
 {tls}
 {uftp}
+{openadr}
 """
 
 OPERATOR_TLS: Final = """
@@ -150,6 +159,7 @@ class Hub:
         self.url = ""
         self.uftp_listen = f"{LOOPBACK}:0"
         self.uftp_url = ""
+        self.vtn_url = ""
         self.messages = 0
         self.tokens: dict[Holder, str] = {}
         self.process: Process | None = None
@@ -186,7 +196,7 @@ class Hub:
         config.write_text(text, "utf-8")
         self.process = await Process.start("flexhub.app.demo.hub")
         setting = Setting(config=str(config), now=now, site=self._site)
-        self.url, self.uftp_url = (await self.process.ask(encode(setting).decode(), "ready")).split()
+        self.url, self.uftp_url, self.vtn_url = (await self.process.ask(encode(setting).decode(), "ready")).split()
         self.listen, self.uftp_listen = (url.partition("://")[2] for url in (self.url, self.uftp_url))
 
     async def key(self, party: str, role: Role) -> str:
@@ -222,7 +232,7 @@ class Apart:
         self.manager_hub = Hub(AGGREGATOR, folder / AGGREGATOR, MANAGER_TOML, site)
         self.market_hub = Hub(MARKET, folder / MARKET, MARKET_TOML)
         self.operator_hub = Hub(OPERATOR, folder / OPERATOR, OPERATOR_TOML)
-        self.hubs = (self.market_hub, self.manager_hub, self.agent_hub, self.operator_hub)
+        self.hubs = (self.market_hub, self.operator_hub, self.manager_hub, self.agent_hub)
         self._traders = {"AGR": self.manager_hub, "DSO": self.operator_hub}
         self._scene = scene
         self._marks: dict[str, int] = {}
@@ -242,7 +252,8 @@ class Apart:
             made.cert.rename(hub.folder / "hub.pem")
             made.key.rename(hub.folder / "hub.key")
         stations = [Holder(name, Role.PROSUMER) for name in self._scene.stations]
-        direct = set(direct_stations(self._scene))
+        direct, vens = set(direct_stations(self._scene)), set(ven_stations(self._scene))
+        stations = [key for key in stations if key.party not in vens]
         delegated = [key for key in stations if key.party not in direct]
         admin, manager = Holder("operator", Role.ADMIN), Holder(AGGREGATOR, Role.AGGREGATOR)
         trader = Holder(DIRECT, Role.PROSUMER)
@@ -274,8 +285,13 @@ class Apart:
         """As `World.grid`."""
         return Door(self.operator_hub.url, self.operator_hub.key)
 
+    @property
+    def vtn(self) -> str:
+        """As `World.vtn`."""
+        return self.manager_hub.vtn_url
+
     async def start(self, hub: Hub) -> None:
-        """Start one of them; the market first, and the agent after the manager, since they have to know of the others.
+        """Start one of them; the market and the utility's first, and the agent last, since they have to know of others.
 
         Where UFTP is spoken is published once it is.
         """
@@ -294,9 +310,15 @@ class Apart:
             operator=OPERATOR,
             tls=OPERATOR_TLS.format(folder=hub.folder),
             uftp=uftp,
+            openadr=self._openadr(hub),
         )
         if role is not None:
             publish(self._uftp, {r: trader.uftp_url for r, trader in self._traders.items() if trader.uftp_url})
+
+    def _openadr(self, hub: Hub) -> str:
+        if hub is self.operator_hub:
+            return utility_toml(hub.folder)
+        return aggregator_toml(self._scene, AGGREGATOR, self.operator_hub.vtn_url, hub.folder, self.ca)
 
     async def at(self, now: datetime) -> None:
         """As `World.at`: take all of them there, again and again, until nobody has worked a message meanwhile."""
@@ -316,17 +338,22 @@ class Apart:
         return sum(hub.messages for hub in self.hubs)
 
     async def papers(self) -> Papers:
-        """As `World.papers`: the agent's, and what only the manager has of requests and sales."""
+        """As `World.papers`: the agent's, those of VENs, and what only the manager has of requests and sales."""
         agent, manager = [await self.papers_of(hub) for hub in (self.agent_hub, self.manager_hub)]
+        vens = set(ven_stations(self._scene))
         return Papers(
-            offers=agent.offers,
-            measurements=agent.measurements,
-            bills=agent.bills,
-            contracts=agent.contracts,
+            offers=_merged(agent.offers, manager.offers, vens, file_offer),
+            measurements=_merged(
+                agent.measurements, manager.measurements, vens, lambda one: file_measurement(one.subject, one)
+            ),
+            bills=_merged(agent.bills, manager.bills, vens, file_bill),
+            contracts=_merged(agent.contracts, manager.contracts, vens, lambda one: file_contract(one)[0]),
             requests=manager.requests,
             sold=tuple(sorted((*agent.sold, *manager.sold), key=lambda sale: (sale.trade.start, sale.id))),
             traded=manager.traded,
             bought=await read_store(self.operator_hub.store, traded),
+            spoken=manager.spoken,
+            called=await read_store(self.operator_hub.store, lambda hub: spoken(hub, UTILITY)),
         )
 
     async def papers_of(self, hub: Hub) -> Papers:
@@ -337,6 +364,16 @@ class Apart:
         """End all of them."""
         for hub in self.hubs:
             await hub.stop()
+
+
+def _merged(
+    ours: Iterable[T], theirs: Iterable[T], parties: AbstractSet[str], file: Callable[[T], Put]
+) -> tuple[T, ...]:
+    """One hub's documents and those of another that are these parties', in the order in which a store has them."""
+    puts = [file(one) for one in ours]
+    puts += [put for one in theirs if (put := file(one)).owner in parties]
+    ordered = sorted(puts, key=lambda put: (put.starts or EPOCH, put.key.id))
+    return tuple(put.value for put in ordered)  # type: ignore[misc]  # it is what was filed
 
 
 @asynccontextmanager
@@ -352,15 +389,13 @@ async def apart(folder: Path, scene: Scene, site: Site, now: datetime) -> AsyncI
 
 
 @asynccontextmanager
-async def beside(folder: Path, scene: Scene, now: datetime, uftp_url: str) -> AsyncIterator[Hub]:
-    """The grid operator's hub alone, without TLS, beside a hub whose UFTP is spoken at that address."""
+async def beside(folder: Path, scene: Scene, now: datetime) -> AsyncIterator[Hub]:
+    """The grid operator's hub alone, without TLS; its UFTP is published once its partner's is (`publish`)."""
     hub = Hub(OPERATOR, folder / OPERATOR, OPERATOR_TOML)
     hub.prepare([Holder("operator", Role.ADMIN)], now)
-    publish(folder, {"AGR": uftp_url})
     try:
         uftp = told(scene, "DSO", folder, listen=hub.uftp_listen, ca=None)
-        await hub.start(now, operator=OPERATOR, zone=scene.zone, tls="", uftp=uftp)
-        publish(folder, {"AGR": uftp_url, "DSO": hub.uftp_url})
+        await hub.start(now, operator=OPERATOR, zone=scene.zone, tls="", uftp=uftp, openadr=utility_toml(None))
         yield hub
     finally:
         await hub.stop()

@@ -23,8 +23,20 @@ from flexhub.adapters.store import open_store
 from flexhub.app.agent.charger import Behaviour
 from flexhub.app.agent.client import Client
 from flexhub.app.agent.program import Config as AgentConfig
-from flexhub.app.agent.program import Station
+from flexhub.app.agent.program import Station, VenOf
+from flexhub.app.api.messages import Offers
 from flexhub.app.demo.grid import limit_kwh, peak_hours
+from flexhub.app.demo.openadr import (
+    CALLED_AT,
+    CALLS,
+    UTILITY,
+    call,
+    call_kwh,
+    call_window,
+    planned_kwh,
+    spoken,
+    ven_stations,
+)
 from flexhub.app.demo.processes import AgentProcess, share
 from flexhub.app.demo.results import Papers, Result, summarise
 from flexhub.app.demo.scene import Scene
@@ -33,6 +45,7 @@ from flexhub.app.exchange.market import Registration
 from flexhub.app.exchange.portfolio import every
 from flexhub.app.exchange.sold import Obligation
 from flexhub.app.hub.reading import Reading
+from flexhub.app.openadr.simple_http import PREFIX
 from flexhub.app.uftp.outgoing import Run, What
 from flexhub.app.wiring import Running
 from flexhub.core.flexoffer import FlexOffer
@@ -41,6 +54,7 @@ from flexhub.core.timegrid import QUARTER_HOUR, QUARTER_HOUR_S, ceil_to_grid
 from flexhub.core.timeseries import Measurement
 from flexhub.core.trading import Bill, Contract, FlexRequest
 from flexhub.engines.slots import MarketSession
+from flexhub.protocols.openadr2b.session.state import Target, VenSpec, VtnProgram
 
 T = TypeVar("T")
 
@@ -60,6 +74,9 @@ EVERY_DIRECT: Final = 8
 
 ROUND: Final = timedelta(seconds=5)
 """The aggregator tells its prognosis this long before a quarter-hour of the peak begins."""
+
+CALL: Final = "call"
+"""The message id of the utility's event, from which its eventID follows: the same day has the same."""
 
 OPENS, CLOSES = timedelta(seconds=3), timedelta(seconds=2)
 """A session opens and closes this long before the first slot that it is about."""
@@ -116,6 +133,10 @@ class World(Protocol):
         """The hub of the grid operator, which speaks UFTP with the manager's."""
 
     @property
+    def vtn(self) -> str:
+        """Where the manager's VTN is, for stations that are VENs; the utility's is in the grid operator's hub."""
+
+    @property
     def ca(self) -> Path | None:
         """As above."""
 
@@ -160,6 +181,7 @@ class Together:
         self._clock = clock
         self._operator = operator
         self.agent = self.manager = self.market = Door(running.url, running.hub.add_token)
+        self.vtn = running.vtn_url or ""
         self.grid = Door(operator.url, operator.key)
 
     @property
@@ -183,7 +205,8 @@ class Together:
     async def papers(self) -> Papers:
         """As `World.papers`."""
         bought = await read_store(self._operator.store, traded)
-        return msgspec.structs.replace(await papers(self._running.hub), bought=bought)
+        called = await read_store(self._operator.store, lambda hub: spoken(hub, UTILITY))
+        return msgspec.structs.replace(await papers(self._running.hub), bought=bought, called=called)
 
 
 async def read_store(url: str, read: Callable[[Reading], Awaitable[T]]) -> T:
@@ -206,16 +229,21 @@ async def quiet(running: Running) -> None:
         await hub.settled()
         await hub.sent()
         await running.followers.reach_own(hub)
+        if running.vtn is not None:
+            await running.vtn.board.caught_up(hub.store)
+        for poller in running.vens.values():
+            await poller.tick()
         if hub.stats.messages == worked:
             return
 
 
 class Callers(NamedTuple):
-    """Who asks the hubs for what is due: both planners, the market, and the manager's operator."""
+    """Who asks the hubs for what is due: both planners, the market, the manager's operator, and the utility."""
 
     planners: Sequence[Client]
     market: Client
     manager: Client
+    utility: Client
 
 
 class Day:
@@ -234,6 +262,9 @@ class Day:
         self._seed = seed
         self._behaviour = behaviour
         self._peak = peak_slots(scene)
+        self._call = call_window(scene)
+        self._hears: datetime | None = None
+        self._planned: list[float] = []
 
     async def play(self, agents: Sequence[AgentProcess], report: Report) -> Result:
         """Play the day with these agents, which have been started, and tell what came of it."""
@@ -250,12 +281,15 @@ class Day:
                 Client(http, door.url, await door.key("operator", Role.ADMIN)) for door in (world.manager, world.grid)
             ]
             await self._enrol(http, planners[0])
+            await self._allocate(managing, paying)
             await world.at(world.now)
             hands = share(self.scene.stations, len(agents))
             working = agents[: len(hands)]
-            tokens = {name: await world.agent.key(name, Role.PROSUMER) for name in self.scene.stations}
+            vens = set(ven_stations(self.scene))
+            stations = [name for name in self.scene.stations if name not in vens]
+            tokens = {name: await world.agent.key(name, Role.PROSUMER) for name in stations}
             await together([a.configure(self._config(hand, tokens)) for a, hand in zip(working, hands, strict=True)])
-            await self._run(working, Callers(planners, market, managing), report)
+            await self._run(working, Callers(planners, market, managing, paying), report)
             await world.at(world.now)  # the last readings arrive before so much time passes that nobody waits for them
             await world.at(world.now + SETTLE_AFTER)
             await together([planner.call("POST", "/settlement", Any) for planner in planners])
@@ -272,6 +306,9 @@ class Day:
             messages=await world.messages(),
             seconds=round(perf_counter() - begun, 3),
             notes=self.scene.notes,
+            call_most_kwh=round(call_kwh(self.scene), 3),
+            call_before_kwh=round(self._planned[0] if self._planned else 0.0, 3),
+            call_after_kwh=round(self._planned[-1] if self._planned else 0.0, 3),
         )
 
     async def _enrol(self, http: aiohttp.ClientSession, aggregator: Client) -> None:
@@ -285,11 +322,12 @@ class Day:
         ]
         entries = [Registration(party=Party(id=AGGREGATOR, name=AGGREGATOR, roles=(Role.AGGREGATOR,)))]
         stations = [self._registration(name) for name in self.scene.stations]
-        direct = direct_stations(self.scene)
+        direct, vens = direct_stations(self.scene), ven_stations(self.scene)
+        alone = world.agent is not world.manager
         since = self.scene.start - timedelta(days=1)
         for admin, known in (
-            (here, stations),
-            (there, [e for e in stations if e.party.id not in direct] if world.agent is not world.manager else []),
+            (here, [e for e in stations if not alone or e.party.id not in vens]),
+            (there, [e for e in stations if e.party.id not in direct] if alone else []),
             (there, entries),
         ):
             await together([admin.call("PUT", f"/party/{e.party.id}", Any, e) for e in known])
@@ -297,6 +335,13 @@ class Day:
         own = [contract(name, DIRECT, since) for name in direct]
         await together([aggregator.call("PUT", f"/contract/{c.id}", Any, c) for c in delegated])
         await together([here.call("PUT", f"/contract/{c.id}", Any, c) for c in own])
+
+    async def _allocate(self, manager: Client, utility: Client) -> None:
+        """Say which VENs there are: the stations' with the aggregator, and the aggregator with the utility."""
+        await utility.call("PUT", "/vtn/program", Any, VtnProgram(market_context=CALLS, name="Calls"))
+        await utility.call("PUT", f"/vtn/ven/{AGGREGATOR}", Any, VenSpec(name=AGGREGATOR))
+        for name in ven_stations(self.scene):
+            await manager.call("PUT", f"/vtn/ven/{name}", Any, VenSpec(name=name, found_by=Target(party_ids=(name,))))
 
     def _registration(self, name: str) -> Registration:
         connection = Connection(id=f"{name}.meter", party=name, congestion_point=POINT)
@@ -317,7 +362,13 @@ class Day:
         return AgentConfig(
             hub=self._world.agent.url,
             ca=None if self._world.ca is None else str(self._world.ca),
-            stations=tuple(Station(id=name, token=tokens[name]) for name in stations),
+            now=self._world.now,
+            stations=tuple(
+                Station(id=name, token=tokens[name])
+                if name in tokens
+                else Station(id=name, ven=VenOf(vtn=f"{self._world.vtn}{PREFIX}", ven_id=name))
+                for name in stations
+            ),
             sessions=tuple(s for s in self.scene.sessions if s.station in own),
             power_kw=self.scene.power_kw,
             behaviour=self._behaviour,
@@ -341,9 +392,31 @@ class Day:
                 await world.at(max(world.now, begins - GATE))
                 await together([planner.call("POST", "/plan", Any) for planner in callers.planners])
                 await world.at(world.now)
-            await world.at(begins)
+            await self._hear(begins, callers.manager)
             await self._tell(agents, begins)
+            if self._hears is None and begins >= self.scene.start + CALLED_AT:
+                await self._utility_calls(begins, callers.utility)
             report(begins, min(1.0, (begins - self.scene.start) / (last - self.scene.start)))
+
+    async def _utility_calls(self, now: datetime, utility: Client) -> None:
+        """Have the utility make its event; the aggregator hears of it when it polls next, with the next slot."""
+        await utility.call("POST", "/vtn/event", Any, call(self.scene), key=CALL)
+        await self._world.at(now)
+        self._hears = now + QUARTER_HOUR
+
+    async def _hear(self, begins: datetime, manager: Client) -> None:
+        """A slot begins; in that in which the aggregator hears of the utility's event, note what is planned for it."""
+        now = begins == self._hears
+        if now:
+            self._planned.append(await self._plans(manager))
+        await self._world.at(begins)
+        if now:
+            self._planned.append(await self._plans(manager))
+
+    async def _plans(self, manager: Client) -> float:
+        """What is planned for the time of the utility's event."""
+        found = await manager.call("GET", "/flexoffer", Offers, query={"limit": "1000"})
+        return planned_kwh(found.items, self._call)
 
     async def _relieve(self, begins: datetime, manager: Client) -> None:
         """In the peak hours, have the aggregator tell the grid operator what it is going to take.
@@ -393,12 +466,14 @@ def peak_slots(scene: Scene) -> dict[datetime, float]:
 
 
 def contract(prosumer: str, aggregator: str, valid_from: datetime) -> Contract:
-    """What an aggregator pays: for offering, for being used, for energy moved; nothing for a schedule not kept."""
+    """What an aggregator pays: for offering, being used, energy or starts moved; nothing for a schedule not kept."""
     return Contract(
         id=f"{prosumer}.contract",
         prosumer=prosumer,
         aggregator=aggregator,
         valid_from=valid_from,
+        per_time_flexibility_eur=0.02,
+        per_start_shift_eur=0.01,
         per_energy_flexibility_eur_per_kwh=0.005,
         per_activation_eur=0.10,
         per_deviation_eur_per_kwh=0.02,
@@ -429,4 +504,5 @@ async def papers(hub: Reading) -> Papers:
         requests=tuple(await every(hub, FlexRequest)),
         sold=tuple(await every(hub, Obligation)),
         traded=await traded(hub),
+        spoken=await spoken(hub, AGGREGATOR),
     )

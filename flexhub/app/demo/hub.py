@@ -1,9 +1,9 @@
 """``python -m flexhub.app.demo.hub``: a hub of a simulated day, in a process of its own, which is told the time.
 
-Its first line of input is a `Setting`; it answers ``ready <url> <url of UFTP, or ->``. Then it reads lines ``now
-<instant> <marks>`` and answers ``done <Done>`` when it has heard what is marked, done what is due, and sent what it has
-to say. Marks are JSON: the number of the last event of each stream. All else between hubs goes over the exchange
-interface, and UFTP.
+Its first line of input is a `Setting`; it answers ``ready <url> <url of UFTP, or -> <url of its VTN, or ->``. Then
+it reads lines ``now <instant> <marks>`` and answers ``done <Done>`` when it has heard what is marked, done what is due,
+and sent what it has to say. Marks are JSON: the number of the last event of each stream. All else between hubs goes
+over the exchange interface, UFTP and OpenADR.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ async def converse(told: AsyncIterable[str], answer: Callable[[str], None]) -> N
     clock = Clock(setting.now)
     engine = engine_for(config.hub.name, setting.site)
     async with running(config, clock=clock, engine=engine, timers=False) as hub:
-        answer(f"ready {hub.url} {hub.uftp_url or '-'}")
+        answer(f"ready {hub.url} {hub.uftp_url or '-'} {hub.vtn_url or '-'}")
         steps = Steps(hub, config.hub.name, clock)
         async for line in reader:
             answer(f"done {encode(await steps.at(line.strip())).decode()}")

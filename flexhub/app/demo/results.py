@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from flexhub.app.agent.session import Session
+from flexhub.app.demo.openadr import Spoken
 from flexhub.app.demo.trading import Traded
 from flexhub.app.exchange.sold import Obligation, owed_kwh
 from flexhub.core import documents
@@ -30,7 +31,10 @@ KW_PER_KWH: Final = 3600 / QUARTER_HOUR_S
 
 
 class Papers(msgspec.Struct, frozen=True, kw_only=True):
-    """All documents of a day; `traded` is what the aggregator holds of UFTP, `bought` what the grid operator does."""
+    """All documents of a day; `traded` is what the aggregator holds of UFTP, `bought` what the grid operator does.
+
+    `spoken` is what the aggregator's VTN holds, `called` what the utility's does.
+    """
 
     offers: tuple[FlexOffer, ...]
     measurements: tuple[Measurement, ...]
@@ -40,6 +44,8 @@ class Papers(msgspec.Struct, frozen=True, kw_only=True):
     sold: tuple[Obligation, ...] = ()
     traded: Traded = Traded()
     bought: Traded = Traded()
+    spoken: Spoken = Spoken()
+    called: Spoken = Spoken()
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +59,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     `direct_eur` of it to those who trade directly. `sold_missed_kwh` is what of it no schedule leaves out.
     `uftp_messages` went between aggregator and grid operator, `uftp_orders` of them orders, by which `ordered_kwh` were
     left out. `grid_pays_eur` is what the grid operator reckons that this comes to, `grid_paid_eur` the aggregator.
+    `vens` stations speak OpenADR, and made `ven_offers` of the offers; they got `ven_events`, and opted in to
+    `ven_opted_in`. `openadr_messages` are theirs and the utility's. `call_opt` is what the aggregator said to the
+    utility's event, which wants at most `call_most_kwh`; for its time `call_before_kwh` were planned before it came,
+    and `call_after_kwh` after.
     """
 
     site: str
@@ -87,6 +97,15 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     ordered_kwh: float
     grid_pays_eur: Decimal
     grid_paid_eur: Decimal
+    vens: int
+    ven_offers: int
+    ven_events: int
+    ven_opted_in: int
+    openadr_messages: int
+    call_opt: str
+    call_most_kwh: float
+    call_before_kwh: float
+    call_after_kwh: float
     readings: int
     readings_estimated: int
     readings_missing: int
@@ -98,7 +117,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 def due_kwh(offer: FlexOffer) -> float:
     """What the driver behind the offer is due: what was asked for, or what the stay allows if that is less.
 
-    Offers that do not tell of a driver are due what they bound their total energy to.
+    Offers that do not tell of a driver, as those of VENs, are due the least that they may get.
     """
     asked = offer.extras
     if "requested_kwh" in asked:
@@ -108,7 +127,7 @@ def due_kwh(offer: FlexOffer) -> float:
             Session,
         )
         return session.due_kwh(float(asked["power_kw"]))
-    return sum(p.total_energy_kwh.lo_kwh for p in offer.profiles[:1] if p.total_energy_kwh is not None)
+    return sum((one.lo_kwh for p in offer.profiles[:1] for s in p.slices for one in s.energy_kwh[:1]), 0.0)
 
 
 def load_kwh(schedules: Iterable[Schedule]) -> dict[int, float]:
@@ -212,6 +231,12 @@ def summarise(
         ordered_kwh=papers.traded.ordered_kwh,
         grid_pays_eur=papers.bought.paid_eur,
         grid_paid_eur=papers.traded.paid_eur,
+        vens=papers.spoken.vens,
+        ven_offers=sum("ven_id" in o.extras for o in offers),
+        ven_events=papers.spoken.events,
+        ven_opted_in=papers.spoken.opted_in,
+        openadr_messages=len(papers.spoken.lines) + len(papers.called.lines),
+        call_opt="optIn" if papers.called.opted_in else "optOut" if papers.called.opted_out else "",
         readings=sum(flags.values()),
         readings_estimated=flags[Quality.ESTIMATED],
         readings_missing=flags[Quality.MISSING],
@@ -225,7 +250,7 @@ def dump(papers: Papers, folder: Path) -> None:
     ``offers.jsonl`` holds `FlexOffer`, ``schedules.jsonl`` `Assignment`, ``measurements.jsonl`` `Measurement`,
     ``bills.jsonl`` `Bill`, ``contracts.jsonl`` `Contract` and ``requests.jsonl`` `FlexRequest`; ``sold.jsonl`` holds
     the exchange's `Obligation`, ``uftp.jsonl`` every message of UFTP as a `Line`, and ``settlements.jsonl`` what the
-    aggregator's orders come to, as `UftpReckoned`.
+    aggregator's orders come to, as `UftpReckoned`; ``openadr.jsonl`` holds every message of OpenADR as an `OadrLine`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     assigned = [Assignment(offer=o.id, schedule=o.schedule) for o in papers.offers if o.schedule is not None]
@@ -239,6 +264,7 @@ def dump(papers: Papers, folder: Path) -> None:
         "sold": papers.sold,
         "uftp": papers.traded.lines,
         "settlements": papers.traded.reckoned,
+        "openadr": (*papers.spoken.lines, *papers.called.lines),
     }
     for name, items in files.items():
         lines = b"".join(documents.encode(item) + b"\n" for item in items)

@@ -80,6 +80,27 @@ class Outcome(NamedTuple):
     earliest: datetime | None
 
 
+class Beside(msgspec.Struct):
+    """What no message says, and is written with the next commit.
+
+    Args:
+        accesses: requests that were answered since the last one, for the audit log.
+        dropped: how many more there were.
+        delivered: (peer, id) of what was sent and nobody asks about -> "sent" or "failed".
+    """
+
+    accesses: list[Access] = []
+    dropped: int = 0
+    delivered: dict[tuple[str, str], str] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.accesses or self.dropped or self.delivered)
+
+    def and_then(self, later: Beside) -> Beside:
+        """Both, what came `later` behind."""
+        return Beside(self.accesses + later.accesses, self.dropped + later.dropped, self.delivered | later.delivered)
+
+
 def question(row: AskRow) -> Question:
     """A stored question, to be put."""
     return Question(id=row.id, slot=row.slot, question=row.question, subject=row.subject, asked=row.asked)
@@ -161,14 +182,12 @@ class Office(NamedTuple):
 class Batch:
     """The work on one batch. `now` is the same for all of its messages.
 
-    `accesses` are requests that were answered since the last batch, `dropped` how many more there were: they go into
-    the audit log.
+    `beside` is written with it.
     """
 
-    def __init__(self, office: Office, now: datetime, accesses: Sequence[Access] = (), dropped: int = 0) -> None:
+    def __init__(self, office: Office, now: datetime, beside: Beside | None = None) -> None:
         self._office = office
-        self._accesses = accesses
-        self._dropped = dropped
+        self._beside = beside or Beside()
         self._now = now
         self._journal: dict[tuple[str, str], tuple[Message, Answer]] = {}
         self._documents: dict[tuple[str, str], DocumentRow] = {}
@@ -272,10 +291,11 @@ class Batch:
         transaction.add_journal(journalled)
         transaction.add_notices(self._notices)
         transaction.add_sends(self._sends)
-        transaction.mark_sends(self._delivered)
-        if journalled or self._accesses or self._dropped:
+        transaction.mark_sends(self._beside.delivered | self._delivered)
+        accesses, dropped = self._beside.accesses, self._beside.dropped
+        if journalled or accesses or dropped:
             before = transaction.last_audit() or audit.BEGIN
-            transaction.add_audit(audit.block_row(self._now, before, self._accesses, self._dropped, journalled))
+            transaction.add_audit(audit.block_row(self._now, before, accesses, dropped, journalled))
         if parties or self._timers:
             transaction.announce(parties)
         return Outcome(

@@ -26,7 +26,7 @@ import msgspec
 from flexhub.adapters.store.interface import ConflictError, SendRow, Store, TimerRow
 from flexhub.app.access import audit
 from flexhub.app.access.audit import Access
-from flexhub.app.hub.batch import Batch, Office, Outcome, question
+from flexhub.app.hub.batch import Batch, Beside, Office, Outcome, question
 from flexhub.app.hub.clock import ForwardClock
 from flexhub.app.hub.contract import (
     ENGINE,
@@ -41,6 +41,7 @@ from flexhub.app.hub.contract import (
     Question,
     View,
 )
+from flexhub.app.hub.keeping import Keeper
 from flexhub.app.hub.outbox import Outbox, Sender
 from flexhub.app.hub.readiness import Limits, Readiness
 from flexhub.app.hub.reading import Front
@@ -143,7 +144,6 @@ class Hub(Front):
         self._office = office(handlers, askers, self._holder)
         self._clock = ForwardClock(clock)
         self._max_batch = max_batch
-        self._keeper = False
         self._changed = False
         self._queue: deque[_Job] = deque()
         self._waiting = asyncio.Event()
@@ -169,11 +169,11 @@ class Hub(Front):
         self.readiness.add("clock", self._clock.behind)
         self._outbox: Outbox | None = None
         self._to_send = asyncio.Event()
+        self.keeper = Keeper(self._to_send.set)
         if sender is not None:
-            self._outbox = Outbox(self._unsent, self._submit, sender, self._clock, pause=pause)
+            self._outbox = Outbox(self._unsent, self._submit, self._ended, sender, self._clock, pause=pause)
             self.readiness.add("outbox", self._outbox.trouble)
-        self._noted: list[Access] = []
-        self._dropped = 0
+        self._beside = Beside()
         self._messages = self._batches = self._largest = 0
         self._writer = ThreadPoolExecutor(1, "hub-write")
         self._pulse = ThreadPoolExecutor(1, "hub-lease")  # a question that takes long may keep no lease from renewal
@@ -226,7 +226,8 @@ class Hub(Front):
         try:
             await self.flush()
         except Exception:
-            log.exception("the last %d requests are not in the audit log", len(self._noted))
+            log.exception("the last %d requests are not in the audit log", len(self._beside.accesses))
+        self.keeper.turn(on=False)
         with contextlib.suppress(Exception):  # leases lapse by themselves
             await self._read(self.store.let_go, self._holder)
         self.close()
@@ -258,10 +259,15 @@ class Hub(Front):
 
     def note(self, access: Access) -> None:
         """As `Front.note`: it is in the audit log with the next commit, within `LONGEST_SLEEP_S` where none comes."""
-        if len(self._noted) < audit.MOST:
-            self._noted.append(access)
+        if len(self._beside.accesses) < audit.MOST:
+            self._beside.accesses.append(access)
         else:
-            self._dropped += 1
+            self._beside.dropped += 1
+
+    def _ended(self, row: SendRow, state: str) -> None:
+        """What was sent to a peer, and is journalled no more, is marked with the next commit, which is soon."""
+        self._beside.delivered[row.peer, row.message_id] = state
+        self._waiting.set()
 
     async def flush(self) -> None:
         """Write down what was noted; it need not wait for a message.
@@ -269,7 +275,7 @@ class Hub(Front):
         Raises:
             UnavailableError: the store cannot be written.
         """
-        if (self._noted or self._dropped) and self._unstored is None:
+        if self._beside and self._unstored is None:
             await self._write([])
 
     async def _write(self, messages: list[Message]) -> Outcome:
@@ -279,12 +285,11 @@ class Hub(Front):
             UnavailableError: the store cannot be written; what was noted waits for the next commit.
         """
         loop = asyncio.get_running_loop()
-        noted, dropped = self._noted, self._dropped
-        self._noted, self._dropped = [], 0
+        beside, self._beside = self._beside, Beside()
         try:
-            return await loop.run_in_executor(self._writer, self._commit, messages, loop, noted, dropped)
+            return await loop.run_in_executor(self._writer, self._commit, messages, loop, beside)
         except Exception:
-            self._noted, self._dropped = noted + self._noted, self._dropped + dropped
+            self._beside = beside.and_then(self._beside)
             raise
 
     async def _work(self) -> None:
@@ -293,6 +298,8 @@ class Hub(Front):
             jobs = [self._queue.popleft() for _ in range(min(len(self._queue), self._max_batch))]
             if not self._queue:
                 self._waiting.clear()
+            if not jobs and not self._beside:
+                continue
             self._working = len(jobs)
             try:
                 outcome = await self._write([job.message for job in jobs])
@@ -310,9 +317,7 @@ class Hub(Front):
             self._working = 0
             self._idle.set()
 
-    def _commit(
-        self, messages: list[Message], loop: asyncio.AbstractEventLoop, noted: list[Access], dropped: int
-    ) -> Outcome:
+    def _commit(self, messages: list[Message], loop: asyncio.AbstractEventLoop, beside: Beside) -> Outcome:
         """In the writer's thread, which waits while the event loop's decides."""
         unsure = False
         for _ in range(RACES):
@@ -321,7 +326,7 @@ class Hub(Front):
                 with self.store.begin() as transaction:
                     transaction.claim({message.conversation for message in messages})
                     # The time only now: whoever worked one of these conversations meanwhile did so before.
-                    batch = Batch(self._office, self._clock(), noted, dropped)
+                    batch = Batch(self._office, self._clock(), beside)
                     batch.look_up(messages, transaction)
                     while not asyncio.run_coroutine_threadsafe(batch.decide(), loop).result():
                         batch.look_up_more(transaction)
@@ -343,6 +348,8 @@ class Hub(Front):
         raise InternalError(f"other processes were first {RACES} times")
 
     def _release(self, jobs: list[_Job], outcome: Outcome) -> None:
+        if not jobs:
+            return
         self._messages += len(jobs)
         self._batches += 1
         self.work.batches.add(len(jobs))
@@ -379,8 +386,7 @@ class Hub(Front):
     def _failed_to_store(self, error: UnavailableError) -> None:
         if self._unstored is None:  # said once, not for every message while it lasts
             log.error("the store cannot be written: %s", " ".join(str(error.__cause__ or error.value).split()))
-        self._keeper = False
-        self._to_send.set()
+        self.keeper.turn(on=False)
         self._unstored = f"the store cannot be written: {error.value}"
 
     async def _mind(self) -> None:
@@ -392,7 +398,7 @@ class Hub(Front):
             except UnavailableError as error:
                 self._failed_to_store(error)
             except Exception:
-                self._keeper = False
+                self.keeper.turn(on=False)
                 log.exception("no lease could be had; trying again")
 
     async def recover(self) -> None:
@@ -512,10 +518,9 @@ class Hub(Front):
     async def _beat(self) -> None:
         """Say that this process is there, and put what lies there: left by one that is gone, or not answered so far."""
         await self._hold(f"hub/{self._holder}")
-        keeper, self._keeper = self._keeper, await self._hold("timers")
-        if self._keeper is not keeper:
-            self._to_send.set()
-        if self._keeper and not keeper:
+        keeper = self.keeper.on
+        self.keeper.turn(on=await self._hold("timers"))
+        if self.keeper.on and not keeper:
             self._come_up(await self._read(self.store.next_due))
         # In the writer's thread: when its list is here, the questions of every commit before it are open here, too.
         for row in await asyncio.get_running_loop().run_in_executor(self._writer, self.store.adopt, self._holder):
@@ -548,7 +553,7 @@ class Hub(Front):
             await self._to_send.wait()
             self._to_send.clear()
             try:
-                await (outbox.look() if self._keeper else outbox.stop())
+                await (outbox.look() if self.keeper.on else outbox.stop())
             except Exception:
                 log.exception("the outbox could not be read; trying again")
                 await asyncio.sleep(BEAT_S)
@@ -601,7 +606,7 @@ class Hub(Front):
                 if self._changed:
                     self._changed = False
                     self._come_up(await self._read(self.store.next_due))
-                if self._keeper and self._next_due is not None and self._next_due <= now:
+                if self.keeper.on and self._next_due is not None and self._next_due <= now:
                     self._next_due = None  # a batch that sets an earlier one meanwhile is not overwritten
                     await self._fire()
                     self._come_up(await self._read(self.store.next_due))
@@ -612,7 +617,7 @@ class Hub(Front):
                 self._changed = True
                 await asyncio.sleep(LONGEST_SLEEP_S)
                 continue
-            due = self._next_due if self._keeper else None
+            due = self._next_due if self.keeper.on else None
             wait = LONGEST_SLEEP_S if due is None else (due - now).total_seconds()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._sooner.wait(), min(wait, LONGEST_SLEEP_S))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from datetime import datetime
 from random import Random
 from typing import Final, NamedTuple, Protocol
@@ -77,6 +77,7 @@ class Outbox:
     Args:
         read: waiting rows behind a number, so many at most.
         submit: hands a message to the hub.
+        ended: notes that a message whose outcome nobody asks for is "sent" or "failed".
         sender: carries them.
         clock: what time it is.
         pause: waits for so many seconds.
@@ -87,6 +88,7 @@ class Outbox:
         self,
         read: Callable[[int, int], Awaitable[list[SendRow]]],
         submit: Callable[[Message], Awaitable[Answer]],
+        ended: Callable[[SendRow, str], None],
         sender: Sender,
         clock: Callable[[], datetime],
         *,
@@ -95,6 +97,7 @@ class Outbox:
     ) -> None:
         self._read = read
         self._submit = submit
+        self._ended = ended
         self._sender = sender
         self._clock = clock
         self._pause = pause
@@ -115,9 +118,7 @@ class Outbox:
                     self._lanes[lane].append(row)
                     continue
                 self._lanes[lane] = deque((row,))
-                task = asyncio.create_task(self._drive(lane), name=f"hub-outbox-{row.peer}")
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._begin(self._drive(lane))
 
     async def stop(self) -> None:
         """Stop sending; what has no answer yet is sent again by whoever goes on."""
@@ -143,34 +144,46 @@ class Outbox:
         turn = self._turns.setdefault(lane[0], asyncio.Semaphore(AT_ONCE))
         try:
             while rows:
-                await self._deliver(lane, rows[0], turn)
-                rows.popleft()
+                outcome = await self._deliver(lane, rows[0], turn)
+                self._failing.pop(lane, None)
+                # The peer has it, so the next one need not wait for that to be on disk.
+                self._begin(self._tell(rows.popleft(), outcome))
         finally:
             self._lanes.pop(lane, None)
             self._failing.pop(lane, None)
 
-    async def _deliver(self, lane: tuple[str, str], row: SendRow, turn: asyncio.Semaphore) -> None:
-        """Try until there is an answer, and tell the hub."""
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work, name="hub-outbox")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, lane: tuple[str, str], row: SendRow, turn: asyncio.Semaphore) -> Outcome:
+        """Try until there is an answer."""
+        pauses = self._pauses()
+        while self._clock() < row.expires:
+            async with turn:
+                outcome = await self._sender.send(row)
+            if outcome.final:
+                return outcome
+            if lane not in self._failing:
+                log.warning("a message for %s is not delivered: %s; trying again", row.peer, outcome.why)
+            self._failing[lane] = outcome.why
+            await self._pause(max(outcome.again_s, next(pauses)))
+        return Outcome(0, why="its time is over, and there was no answer")
+
+    def _pauses(self) -> Iterator[float]:
         pause = FIRST_S
         while True:
-            if self._clock() >= row.expires:
-                outcome = Outcome(0, why="its time is over, and there was no answer")
-            else:
-                async with turn:
-                    outcome = await self._sender.send(row)
-            if outcome.final:
-                self._failing.pop(lane, None)
-                if await self._tell(row, outcome):
-                    return
-            else:
-                if lane not in self._failing:
-                    log.warning("a message for %s is not delivered: %s; trying again", row.peer, outcome.why)
-                self._failing[lane] = outcome.why
-            await self._pause(max(outcome.again_s, pause * self._dice.uniform(0.5, 1.0)))
+            yield pause * self._dice.uniform(0.5, 1.0)
             pause = min(2 * pause, LONGEST_S)
 
-    async def _tell(self, row: SendRow, outcome: Outcome) -> bool:
-        """Have the outcome journalled; False where the hub could not, and the message is sent again."""
+    async def _tell(self, row: SendRow, outcome: Outcome) -> None:
+        """Have the outcome journalled, however often it takes; after a stop before that, the message is sent again."""
+        if not row.reply_kind:
+            if outcome.why:
+                log.warning("an answer to %s is given up: %s", row.peer, outcome.why)
+            self._ended(row, "failed" if outcome.why else "sent")
+            return
         delivery = Delivery(
             peer=row.peer,
             message_id=row.message_id,
@@ -188,9 +201,12 @@ class Outbox:
             role=Role.ADMIN,
             value=delivery,
         )
-        try:
-            await self._submit(message)
-        except Exception:
-            log.exception("what came of a message for %s could not be stored", row.peer)
-            return False
-        return True
+        pauses = self._pauses()
+        while True:
+            try:
+                await self._submit(message)
+            except Exception:
+                log.exception("what came of a message for %s could not be stored; trying again", row.peer)
+                await self._pause(next(pauses))
+            else:
+                return

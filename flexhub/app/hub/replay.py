@@ -144,10 +144,13 @@ def _notices(store: Store, after: int) -> Iterator[NoticeRow]:
 
 
 def _sends(store: Store, begun: Begun) -> Iterator[SendRow]:
-    """Messages for peers, without their numbers; what had ended before the replay began is not in it."""
+    """Messages for peers, without their numbers; what had ended before the replay began is not in it.
+
+    Nor is what became of those that nobody asks about: the journal doesn't say.
+    """
     for row in numbered(lambda behind: store.sends(behind, PAGE)):
         if row.seq > begun.outbox or (row.peer, row.message_id) in begun.sends:
-            yield row._replace(seq=0)
+            yield row._replace(seq=0, state=row.state if row.reply_kind else "")
 
 
 def _differ(into: list[Difference], what: str, which: str, stored: object, again: object) -> None:

@@ -8,8 +8,9 @@ from typing import Annotated
 import msgspec
 
 from flexhub.app.openadr.ven.section import VenSection
+from flexhub.app.openadr.xmpp import XmppSection
 from flexhub.core.errors import InvalidError
-from flexhub.protocols.openadr2b.session.state import Length
+from flexhub.protocols.openadr2b.session.state import Length, Uri
 
 
 class VtnSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -20,7 +21,11 @@ class VtnSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     how many more after a pause. `cert`, `key` and `client_ca` are PEM files: with them it speaks TLS, with `client_ca`
     to those only who show a certificate of these authorities. With `sign` what it sends is signed by that certificate
     and key, and what is not signed is refused. After `offline` without a message a VEN counts as offline. `ca` are the
-    authorities of the certificates of VENs that are pushed to; the system's unless told.
+    authorities of the certificates of VENs that are pushed to; the system's unless told. With `xmpp` it speaks XMPP,
+    too.
+
+    With `dispatch`, a market context, VENs whose allocation names a party are that prosumer's: their Projected reports
+    and availabilities are its flex-offers, whose schedules go to them as events of that context.
     """
 
     listen: str = "127.0.0.1:8082"
@@ -36,6 +41,8 @@ class VtnSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ca: Path | None = None
     sign: bool = False
     offline: Length = "PT5M"
+    xmpp: XmppSection | None = None
+    dispatch: Uri | None = None
 
     def __post_init__(self) -> None:
         from flexhub.app.config import host_port  # noqa: PLC0415 - that module imports this one
@@ -45,6 +52,8 @@ class VtnSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise InvalidError("cert and key go together", path="cert")
         if self.cert is None and (self.client_ca is not None or self.sign):
             raise InvalidError("a certificate and key are needed for that", path="cert")
+        if self.sign and self.xmpp is not None:
+            raise InvalidError("signatures do not pass XMPP servers, which write elements anew", path="sign")
 
 
 class OpenadrSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,3 +66,6 @@ class OpenadrSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         names = [ven.name for ven in self.ven]
         if len(set(names)) < len(names):
             raise InvalidError("a name stands twice", path="ven")
+        jids = [one.xmpp.jid.lower() for one in (*self.ven, self.vtn) if one is not None and one.xmpp is not None]
+        if len(set(jids)) < len(jids):
+            raise InvalidError("a JID stands twice; where one connects, the server cuts the other off", path="ven")

@@ -7,16 +7,15 @@ where and why.
 
 from __future__ import annotations
 
-import itertools
-import uuid
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, Final
 
 from aiohttp import web
 
-from flexhub.app.endpoints import Limits, Refusal, body_of, plain, refused, submitted, too_often
+from flexhub.app.endpoints import Limits, Refusal, bear, body_of, plain, refused, submitted, too_often
 from flexhub.app.hub.contract import Answer, Message
+from flexhub.app.hub.ids import fresh_id
 from flexhub.app.uftp.handlers import Arrival, Arrived, conversation
 from flexhub.app.uftp.lookup import Lookup, Participant
 from flexhub.app.uftp.participants import Participants
@@ -36,9 +35,6 @@ SPEAKS_AS: Final = {
     wire.Role.DSO: Role.GRID_OPERATOR,
 }
 """UFTP's roles in the hub's words; a CRO runs the market's register."""
-
-_PROCESS: Final = uuid.uuid4().hex
-_COUNTER: Final = itertools.count()
 
 
 class Endpoint:
@@ -89,9 +85,7 @@ class Endpoint:
         return web.Response()
 
     async def _take(self, request: web.Request) -> None:
-        wait = self.limits.failures.empty(request.remote or "")
-        if wait:
-            raise too_often(wait, "UFTP-04: ")
+        bear(self.limits.failures, request.remote or "", "UFTP-04: ")
         body = await self._body(request)
         envelope = _passed(env.enveloped(body, self._codec.max_bytes))
         sender, inner = await self._sender(envelope)
@@ -108,7 +102,7 @@ class Endpoint:
         own = self._participants.recipient(opened.message)
         message = Message(
             peer=envelope.sender_domain,
-            id=f"uftp {opened.message.message_id} {_PROCESS}-{next(_COUNTER)}",
+            id=f"uftp {opened.message.message_id} {fresh_id()}",
             kind="uftp.receive",
             conversation=conversation(own.domain, opened.message),
             body=encode(arrival),

@@ -107,6 +107,14 @@ def outgoing(message: wire.Payload, *, peer: str, id: str, role: wire.Role | Non
     return Message(peer=peer, id=id, kind="uftp.send", conversation=where, body=body, role=Role.ADMIN, value=told)
 
 
+class Sending(NamedTuple):
+    """What sends a message: documents and effects; and what the conversation's entries are then, by MessageID."""
+
+    puts: list[Put]
+    effects: list[Effect]
+    entries: dict[str, session.Entry]
+
+
 class Desk:
     """Where conversations are kept and sent from; shared by the handlers, and for others that send."""
 
@@ -151,18 +159,34 @@ class Desk:
             keys += orders.keys(own.domain, other, question)
         return keys
 
-    def book(
-        self, own: Own, other: str, message: wire.Payload, view: View, *, peer: Peer | None = None
+    def book(  # noqa: PLR0913 - whose, about what, and what is known beside the documents
+        self,
+        own: Own,
+        other: str,
+        message: wire.Payload,
+        view: View,
+        *,
+        peer: Peer | None = None,
+        known: Mapping[str, session.Entry | None] = {},
     ) -> session.Book:
-        """What was looked up, as the session sees it; `peer` is the sender of a message that came."""
+        """What was looked up, as the session sees it.
+
+        Args:
+            own: who of us it is about.
+            other: the other domain.
+            message: what is judged.
+            view: the documents.
+            peer: the sender of a message that came.
+            known: entries that the same decision has made, by MessageID, None where there is none; not looked up.
+        """
         entries: dict[str, session.Entry] = {}
         revisions: dict[str, int] = {}
         for kind, id_ in (*self.needed(own, other, message), *self.further(own, other, message, view)):
             name = id_.split("|", 2)[-1]
             if kind is UftpMessage:
-                found = view.get(UftpMessage, id_)
-                if found is not None:
-                    entries[name] = found.entry()
+                entry = known[name] if name in known else _entry(view.get(UftpMessage, id_))
+                if entry is not None:
+                    entries[name] = entry
             elif kind is UftpRevision:
                 counted = view.get(UftpRevision, id_)
                 revisions[name] = -1 if counted is None else counted.revision
@@ -185,7 +209,8 @@ class Desk:
         *,
         role: wire.Role | None = None,
         xml: bytes | None = None,
-    ) -> tuple[list[Put], list[Effect]]:
+        known: Mapping[str, session.Entry | None] = {},
+    ) -> Sending:
         """Documents and effects that send a message of ours; `needed` and `further` were looked up.
 
         Args:
@@ -195,6 +220,7 @@ class Desk:
             now: the time.
             role: the recipient's; needed for a TestMessage only.
             xml: the message as XML, where it has been written already.
+            known: as of `book`.
 
         Raises:
             InvalidError: it breaks a rule, or its id was used before.
@@ -204,13 +230,13 @@ class Desk:
         if other == own.domain:
             raise InvalidError("nobody sends to itself", path=f"{wire.element(type(message))}/@RecipientDomain")
         to = takes(type(message), role)
-        before = self.book(own, other, message, view)
+        before = self.book(own, other, message, view, known=known)
         step = session.send(before, message, now, self.participants.policy)
         puts = self.changed(own, other, message, before, step, view)
         if isinstance(message, wire.TestMessage):
             test = UftpTest(message=message.message_id)
             puts.append(_put(Key(UftpTest, place(own.domain, other, message.conversation_id)), test, other))
-        return puts, self.effects(own, other, to, step, now, xml=xml)
+        return Sending(puts, self.effects(own, other, to, step, now, xml=xml), step.book.entries)
 
     @staticmethod
     def changed(  # noqa: PLR0913, PLR0917 - whose, about what, and before and after
@@ -283,7 +309,7 @@ class Desk:
             path=role,
             media_type=MEDIA_TYPE,
             body=seal(xml or _CODEC.encode(message), own.domain, own.role, own.key),
-            reply_kind="uftp.sent",
+            reply_kind="uftp.sent" if type(message) in wire.RESPONSES else "",  # nothing follows from an answer's
             expires=now + self.participants.policy.give_up_after,
         )
 
@@ -307,6 +333,10 @@ def notice(own: Own, other: str, message: wire.Payload, answer: object = None) -
         result=result,
         reason=reason,
     )
+
+
+def _entry(kept: UftpMessage | None) -> session.Entry | None:
+    return None if kept is None else kept.entry()
 
 
 def _put(key: Key, value: msgspec.Struct, owner: str) -> Put:
@@ -374,6 +404,12 @@ class Receive(Further):
         if not step.broken and puts:
             puts += work.puts
             effects += work.effects
+            known: dict[str, session.Entry | None] = {**step.book.entries}
+            for out in work.sends:  # its id follows from this message's, which came for the first time: it is new
+                sending = self._desk.sending(own, out, view, now, known={out.message_id: None, **known})
+                puts += sending.puts
+                effects += sending.effects
+                known |= sending.entries
             if type(told) in wire.RESPONSES:  # of an answer, what it settles is told
                 topic = f"uftp.{wire.element(type(told))}"
                 body = notice(own, other, told)
@@ -412,9 +448,9 @@ class SendOut(Further):
         if message.role is not Role.ADMIN:
             raise ForbiddenError("not yours to send", path="Outgoing")
         own, told = self._told(message, now)
-        puts, effects = self._desk.sending(own, told.message, view, now, role=told.role, xml=told.xml)
+        sending = self._desk.sending(own, told.message, view, now, role=told.role, xml=told.xml)
         body = encode(Outgone(message_id=told.message.message_id, conversation_id=told.message.conversation_id))
-        return Decision(answer=Answer(status=202, body=body), puts=tuple(puts), effects=tuple(effects))
+        return Decision(answer=Answer(status=202, body=body), puts=tuple(sending.puts), effects=tuple(sending.effects))
 
     def _told(self, message: Message, now: datetime | None) -> tuple[Own, Composed]:
         told = message.value
@@ -449,7 +485,7 @@ def completed(order: Outgoing, participants: Participants, seed: str, now: datet
 
 
 class Outcome:
-    """``uftp.sent.done`` and ``uftp.sent.failed``: what came of delivering; of an answer of ours nothing follows."""
+    """``uftp.sent.done`` and ``uftp.sent.failed``: what came of delivering a message of ours that is no answer."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk

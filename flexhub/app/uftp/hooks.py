@@ -38,11 +38,16 @@ class Case(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What comes of it: documents, effects, and fields of the answer that only the application knows."""
+    """What comes of it: documents, effects, fields of the answer that only the application knows, and what it `sends`.
+
+    Messages of ours go out to the sender behind the answer, in the same transaction. They may refer to this message and
+    to what is in `Case.past`; whatever else judges them (`Desk.needed`), a revision or a prognosis, `needs` names.
+    """
 
     puts: tuple[Put, ...] = ()
     effects: tuple[Effect, ...] = ()
     content: dict[str, Any] = {}
+    sends: tuple[wire.Payload, ...] = ()
 
 
 class Hook:

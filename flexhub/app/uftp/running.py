@@ -38,28 +38,60 @@ from flexhub.app.serving import BACKLOG, listening, tls_context
 from flexhub.app.uftp import roles
 from flexhub.app.uftp.endpoint import Endpoint
 from flexhub.app.uftp.handlers import PEER, Nobody, build
+from flexhub.app.uftp.hooks import Hook
 from flexhub.app.uftp.lookup import Lookup
 from flexhub.app.uftp.papers import UftpAgreed
 from flexhub.app.uftp.participants import Participants, agreements, participants_of
 from flexhub.app.uftp.posting import UftpSender
 from flexhub.app.uftp.trading import running as trading
 from flexhub.core.errors import ConfigError
+from flexhub.engines import plugins
 from flexhub.engines.slots import ManagerEngine
+from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.codec import UftpCodec
 
 log = logging.getLogger(__name__)
 
 
-def handlers(config: Config, off: Collection[str] = ()) -> dict[str, Handler]:
-    """Kind -> handler; where the hub is nobody in UFTP, one that says so. Rules that are `off` are not judged.
+Hooks = Mapping[type[wire.Payload], Hook]
+"""What is made of messages, by their type."""
+
+
+def hooks_of(config: Config) -> Hooks:
+    """The hooks that the configuration names; they go before our own.
 
     Raises:
-        ConfigError: a key that cannot be read.
+        ConfigError: none of that name is installed, or it holds no hooks.
+        EngineError: it cannot be imported.
+    """
+    name = None if config.uftp is None else config.uftp.hooks
+    if name is None:
+        return {}
+    try:
+        found = plugins.load("uftp", name)
+    except ConfigError as error:
+        raise ConfigError(error.message, path="uftp/hooks", value=name) from error
+    if not isinstance(found, Mapping) or not all(isinstance(hook, Hook) for hook in found.values()):
+        raise ConfigError("it holds no hooks by type of message", path="uftp/hooks", value=name)
+    return found
+
+
+def handlers(config: Config, off: Collection[str] = (), hooks: Hooks | None = None) -> dict[str, Handler]:
+    """Kind -> handler; where the hub is nobody in UFTP, one that says so.
+
+    Args:
+        config: the configuration.
+        off: rules that are not judged.
+        hooks: instead of those that the configuration names.
+
+    Raises:
+        ConfigError: a key that cannot be read, or as `hooks_of`.
     """
     participants = participants_of(config)
     if participants is None:
         return {"uftp.send": Nobody(), "uftp.run": Nobody()}
-    return build(participants, roles.hooks() | trading.hooks(), off) | trading.handlers(participants)
+    made = roles.hooks() | trading.hooks() | dict(hooks_of(config) if hooks is None else hooks)
+    return build(participants, made, off) | trading.handlers(participants)
 
 
 def askers(config: Config, engine: ManagerEngine) -> dict[str, Asker]:

@@ -287,11 +287,14 @@ async def streamed(x: Exchange) -> str | None:
     hearing = asyncio.ensure_future(
         x.http.listen("/flexoffer/stream", headers, lambda body: name in body.rpartition(b"\n\n")[0], opened)
     )
+    opening = asyncio.ensure_future(opened.wait())
     try:
-        await asyncio.wait_for(opened.wait(), 10)
-        await x.send("POST", "/flexoffer", value)
-        answer = Answer(*await asyncio.wait_for(hearing, 20))
+        await asyncio.wait((opening, hearing), timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        if opening.done():
+            await x.send("POST", "/flexoffer", value)
+        answer = Answer(*await asyncio.wait_for(hearing, 20 if opening.done() else 0))  # one that failed says why
     finally:
+        opening.cancel()
         hearing.cancel()
     return None if answer.status == 200 and name in answer.body else str(answer)
 

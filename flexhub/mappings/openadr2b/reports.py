@@ -9,6 +9,7 @@ from typing import Final
 from flexhub.core.errors import InvalidError
 from flexhub.core.flexoffer import EnergyRange, FlexOffer, Profile, Schedule, ScheduleSlice, Slice
 from flexhub.core.timeseries import Measurement, Quality
+from flexhub.core.units import LAST_YEAR, MOST_SLOTS
 from flexhub.mappings.fates import Kind, Loss, Mapped
 from flexhub.mappings.openadr2b.context import (
     HOUR_S,
@@ -103,10 +104,24 @@ def _values(report: OadrReport, ctx: Context) -> Iterator[tuple[str, Told, OadrR
             at = instant(interval.dtstart)
         long = None if interval.duration is None else seconds_of(interval.duration, f"{here}/duration")
         seconds = long or ctx.resolution_s
+        if at.year >= LAST_YEAR:
+            raise InvalidError("not in this age", path=here, value=text_of(at))
         for payload in interval.stream_payload_base:
             if isinstance(payload, OadrReportPayload) and isinstance(payload.payload_base, PayloadFloat):
                 yield payload.r_id, Told(at, seconds, payload.payload_base.value), payload
         at += timedelta(seconds=seconds)
+
+
+def _countable(start: datetime, end: datetime, step_s: int) -> int:
+    """Slots from start to end.
+
+    Raises:
+        InvalidError: more than anything may have.
+    """
+    count = int((end - start).total_seconds()) // step_s
+    if count > MOST_SLOTS:
+        raise InvalidError(f"{count} slots of {step_s} s, allowed: {MOST_SLOTS}", path=f"{_REPORT}/intervals")
+    return count
 
 
 # -- telemetry --------------------------------------------------------------------------------------------------------
@@ -116,7 +131,7 @@ def telemetry_to_core(m: wire.OadrUpdateReport, ctx: Context) -> Mapped[Measurem
     """The readings of one data point, of power or energy; others are told as losses.
 
     Raises:
-        InvalidError: no data point of power or energy, or readings that overlap.
+        InvalidError: no data point of power or energy, readings that overlap, or too many slots.
     """
     report = report_of(m)
     told: dict[str, list[tuple[Told, str | None]]] = {}
@@ -134,6 +149,7 @@ def telemetry_to_core(m: wire.OadrUpdateReport, ctx: Context) -> Mapped[Measurem
     point, readings = ctx.points[r_id], sorted(told[r_id])
     step = common_s([one for one, _ in readings])
     start = readings[0][0].start
+    _countable(start, max(one.end for one, _ in readings), step)
     slots: dict[int, tuple[float, Quality]] = {}
     for one, word in readings:
         flag = quality_of(word, point)
@@ -215,7 +231,8 @@ def projected_to_core(m: wire.OadrUpdateReport, ctx: Context) -> Mapped[FlexOffe
     `Context.regulation` has them. Where one is not told it is zero, and so is the baseline.
 
     Raises:
-        InvalidError: no data point of regulation, a gap, a negative capacity, or an identity that was not told.
+        InvalidError: no data point of regulation, a gap, a negative capacity, too many slots, or an identity that was
+            not told.
     """
     report = report_of(m)
     told: dict[str, list[Told]] = {UP: [], DOWN: [], BASELINE: []}
@@ -236,7 +253,7 @@ def projected_to_core(m: wire.OadrUpdateReport, ctx: Context) -> Mapped[FlexOffe
         raise InvalidError("no capacity of regulation", path=f"{_REPORT}/intervals")
     step, start = common_s(everything), min(one.start for one in everything)
     end = max(one.end for one in everything)
-    count = int((end - start).total_seconds()) // step
+    count = _countable(start, end, step)
     kw: dict[str, list[float | None]] = {}
     for kind, numbers in told.items():
         kw[kind] = [None] * count

@@ -302,18 +302,22 @@ def test_only_known_databases_are_opened() -> None:
 
 
 def test_what_is_sent_again_waits_again_behind_all_others_and_what_waits_is_kept_once(store: Store) -> None:
-    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    begin = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
-    def row(id_: str) -> SendRow:
-        return SendRow("peer", id_, "c", "/", "text/plain", id_.encode(), "send", now, now + timedelta(hours=1))
+    def add(minute: int, *ids: str, reply: str = "send") -> list[str]:
+        """The ids of what waits then, in order."""
+        at = begin + timedelta(minutes=minute)
+        until = at + timedelta(hours=1)
+        with store.begin() as transaction:
+            transaction.add_sends(
+                [SendRow("peer", id_, "c", "/", "text/plain", id_.encode(), reply, at, until) for id_ in ids]
+            )
+        return [r.message_id for r in store.sends(0, 10, "waiting")]
 
-    with store.begin() as transaction:
-        transaction.add_sends([row("a"), row("b")])
-    with store.begin() as transaction:
-        transaction.add_sends([row("a"), row("c"), row("c")])
-    assert [r.message_id for r in store.sends(0, 10, "waiting")] == ["a", "b", "c"]
+    assert add(0, "a", "b") == ["a", "b"]
+    assert add(1, "a", "c", "c") == ["a", "b", "c"]
     with store.begin() as transaction:
         transaction.mark_sends({("peer", "a"): "sent"})
-    with store.begin() as transaction:
-        transaction.add_sends([row("a"), row("b")])
-    assert [r.message_id for r in store.sends(0, 10, "waiting")] == ["b", "c", "a"]
+    assert add(2, "d", "a", "b", "e") == ["b", "c", "d", "a", "e"]
+    assert add(3, "x", "y", reply="") == ["b", "c", "d", "a", "e", "x", "y"]
+    assert add(4, "x", reply="") == ["b", "c", "d", "a", "e", "y", "x"], "nobody asks whether it still waits"

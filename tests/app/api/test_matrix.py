@@ -18,6 +18,7 @@ import pytest
 
 from flexhub.app.api.route import Route
 from flexhub.app.api.routes import ROUTES, STREAM
+from flexhub.app.api.ven import OptWord
 from flexhub.app.config import Config, ContractSection, PartySection
 from flexhub.app.exchange.offers import Decline
 from flexhub.app.exchange.papers import Membership
@@ -28,6 +29,7 @@ from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.registry import Role
 from flexhub.core.timeseries import Measurement
 from flexhub.core.trading import Contract, FlexRequest, Scope
+from flexhub.protocols.openadr2b.names import OptType
 from flexhub.protocols.openadr2b.session.state import VenSpec, VtnProgram
 from tests.app.api.live import Live, Response, config, live
 from tests.app.api.test_stream import listen
@@ -46,7 +48,7 @@ FAR = "prosumer-far"
 """Has its contract with another aggregator."""
 NOBODY = "prosumer-nobody"
 NO_VTN = "no-vtn"
-"""Whose what a VTN has is, in a hub that is none."""
+"""Whose what a VTN has is, in a hub that is none, and no VTN's VEN."""
 PROSUMERS: Final = (ONE, TWO, HIDDEN, FAR)
 
 CALLERS: Final = {
@@ -214,6 +216,9 @@ ASKED: Final[dict[str, Callable[[str], list[Ask]]]] = {
     "postVtnReport": of_vtn("/vtn/ven/v/report", ReportSpec(report_specifier_id="METADATA")),
     "cancelVtnReport": of_vtn("/vtn/ven/v/report/q"),
     "getVtnData": of_vtn("/vtn/ven/v/data"),
+    "getVenRegistration": of_vtn("/ven/utility"),
+    "getVenEvents": of_vtn("/ven/utility/event"),
+    "putVenOpt": of_vtn("/ven/utility/event/e/opt", OptWord(opt=OptType.OPT_OUT)),
     "getBills": listing("/bill"),
     "postFlexOffer": post_offer,
     "getFlexOffers": listing("/flexoffer"),

@@ -14,6 +14,7 @@ import pytest
 from flexhub.app.api import goflex
 from flexhub.app.api.calls import RESERVED
 from flexhub.app.api.problems import STATUS, TITLES
+from flexhub.app.api.route import Route
 from flexhub.app.api.routes import ROUTES, STREAM
 from flexhub.core.documents import encode
 from flexhub.core.errors import BY_CODE
@@ -186,17 +187,16 @@ def test_without_a_contract_nothing_can_be_offered(hub: Live) -> None:
     _problem(hub.request("POST", "/flexoffer", "eve", make_offer("eve-1", "eve")), 403, "forbidden", "FlexOffer/issuer")
 
 
+def _filled(route: Route) -> str:
+    """A path of it."""
+    words = dict.fromkeys(("id", "bid", "request", "name", "event"), "x")
+    return route.path.format(**words, kind="schedule", **{"from": "2026-03-02T00:00:00Z", "to": "2026-03-03T00:00:00Z"})
+
+
 @pytest.mark.parametrize("who", [None, "made-up", ""])
 def test_every_route_but_health_wants_a_known_token(hub: Live, who: str | None) -> None:
     for route in ROUTES:
-        path = route.path.format(
-            id="x",
-            bid="x",
-            request="x",
-            kind="schedule",
-            **{"from": "2026-03-02T00:00:00Z", "to": "2026-03-03T00:00:00Z"},
-        )
-        answer = hub.request(route.method, path, who)
+        answer = hub.request(route.method, _filled(route), who)
         if route.roles:
             _problem(answer, 401, "unauthorized", "header/Authorization")
             assert answer.headers["www-authenticate"].startswith("Bearer ")
@@ -208,13 +208,7 @@ def test_every_route_refuses_the_roles_that_it_does_not_name(hub: Live) -> None:
     by_role = {role: who for who, role in TOKENS.items()}
     tried = 0
     for route in ROUTES:
-        path = route.path.format(
-            id="x",
-            bid="x",
-            request="x",
-            kind="schedule",
-            **{"from": "2026-03-02T00:00:00Z", "to": "2026-03-03T00:00:00Z"},
-        )
+        path = _filled(route)
         for role in set(by_role) - set(route.roles):
             if route.roles:
                 _problem(hub.request(route.method, path, by_role[role]), 403, "forbidden", "header/Authorization")

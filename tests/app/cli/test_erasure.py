@@ -33,7 +33,7 @@ from flexhub.core.flexoffer import FlexOffer, State
 from flexhub.core.timeseries import Measurement
 from flexhub.core.trading import Bill
 from tests.app.cli.conftest import Program
-from tests.app.demo.play import play
+from tests.app.demo.play import usual_day
 from tests.app.hub.shop import HANDLERS, Clock, hub_at, message, running
 from tests.app.market import make_offer
 from tests.postgres import Cluster
@@ -46,9 +46,7 @@ NAME = "erased-1"
 @pytest.fixture(scope="module")
 def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with a day of the demo: offers, readings, plans and bills of 48 prosumers."""
-    file = tmp_path_factory.mktemp("day") / "day.db"
-    play("--store", f"sqlite:///{file}")
-    return file
+    return usual_day(tmp_path_factory).store
 
 
 @pytest.fixture

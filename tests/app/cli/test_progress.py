@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import pty
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import pytest
 
-from tests.conftest import ROOT
+from tests import programs
 
-IMPATIENT: Final = "from flexhub.app import cli, terminal; terminal.PATIENCE_S = {patience}; cli.main()"
 OFFER: Final = (
     '{"id": "x", "issuer": "anna", "created": "2026-03-02T15:00:00Z", "start_after": "2026-03-02T18:00:00Z", '
     '"start_before": "2026-03-02T22:00:00Z", "profiles": [{"slices": [{"energy_kwh": [{"lo_kwh": 0, "hi_kwh": 1}]}]}]}'
@@ -26,35 +24,23 @@ WORK: Final = {
 }
 
 
-class Seen(NamedTuple):
-    """What a run left, and what its stderr showed."""
-
-    code: int
-    out: str
-    err: str
-
-
-def run(folder: Path, *arguments: str, patience: float = -1.0, terminal: bool = True) -> Seen:
+def run(folder: Path, *arguments: str, patience: float = -1.0, terminal: bool = True) -> programs.Ran:
     """The real program with less patience than it has, its stderr a terminal or a pipe."""
     (folder / "offers.jsonl").write_text("".join(OFFER.replace('"x"', f'"x{i}"') + "\n" for i in range(3)))
     ours, theirs = pty.openpty() if terminal else os.pipe()
-    with subprocess.Popen(
-        [sys.executable, "-c", IMPATIENT.format(patience=patience), *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "TERM": "xterm"},
-        stdin=subprocess.DEVNULL,
-        stdout=(folder / "out").open("wb"),
-        stderr=theirs,
-    ) as program:
-        os.close(theirs)
-        shown = bytearray()
-        try:
-            while piece := os.read(ours, 4096):
-                shown += piece
-        except OSError:  # how Linux tells that nobody holds the other end of a terminal any more
-            pass
-        os.close(ours)
-    return Seen(program.returncode, (folder / "out").read_text(), shown.decode())
+    env = {**os.environ, "COLUMNS": "100", "TERM": "xterm"}
+    with (folder / "out").open("wb") as out:
+        impatient = partial(programs.start, str(patience), *arguments, module="tests.app.cli.impatient")
+        program = impatient(cwd=folder, env=env, stdout=out, stderr=theirs)
+    os.close(theirs)
+    shown = bytearray()
+    try:
+        while piece := os.read(ours, 4096):
+            shown += piece
+    except OSError:  # how Linux tells that nobody holds the other end of a terminal any more
+        pass
+    os.close(ours)
+    return programs.Ran(program.wait(), (folder / "out").read_text(), shown.decode())
 
 
 @pytest.mark.parametrize("work", WORK)

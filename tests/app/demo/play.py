@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
+
+import pytest
 
 from flexhub.core.documents import decode
 
@@ -23,6 +27,29 @@ def play(*arguments: str | Path) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
     return result
+
+
+class Day(NamedTuple):
+    """What a day left."""
+
+    result: dict[str, Any]
+    dump: Path
+    store: Path
+
+
+def usual_day(factory: pytest.TempPathFactory) -> Day:
+    """The day that is played without being told which. It is the same each time, so it is played once in a test run."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "usual-day"
+    folder.mkdir(exist_ok=True)
+    played = folder / "result.json"
+    day = folder / "dump", folder / "day.db"
+    with (folder / "lock").open("w") as lock:  # of several workers, one plays it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not played.exists():
+            result = play("--dump", day[0], "--store", f"sqlite:///{day[1]}")
+            played.write_text(json.dumps(result), "utf-8")
+    return Day(json.loads(played.read_text("utf-8")), *day)
 
 
 def dumped(kind: type[T], file: Path) -> list[T]:

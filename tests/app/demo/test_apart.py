@@ -7,8 +7,6 @@ import json
 import re
 import sqlite3
 import ssl
-import subprocess
-import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -27,6 +25,7 @@ from flexhub.app.demo.apart import Apart
 from flexhub.app.demo.builtin import DAY
 from flexhub.app.demo.day import Day, direct_stations
 from flexhub.app.demo.hub import Site
+from flexhub.app.demo.openadr import ven_stations
 from flexhub.app.demo.processes import AgentProcess
 from flexhub.app.demo.results import Papers, Result, dump
 from flexhub.app.demo.scene import POWER_KW, Scene, set_scene
@@ -34,7 +33,8 @@ from flexhub.app.erasure import erase
 from flexhub.app.hub.loop import office
 from flexhub.app.hub.replay import replay
 from flexhub.app.wiring import deciders, engine_of
-from tests.app.demo.play import LOOPBACK_HEX, listening, play
+from tests import programs
+from tests.app.demo.play import LOOPBACK_HEX, listening, usual_day
 
 pytestmark = pytest.mark.timeout(300)  # the first of them waits for the day of four processes
 
@@ -137,8 +137,8 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
-    folder = tmp_path_factory.mktemp("together")
-    return play("--dump", folder), folder
+    day = usual_day(tmp_path_factory)
+    return day.result, day.dump
 
 
 def test_four_processes_come_to_what_one_comes_to(
@@ -200,9 +200,15 @@ def test_aggregator_and_grid_operator_hold_the_same_messages_and_come_to_the_sam
 def test_what_the_agent_says_of_offers_is_what_their_manager_says(apart: Played) -> None:
     direct = set(direct_stations(apart.scene))
     mirrored = [o for o in apart.agent.offers if o.issuer not in direct]
-    assert mirrored == list(apart.manager.offers)
-    assert [m for m in apart.agent.measurements if m.subject not in direct] == list(apart.manager.measurements)
-    assert [b for b in apart.agent.bills if b.party not in direct] == list(apart.manager.bills)
+    vens = set(ven_stations(apart.scene))  # they speak to the manager by themselves
+    assert mirrored == [o for o in apart.manager.offers if o.issuer not in vens]
+    assert {o.issuer for o in apart.manager.offers} & vens
+    assert [m for m in apart.agent.measurements if m.subject not in direct] == [
+        m for m in apart.manager.measurements if m.subject not in vens
+    ]
+    assert [b for b in apart.agent.bills if b.party not in direct] == [
+        b for b in apart.manager.bills if b.party not in vens
+    ]
 
 
 def everything(store: Store) -> bytes:
@@ -215,6 +221,8 @@ def test_each_has_what_is_its_own(apart: Played) -> None:
     direct = {name.encode() for name in direct_stations(apart.scene)}
     stations = {name.encode() for name in apart.scene.stations}
     offers = {o.id.encode(): o.issuer.encode() for o in apart.papers.offers}
+    offers |= {o.extras.get("ei_report_id", o.id).encode(): o.issuer.encode() for o in apart.papers.offers}
+    vens = {name.encode() for name in ven_stations(apart.scene)}
     seen = {name: everything(store) for name, store in apart.stores.items()}
     # The market: bids of two portfolios, and of nobody behind them.
     assert set(STATION.findall(seen["market"])) == set(OFFER.findall(seen["market"])) == set()
@@ -225,8 +233,8 @@ def test_each_has_what_is_its_own(apart: Played) -> None:
     assert {offers[id_] for id_ in OFFER.findall(seen["aggregator"])} & direct == set()
     # The grid operator: messages of the aggregator, and of nobody behind it.
     assert set(STATION.findall(seen["grid-operator"])) == set(OFFER.findall(seen["grid-operator"])) == set()
-    # The agent: its stations, and nothing of the grid operator's or of what others bid.
-    assert set(STATION.findall(seen["agent"])) == stations
+    # The agent: its stations, and nothing of VENs, of the grid operator's or of what others bid.
+    assert set(STATION.findall(seen["agent"])) == stations - vens
     kinds = {row.kind for row in apart.stores["agent"].all_documents(("", ""), 1_000_000)}
     assert kinds & {"FlexRequest", "Entry", "Round", "Deal"} == set()
     assert b"aggregator.1" not in seen["agent"]
@@ -244,10 +252,9 @@ def test_each_journal_leads_to_what_is_stored(apart: Played, tmp_path: Path) -> 
 
 def test_the_command_says_so_of_the_managers(apart: Played) -> None:
     file = apart.world.manager_hub.folder / "hub.toml"
-    command = [sys.executable, "-m", "flexhub", "replay", "-c", str(file), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-    told = json.loads(done.stdout)
-    assert (done.returncode, told["same"], told["differences"]) == (0, True, []), done.stderr
+    done = programs.run("replay", "-c", file, "--json", timeout=100)
+    told = json.loads(done.out)
+    assert (done.code, told["same"], told["differences"]) == (0, True, []), done.err
     assert told["messages"] > len(apart.manager.offers)
     assert told["documents"] > len(apart.manager.offers)
 

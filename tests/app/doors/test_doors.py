@@ -7,8 +7,6 @@ import http.client
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +22,7 @@ from flexhub.conformance.registry import suite
 from flexhub.conformance.suite import Report, Result, run
 from flexhub.core.errors import InternalError
 from flexhub.core.flexoffer import FlexOffer
+from tests import programs
 from tests.app.api.live import Live, config, live
 from tests.app.market import Clock, make_offer
 
@@ -142,9 +141,9 @@ url = "sqlite:///{store}"
 def test_no_door_outlives_its_hub(tmp_path: Path, how: signal.Signals, code: int) -> None:
     file = tmp_path / "hub.toml"
     file.write_text(HUB.format(store=tmp_path / "hub.db"))
-    command = [sys.executable, "-m", "flexhub", "run", str(file), "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
+    process = programs.start("run", file, "--json")
+    assert process.stdout is not None
+    with process.stdout:
         url = json.loads(process.stdout.readline())["url"]
         doors = doors_of(process.pid)
         assert len(doors) == 2

@@ -20,6 +20,7 @@ from flexhub.app.hub.loop import office
 from flexhub.app.hub.replay import Replayed, replay
 from flexhub.core.errors import FlexhubError
 from tests.app.hub.shop import HANDLERS, Clock, Fill, hub, message, url
+from tests.conftest import examples
 
 QUESTIONS = ("test.count",)
 
@@ -70,7 +71,7 @@ async def live(folder: Path, steps: list[tuple[str, str, str]]) -> None:
         one.store.close()
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(12))
 @given(st.lists(STEPS, max_size=12))
 def test_any_story_is_told_again_word_for_word(steps: list[tuple[str, str, str]]) -> None:
     with tempfile.TemporaryDirectory() as name:

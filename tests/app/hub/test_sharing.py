@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from queue import Queue
@@ -174,6 +174,40 @@ def test_a_timer_that_two_hubs_watch_rings_once(url: str) -> None:
                 await asyncio.sleep(0.01)
             assert box.items == (f"rang {NOON + timedelta(seconds=10):%H:%M:%S}",)
             assert [row.kind for row in two[0].store.journal(0, 100)].count("timer.alarm") == 1
+
+    run(story())
+
+
+def test_of_two_hubs_one_follows_and_when_it_is_gone_the_other(url: str) -> None:
+    async def story() -> None:
+        doing: list[str] = []
+
+        def work(name: str) -> Callable[[], Coroutine[None, None, None]]:
+            async def follow() -> None:
+                doing.append(name)
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    doing.remove(name)
+
+            return follow
+
+        async def until(names: list[str]) -> None:
+            while doing != names:  # noqa: ASYNC110 - nobody is told
+                await asyncio.sleep(0.01)
+
+        async with hubs(url, 1) as (first,):
+            async with hubs(url, 1) as (second,):
+                tasks = [
+                    asyncio.create_task(hub.keeper.while_on(work(name)))
+                    for name, hub in (("first", first), ("second", second))
+                ]
+                await until(["first"])
+                await first.stop()
+                await until(["second"])
+            await until([])
+            for task in tasks:
+                task.cancel()
 
     run(story())
 

@@ -1,36 +1,28 @@
-"""Certificates, fingerprints and signatures of a VEN, being pushed to, and being killed."""
+"""Certificates, fingerprints and signatures of a VEN, and being pushed to."""
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from random import Random
 from typing import NamedTuple
 
 import aiohttp
 import pytest
 from aiohttp import web
 
-from flexhub.adapters.store import open_store
 from flexhub.app.access.certificates import authority, issue
-from flexhub.app.openadr.ven.papers import OpenadrVen
-from flexhub.app.openadr.ven.settings import document_id
-from flexhub.core.documents import decode
+from flexhub.app.openadr.ven.pushed import MAX_BYTES
 from flexhub.core.errors import FlexhubError
 from flexhub.core.timegrid import ceil_to_grid
-from flexhub.core.trading import FlexRequest
 from flexhub.protocols.openadr2b import messages as wire
 from flexhub.protocols.openadr2b.codec import OadrCodec, read
 from flexhub.protocols.openadr2b.fingerprint import fingerprint
-from flexhub.protocols.openadr2b.names import EventStatus
 from flexhub.protocols.openadr2b.signature import SigningKey, sign, signing_key, verify
-from tests.app.openadr.test_ven import answers, binding, config, go, staged
-from tests.app.openadr.vtn import Vtn, ran, serving
-from tests.app.uftp.test_kills import Program
+from tests.app.openadr.test_ven import answers, binding, go, staged
+from tests.app.openadr.vtn import Vtn, ran
 from tests.ports import free_port
 from tests.protocols.test_openadr2b_ven import event
 
@@ -174,70 +166,28 @@ async def test_what_is_pushed_is_worked_as_what_is_polled(tmp_path: Path) -> Non
         assert await binding(hub) == ["e-1"]
 
 
-# -- killed -----------------------------------------------------------------------------------------------------------
+@ran
+async def test_what_is_pushed_is_refused_as_any_endpoint_does(tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/OpenADR2/Simple/2.0b/EiEvent"
+    push = f'listen = "127.0.0.1:{port}"\npush_to = "http://127.0.0.1:{port}/OpenADR2/Simple/2.0b"\n'
+    limits = "[limits]\nfailures = 0.001\nfailures_at_once = 3\n"
+    async with staged(tmp_path, push + limits) as (vtn, hub), aiohttp.ClientSession() as http:
+        await go(hub)
+        good = CODEC.encode(vtn.distribute(""))
 
+        async def answered(body: bytes = good, media_type: str = "application/xml", encoding: str = "identity") -> int:
+            headers = {"Content-Type": media_type, "Content-Encoding": encoding}
+            async with http.post(url, data=body, headers=headers) as response:
+                assert response.headers["Server"] == "flexhub"
+                return response.status
 
-@pytest.mark.timeout(600)  # a hub takes its time to start where the machine is busy
-@pytest.mark.parametrize("kills", [2, pytest.param(5, marks=pytest.mark.soak)])
-def test_whenever_it_is_killed_every_event_is_answered_and_filed_in_the_end(tmp_path: Path, kills: int) -> None:
-    """Killed while it registers, polls and answers, again and again; what it says last, of every event, is right."""
-    dice, count = Random(7), 6  # noqa: S311 - moments, no secret
-
-    async def main() -> None:
-        start = ceil_to_grid(datetime.now(UTC) + timedelta(hours=2), 900)
-        vtn = Vtn()
-        vtn._poll = "PT1S"  # noqa: SLF001 - the test's own
-        async with serving(vtn):
-            told = tmp_path / "hub.toml"
-            hub = Program(tmp_path, "hub")
-            told.write_text(TEXT.format(folder=tmp_path, url=vtn.url))
-            config(vtn, tmp_path)
-            events = [
-                event(f"e-{i}", start=start + i * timedelta(hours=1), level=float(1 + i % 3)) for i in range(count)
-            ]
-            for kill in range(kills):
-                await asyncio.to_thread(hub.start)
-                vtn.tell(*events[: 2 + kill])
-                await asyncio.sleep(dice.uniform(0.0, 0.6))
-                hub.kill()
-            events[0] = event("e-0", 1, EventStatus.CANCELLED, start=start)
-            vtn.tell(*events)
-            await asyncio.to_thread(hub.start)
-            wanted = {("e-0", 1), *((f"e-{i}", 0) for i in range(1, count))}
-            async with asyncio.timeout(30):
-                while not wanted <= {(name, number) for name, number, _, _ in answers(vtn)}:  # noqa: ASYNC110 - another process
-                    await asyncio.sleep(0.05)
-            hub.kill()
-        assert {code for _, _, code, _ in answers(vtn)} == {"200"}
-        assert vtn.errors == []
-
-    asyncio.run(main())
-    store = open_store(f"sqlite:///{tmp_path}/hub.db")
-    try:
-        row = store.document("OpenadrVen", "utility")
-        assert row is not None
-        assert decode(OpenadrVen, row.body).state.events.keys() == {f"e-{i}" for i in range(count)}
-        for i in range(count):
-            found = store.document("FlexRequest", document_id("event", "utility", f"e-{i}"))
-            assert i == 0 or found is not None
-            if found is not None:
-                request = decode(FlexRequest, found.body)
-                assert (request.expires > datetime.now(UTC)) == (i > 0)
-    finally:
-        store.close()
-
-
-TEXT = """
-pages = false
-[hub]
-name = "agr"
-listen = "127.0.0.1:0"
-[store]
-url = "sqlite:///{folder}/hub.db"
-[[openadr.ven]]
-name = "utility"
-vtn = "{url}"
-congestion_point = "feeder"
-levels = ["4 kW", "8 kW", "16 kW"]
-opt = "in"
-"""
+        assert await answered() == 200
+        assert await answered(media_type="text/xml") == 200
+        assert await answered(media_type="application/json") == 415
+        assert await answered(encoding="gzip") == 415
+        assert await answered(good + b" " * MAX_BYTES) == 413
+        async with http.get(url) as response:
+            assert (response.status, response.headers["Allow"]) == (405, "POST")
+        assert [await answered(b"<banana/>") for _ in range(4)] == [400, 400, 400, 429]
+        assert await answered() == 429, "who had too much refused waits"

@@ -58,19 +58,21 @@ class Clock:
         self.now += timedelta(**more)
 
 
+_NUMBERS: Final = itertools.count()
+
+
 class Utility:
     """Says what a utility does, without HTTP."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._numbers = itertools.count()
 
     async def say(self, kind: str, body: object) -> Any:
         """One message."""
         answer = await self._hub.handle(
             Message(
                 peer="utility",
-                id=f"u{next(self._numbers)}",
+                id=f"u{next(_NUMBERS)}",
                 kind=kind,
                 conversation="openadr events",
                 body=encode(body),
@@ -157,6 +159,11 @@ class Stage:
         while not await true():
             pass
 
+    async def told(self) -> None:
+        """Wait until polls are answered by all that was said until now."""
+        assert self.running.vtn is not None
+        await self.running.vtn.board.caught_up(self.hub.store)
+
 
 def config(folder: Path, more: str = "", settings: str = SETTINGS) -> Config:
     """The hub's configuration, with a store in a folder."""
@@ -166,11 +173,19 @@ def config(folder: Path, more: str = "", settings: str = SETTINGS) -> Config:
 
 @asynccontextmanager
 async def stage(
-    folder: Path, *, clock: Callable[[], datetime] = utc_now, more: str = "", settings: str = SETTINGS
+    folder: Path,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    more: str = "",
+    settings: str = SETTINGS,
+    store: str | None = None,
 ) -> AsyncIterator[Stage]:
-    """A hub with a program, for as long as the block lasts."""
+    """A hub with a program, for as long as the block lasts; its store is in the folder, unless told."""
+    told = config(folder, more, settings)
+    if store is not None:
+        told = msgspec.structs.replace(told, store=StoreSection(url=store))
     async with (
-        running(config(folder, more, settings), clock=clock, timers=False) as hub,
+        running(told, clock=clock, timers=False) as hub,
         aiohttp.ClientSession() as session,
     ):
         found = Stage(hub, session)

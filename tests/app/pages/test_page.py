@@ -19,6 +19,7 @@ from flexhub.app.demo.results import KW_PER_KWH, metered_kwh
 from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.timeseries import Measurement
 from flexhub.core.trading import Basis, Bill, Contract
+from tests import programs
 from tests.app.demo.play import COMMAND, LOOPBACK_HEX, dumped, listening
 from tests.conftest import need
 
@@ -77,9 +78,8 @@ class Demo:
 
     def token(self, party: str) -> str:
         """A new token of a prosumer, as `flexhub keys` makes it."""
-        keys = [*COMMAND[:-1], "keys", "add", party, "--role", "prosumer", "--config", str(self.config), "--json"]
-        done = subprocess.run(keys, capture_output=True, text=True, timeout=60, check=True)
-        found: str = json.loads(done.stdout)["token"]
+        done = programs.run("keys", "add", party, "--role", "prosumer", "--config", self.config, "--json")
+        found: str = json.loads(done.out)["token"]
         return found
 
 

@@ -1,4 +1,4 @@
-"""``python -m tests.app.uftp.clocked CLOCK run hub.toml``: `flexhub` with a clock as far ahead as a file says.
+"""``CLOCK run hub.toml``: `flexhub` with a clock as far ahead as a file says.
 
 The file holds seconds. All else is the program itself.
 """
@@ -10,8 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from flexhub.app import wiring
-from flexhub.app.cli import main
+from flexhub.app import cli, wiring
 
 
 def clock(file: Path) -> datetime:
@@ -19,7 +18,8 @@ def clock(file: Path) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=float(file.read_text()))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """As that of `flexhub`."""
     ahead = Path(sys.argv.pop(1))
     wiring.running = partial(wiring.running, clock=partial(clock, ahead))
-    main()
+    cli.main()

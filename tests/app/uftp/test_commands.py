@@ -5,28 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from flexhub.protocols.uftp.envelope import private_key, public_key
+from tests import programs
 from tests.app.uftp import stage as s
-from tests.conftest import ROOT
 
 
-def run(folder: Path, *arguments: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "flexhub.app.cli", *arguments],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin"},
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=60,
-    )
-    return done.returncode, done.stdout, done.stderr
+def run(folder: Path, *arguments: str) -> programs.Ran:
+    return programs.run(*arguments, cwd=folder, env={"PATH": "/usr/bin"})
 
 
 def test_keys_are_a_pair_and_only_ours_to_read(tmp_path: Path) -> None:

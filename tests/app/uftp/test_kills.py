@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,9 +23,9 @@ from flexhub.core.documents import decode, encode
 from flexhub.core.registry import Role
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.envelope import open_envelope, unsigned
+from tests import programs
 from tests.app.uftp import stage as s
 from tests.app.uftp.test_conversations import same_again
-from tests.conftest import ROOT
 from tests.ports import free_port
 
 MESSAGES = 30
@@ -39,12 +37,11 @@ class Program:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.file = folder / f"{name}.toml"
-        self.running: subprocess.Popen[str] | None = None
+        self.running: programs.Running | None = None
         self.url = ""
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "flexhub.app.cli", "run", str(self.file), "--json"]
-        self.running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        self.running = programs.start("run", self.file, "--json")
         assert self.running.stdout is not None
         self.url = msgspec.json.decode(self.running.stdout.readline())["url"]
 

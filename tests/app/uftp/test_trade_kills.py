@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -27,10 +25,10 @@ from flexhub.core.registry import Role
 from flexhub.core.trading import Basis
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.session import Entry, Stage
+from tests import programs
 from tests.app.uftp import stage as s
 from tests.app.uftp import trade as t
 from tests.app.uftp.test_kills import Program
-from tests.conftest import ROOT
 from tests.ports import free_port
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -56,8 +54,7 @@ class Clocked(Program):
         self._clock = folder / "clock"
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "tests.app.uftp.clocked", str(self._clock), "run", str(self.file), "--json"]
-        self.running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        self.running = programs.start(self._clock, "run", self.file, "--json", module="tests.app.uftp.clocked")
         assert self.running.stdout is not None
         self.url = msgspec.json.decode(self.running.stdout.readline())["url"]
 
@@ -187,9 +184,8 @@ def test_killed_at_every_step_of_a_day_both_come_to_the_same_cent_and_a_replay_t
     assert {o.schedule.update for o in scene.all("agr", FlexOffer) if o.schedule is not None} == {0}
     for name in ("agr", "dso"):
         assert refused(scene.stores[name]) == []
-        command = [sys.executable, "-m", "flexhub.app.cli", "replay", "--config", f"{tmp_path}/{name}.toml", "--json"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+        done = programs.run("replay", "--config", f"{tmp_path}/{name}.toml", "--json")
+        assert done.code == 0, done.out + done.err
 
 
 def refused(store: Store) -> list[tuple[str, bytes]]:

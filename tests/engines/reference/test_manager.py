@@ -30,6 +30,7 @@ from flexhub.engines.reference import planning
 from flexhub.engines.reference.generator import ChargingSession, EvGenerator
 from flexhub.engines.reference.manager import FLAT, ReferenceManager
 from flexhub.engines.slots import Plan, Portfolio
+from tests.conftest import examples
 from tests.strategies import Witnessed, convex_offers, witnessed
 
 T0 = datetime(2026, 1, 10, tzinfo=UTC)
@@ -333,7 +334,7 @@ def test_large_plans_are_as_good(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(large).max() == pytest.approx(load(small).max(), abs=1e-6)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(25))
 @given(st.lists(witnessed(), min_size=1, max_size=5, unique_by=lambda w: w.offer.id))
 def test_offers_of_every_kind_are_planned_or_refused_with_a_reason(drawn: list[Witnessed]) -> None:
     now = min(w.now for w in drawn)

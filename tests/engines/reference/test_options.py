@@ -26,6 +26,7 @@ from flexhub.engines.reference.manager import ReferenceManager
 from flexhub.engines.reference.settlement import rewards
 from flexhub.engines.reference.units import price_eur
 from flexhub.engines.slots import Assignment, Offering, Portfolio, Terms
+from tests.conftest import examples
 from tests.strategies import ALL, convex_offers, witnessed
 
 T0 = datetime(2026, 1, 10, tzinfo=UTC)
@@ -270,7 +271,7 @@ def cost_eur(offer: FlexOffer, one: Schedule, terms_of: Contract) -> float:
     return price_eur(offer, one) + sum(quantity * each for _, quantity, _, each in rewards(offer, one, terms_of))
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(40))
 @given(st.data())
 def test_every_part_of_every_option_can_be_delivered_and_pays_its_cost(data: st.DataObject) -> None:
     """The law of the module, for offers of every kind, some of them assigned already."""

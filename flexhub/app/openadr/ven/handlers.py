@@ -28,12 +28,13 @@ from msgspec.structs import replace
 from flexhub.app.exchange.market import value_of
 from flexhub.app.exchange.papers import BINDING, file_request
 from flexhub.app.hub.contract import Answer, Decision, Delivery, Further, Handler, Key, Message, Put, View
+from flexhub.app.openadr.simple_http import MEDIA_TYPE
 from flexhub.app.openadr.ven.papers import OpenadrAnswered, OpenadrNotice, OpenadrReadings, OpenadrVen
 from flexhub.app.openadr.ven.reporting import updated
 from flexhub.app.openadr.ven.settings import Ven, document_id
 from flexhub.core.documents import encode
 from flexhub.core.effects import Ask, Effect, Notify, Send, SetTimer
-from flexhub.core.errors import ForbiddenError, NotFoundError
+from flexhub.core.errors import ForbiddenError, IllegalTransitionError, NotFoundError
 from flexhub.core.registry import Role
 from flexhub.core.tariff import Tariff
 from flexhub.core.trading import FlexRequest
@@ -48,7 +49,6 @@ from flexhub.protocols.openadr2b.session.ven_state import State, Step, Told, Wha
 
 PEER: Final = "openadr-ven:"
 """Begins the outbox's name of a VTN: ``openadr-ven:<name>``. Its path is the service."""
-MEDIA_TYPE: Final = "application/xml"
 ASKED: Final = "asked"
 """State of a request that the engine is still asked about."""
 TIMER: Final = "openadr.ven"
@@ -344,6 +344,8 @@ class SayOpt(_ByName):
         step = ven_opts.opted(before, word.event_id, word.opt, now, seed=seed)
         if step.state != before:
             step = step._replace(told=(Told(What.MODIFIED, word.event_id, step.state.events[word.event_id]),))
+        elif before.events[word.event_id].opt is not word.opt:
+            raise IllegalTransitionError("it is over, or was refused", path="Opt/event_id", value=word.event_id)
         return self._desk.decided(ven, before, step, view, now, seed)
 
 
@@ -467,3 +469,8 @@ def build(vens: Mapping[str, Ven]) -> dict[str, Handler]:
         "ven.report.failed": ReportFailed(desk),
         f"timer.{TIMER}": Tick(desk),
     }
+
+
+def nobody() -> dict[str, Handler]:
+    """Kind -> handler of what an operator may say, in a hub that is nobody's VEN: it is refused."""
+    return {"openadr.ven.opt": SayOpt(Desk({}))}

@@ -12,6 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
+from flexhub.app.openadr.simple_http import MEDIA_TYPE, PREFIX
 from flexhub.core.errors import FlexhubError, UnavailableError
 from flexhub.protocols.openadr2b import messages as wire
 from flexhub.protocols.openadr2b.codec import OadrCodec
@@ -19,8 +20,6 @@ from flexhub.protocols.openadr2b.elements import EiResponse, Message, OadrEvent,
 from flexhub.protocols.openadr2b.names import ProfileName, ServiceName, TransportName
 from flexhub.protocols.openadr2b.schema import installed
 
-PREFIX: Final = "/OpenADR2/Simple/2.0b"
-MEDIA_TYPE: Final = "application/xml"
 PATIENCE_S: Final = 20.0
 """So long a VEN may take from one poll to the next."""
 

@@ -9,11 +9,11 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
-from datetime import datetime
-from itertools import count
+from datetime import datetime, timedelta
 from typing import Final
 
 from flexhub.app.hub.contract import Answer, Message
+from flexhub.app.hub.ids import fresh_id
 from flexhub.app.hub.loop import Hub
 from flexhub.app.openadr.ven.handlers import PEER, Received, Said
 from flexhub.app.openadr.ven.papers import OpenadrVen
@@ -22,6 +22,7 @@ from flexhub.app.openadr.ven.settings import Ven
 from flexhub.core.documents import decode, encode
 from flexhub.core.errors import FlexhubError
 from flexhub.core.registry import Role
+from flexhub.core.timegrid import floor_to_grid
 from flexhub.protocols.openadr2b import messages as wire
 from flexhub.protocols.openadr2b.codec import OadrCodec
 from flexhub.protocols.openadr2b.elements import Message as Oadr
@@ -37,8 +38,6 @@ SOON_S: Final = 0.05
 PAGE: Final = 1000
 MOST: Final = 100
 """So many messages are fetched in one round at most."""
-_PROCESS: Final = uuid.uuid4().hex[:12]
-_COUNTER: Final = count()
 _CODEC: Final = OadrCodec(check=False)
 
 
@@ -68,11 +67,25 @@ class Poller:
         self._clock = clock
         self._pause = pause
         self._synced = False
+        self._there = asyncio.Event()
+        self._due: datetime | None = None
         self.failing = False
+
+    async def tick(self) -> None:
+        """A round, where by the clock one is due, on the grid of the interval: for who steps the time.
+
+        Raises:
+            FlexhubError: as `round`.
+        """
+        now = self._clock()
+        if self._due is None or now >= self._due:
+            await self.round()
+            every = max(1, int(await self._every()))
+            self._due = floor_to_grid(now, every) + timedelta(seconds=every)
 
     async def run(self) -> None:
         """Round after round; after one that failed, later and later."""
-        failed_s = 0.0
+        self._synced, failed_s = False, 0.0
         while True:
             try:
                 await self.round()
@@ -84,7 +97,24 @@ class Poller:
                     log.warning("the VTN %s can't be spoken with: %s; again in %g s", self._ven.name, error, failed_s)
                 else:
                     log.exception("a round with the VTN %s failed; again in %g s", self._ven.name, failed_s)
-            await self._pause(failed_s or await self._every())
+            await self._rest(failed_s or await self._every())
+
+    async def _rest(self, seconds: float) -> None:
+        """Pause, until it is over or the way to the VTN is there again."""
+        waits = [asyncio.ensure_future(self._pause(seconds)), asyncio.ensure_future(self._there.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waits:
+                one.cancel()
+        self._there.clear()
+
+    def told(self, there: bool) -> None:
+        """A connection to the VTN that is kept began, or ended."""
+        if there:
+            self._there.set()
+        else:
+            self.lost()
 
     def lost(self) -> None:
         """After an outage, the next round begins by catching up."""
@@ -191,7 +221,7 @@ class Poller:
     def _message(self, kind: str, body: bytes) -> Message:
         return Message(
             peer=PEER + self._ven.name,
-            id=f"{_PROCESS}-{next(_COUNTER)}",
+            id=fresh_id(),
             kind=kind,
             conversation=self._ven.name,
             body=body,

@@ -1,4 +1,4 @@
-"""Carries a VEN's messages to its VTN: HTTP POST of one payload, whose answer is one, too.
+"""Carries a VEN's messages to its VTN: HTTP POST or an IQ of XMPP with one payload, whose answer is one, too.
 
 TLS shows our client certificate; the VTN's has to be of the fingerprint that is configured, where one is. Signatures
 are made when a message is sent, since their timestamps have to be of then: what is sent again is the same message.
@@ -6,25 +6,23 @@ are made when a message is sent, since their timestamps have to be of then: what
 
 from __future__ import annotations
 
-import ssl
 import uuid
 from collections.abc import Callable
 from datetime import datetime
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import NamedTuple, Self
 
-from flexhub.adapters.http.sender import MAX_REPLY, Connections
+from flexhub.adapters.http.sender import MAX_REPLY
 from flexhub.adapters.store.interface import SendRow
 from flexhub.app.hub.outbox import Outcome
 from flexhub.app.openadr.ven.section import VenSection
+from flexhub.app.openadr.ven.ways import HttpWay, XmppWay
 from flexhub.core.errors import ConfigError, FlexhubError, UnauthorizedError, UnavailableError
 from flexhub.protocols.openadr2b.codec import OadrCodec, read
 from flexhub.protocols.openadr2b.elements import Message
-from flexhub.protocols.openadr2b.fingerprint import fingerprint_of, normal
+from flexhub.protocols.openadr2b.fingerprint import normal
 from flexhub.protocols.openadr2b.schema import installed
 from flexhub.protocols.openadr2b.signature import Replays, SigningKey, sign, signing_key, verify
-
-MEDIA_TYPE: Final = "application/xml"
 
 
 class Answered(NamedTuple):
@@ -51,17 +49,17 @@ class VtnClient:
         self._fingerprint = None if section.fingerprint is None else normal(section.fingerprint)
         self._codec = OadrCodec(MAX_REPLY, check=installed())
         self._replays = Replays()
-        self._connections = Connections(_tls(section))
+        self.way = HttpWay(section) if section.xmpp is None else XmppWay(section.vtn, section.xmpp)
         self._key = _key(section)
 
     async def __aenter__(self) -> Self:
-        await self._connections.__aenter__()
+        await self.way.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._connections.__aexit__(kind, error, trace)
+        await self.way.__aexit__(kind, error, trace)
 
     async def ask(self, service: str, message: Message) -> Answered:
         """One request, and what the VTN says to it.
@@ -87,8 +85,7 @@ class VtnClient:
     async def _post(self, service: str, body: bytes, message: Message | None) -> tuple[Outcome, Answered | None]:
         if self._key is not None and message is not None:
             body = sign(message, self._key, now=self._clock(), nonce=uuid.uuid4().hex)
-        url = f"{self._section.vtn.rstrip('/')}/{service}"
-        found = await self._connections.post(url, body, {"Content-Type": MEDIA_TYPE})
+        found = await self.way.say(service, body)
         if found.why:
             return Outcome(*found), None
         return Outcome(found.status), self._read(found.reply)
@@ -121,33 +118,6 @@ class VtnClient:
         if self._key is None:
             return self._codec.encode(message)
         return sign(message, self._key, now=self._clock(), nonce=uuid.uuid4().hex)
-
-
-def _tls(section: VenSection) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=section.ca)
-        if section.cert is not None and section.key is not None:
-            context.load_cert_chain(section.cert, section.key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"no certificates: {error}", path="openadr/ven/cert", value=str(section.cert)) from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if section.fingerprint is not None:
-        context.sslobject_class = _knowing(normal(section.fingerprint))
-    return context
-
-
-def _knowing(expected: str) -> type[ssl.SSLObject]:
-    """Connections that end in the handshake, before anything is said, where the certificate is another than agreed."""
-
-    class Known(ssl.SSLObject):
-        def do_handshake(self) -> None:
-            super().do_handshake()
-            der = self.getpeercert(binary_form=True)
-            shown = "nobody" if der is None else fingerprint_of(der)
-            if shown != expected:
-                raise ssl.SSLCertVerificationError(f"a certificate of {shown}, not of {expected}")
-
-    return Known
 
 
 def _key(section: VenSection) -> SigningKey | None:

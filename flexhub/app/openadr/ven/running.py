@@ -24,26 +24,28 @@ from datetime import datetime
 from aiohttp import web
 
 from flexhub.adapters.store.interface import SendRow
+from flexhub.app.access.limits import Buckets
 from flexhub.app.config import Config
 from flexhub.app.connections import Connections, Runner, Site
 from flexhub.app.hub.contract import Asker, Handler
 from flexhub.app.hub.loop import Hub
 from flexhub.app.hub.outbox import UNKNOWN, Carrier, Outcome, Sender
-from flexhub.app.openadr.ven.handlers import PEER, SLOT, build
+from flexhub.app.openadr.ven.handlers import PEER, SLOT, build, nobody
 from flexhub.app.openadr.ven.opting import OptAsker
 from flexhub.app.openadr.ven.polling import Poller
 from flexhub.app.openadr.ven.posting import VtnClient
 from flexhub.app.openadr.ven.pushed import Listener
 from flexhub.app.openadr.ven.reporting import ReportAsker
 from flexhub.app.openadr.ven.settings import Ven, vens_of
+from flexhub.app.openadr.ven.ways import XmppWay
 from flexhub.app.serving import BACKLOG, listening, tls_context
 from flexhub.engines.slots import ManagerEngine
 
 
 def handlers(config: Config, *, managing: bool, off: Collection[str] = ()) -> dict[str, Handler]:
-    """Kind -> handler; none where the hub is nobody's VEN. Rules that are `off` are not kept to."""
+    """Kind -> handler; where the hub is nobody's VEN, one that says so. Rules that are `off` are not kept to."""
     vens = vens_of(config, managing=managing, off=off)
-    return build(vens) if vens else {}
+    return build(vens) if vens else nobody()
 
 
 def askers(config: Config, engine: ManagerEngine, *, managing: bool) -> dict[str, Asker]:
@@ -100,11 +102,15 @@ async def polling(config: Config, vens: Vens, hub: Hub, *, timers: bool = True) 
         hub.readiness.add("openadr", lambda: _trouble(pollers.values()))
     async with AsyncExitStack() as stack:
         for name, poller in pollers.items():
-            listen = vens.vens[name].section.listen
+            listen, client = vens.vens[name].section.listen, vens.clients[name]
+            limits = config.limits
+            listener = Listener(poller, client, Buckets(limits.failures, limits.failures_at_once))
             if listen is not None:
-                app = Listener(poller, vens.clients[name]).application()
-                await stack.enter_async_context(_listening(config, app, listen))
-        tasks = [asyncio.create_task(p.run(), name=f"openadr-ven-{n}") for n, p in pollers.items() if timers]
+                await stack.enter_async_context(_listening(config, listener.application(), listen))
+            if isinstance(client.way, XmppWay):
+                await stack.enter_async_context(client.way.connected(listener.stanza, poller.told))
+        begun = ((name, hub.keeper.while_on(poller.run)) for name, poller in pollers.items() if timers)
+        tasks = [asyncio.create_task(work, name=f"openadr-ven-{name}") for name, work in begun]
         try:
             yield pollers
         finally:

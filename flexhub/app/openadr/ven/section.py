@@ -10,12 +10,15 @@ from typing import Annotated, Final
 
 import msgspec
 
+from flexhub.app.openadr.xmpp import XmppSection
 from flexhub.core.base import Id
 from flexhub.core.errors import InvalidError
 from flexhub.core.units import parse_duration, parse_quantity
+from flexhub.protocols.openadr2b.identity import XMPP
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Url = Annotated[str, msgspec.Meta(pattern="^https?://[^\\s?#]+$")]
+Where = Annotated[str, msgspec.Meta(pattern="^(https?://|xmpp:)[^\\s?#]+$")]
 
 
 class Opting(enum.StrEnum):
@@ -59,11 +62,12 @@ class VenSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     `tolerance` stays unserved, and opts out where it is not known after `answer_within`. An event without an end is
     planned for `open_ended` ahead.
 
-    Instead of polling, it listens at `listen`, and tells the VTN to push to `push_to`.
+    Instead of polling, it listens at `listen`, and tells the VTN to push to `push_to`. With `xmpp` it speaks XMPP, and
+    is pushed to there: `vtn` is then ``xmpp:`` and the VTN's full JID, or the domain that tells where its services are.
     """
 
     name: Id
-    vtn: Url
+    vtn: Where
     ven_name: Text = "flexhub"
     ven_id: Text | None = None
     vtn_id: Text | None = None
@@ -87,6 +91,7 @@ class VenSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     poll: str | None = None
     listen: str | None = None
     push_to: Url | None = None
+    xmpp: XmppSection | None = None
     report: tuple[VenReportSection, ...] = ()
 
     def __post_init__(self) -> None:
@@ -101,6 +106,12 @@ class VenSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise InvalidError("to sign, a cert and key are needed, and the VTN's fingerprint", path="sign")
         if (self.listen is None) is not (self.push_to is None):
             raise InvalidError("listen and push_to go together", path="listen")
+        if self.vtn.startswith(XMPP) is not (self.xmpp is not None):
+            raise InvalidError("an address of xmpp: goes together with the section xmpp", path="vtn")
+        if self.xmpp is not None and (self.sign or self.listen is not None):
+            wrong = "sign" if self.sign else "listen"
+            why = "signatures do not pass XMPP servers" if self.sign else "over XMPP nothing else listens"
+            raise InvalidError(why, path=wrong)
         points = [one.r_id for one in self.report]
         if len(set(points)) < len(points):
             raise InvalidError("a data point stands twice", path="report")

@@ -21,7 +21,14 @@ from flexhub.protocols.openadr2b.elements import (
     OadrReportDescription,
     OadrSamplingRate,
 )
-from flexhub.protocols.openadr2b.names import METADATA_REQUEST, NOT_APPLICABLE, OptType, ResponseCode, ResponseRequired
+from flexhub.protocols.openadr2b.names import (
+    METADATA_REQUEST,
+    NOT_APPLICABLE,
+    OptType,
+    ResponseCode,
+    ResponseRequired,
+    TransportName,
+)
 from flexhub.protocols.openadr2b.session.ven_state import Heard, Judge, Refusal, Setup
 
 TELEMETRY: Final = "telemetry"
@@ -135,7 +142,8 @@ def setup_of(told: VenSection, off: Collection[str] = ()) -> Setup:
         ven_name=told.ven_name,
         ven_id=told.ven_id,
         vtn_id=told.vtn_id,
-        push_to=told.push_to,
+        transport=TransportName.SIMPLE_HTTP if told.xmpp is None else TransportName.XMPP,
+        push_to=told.push_to if told.xmpp is None else told.xmpp.jid,
         xml_signature=told.sign,
         markets=frozenset(told.markets),
         known_as=EiTarget(group_ids=told.groups, group_names=told.groups, resource_ids=told.resources),

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from flexhub.adapters.store.interface import Store
 from flexhub.app.hub.reading import Front
 from flexhub.app.openadr.vtn.papers import agenda
 from flexhub.protocols.openadr2b.session.events import FAR_FUTURE, ends, over
@@ -21,6 +22,7 @@ from flexhub.protocols.openadr2b.session.state import VtnAgenda, VtnEvent, VtnVe
 
 log = logging.getLogger(__name__)
 
+PAGE: Final = 1000
 MOST: Final = 200_000
 """So many VENs are kept; the one that was read longest ago goes first."""
 
@@ -56,11 +58,13 @@ class Board:
         self.events: dict[str, VtnEvent] = {}
         self.heard: dict[str, datetime] = {}
         """venID -> when it was last heard of by this process."""
+        self._at = 0
+        self._moved = asyncio.Event()
 
     @asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
         """Keep up with what changes, for as long as the block lasts."""
-        after = await self._hub.last_notice()
+        self._at = after = await self._hub.last_notice()
         await self._read_events()
         task = asyncio.create_task(self._follow(after), name="openadr-board")
         try:
@@ -78,6 +82,15 @@ class Board:
                     await self._read_event(row.subject)
             except Exception:
                 log.exception("the board could not read %s again", row.subject)
+            self._at = row.seq
+            self._moved.set()
+
+    async def caught_up(self, store: Store) -> None:
+        """Wait until it knows all that has been told until now."""
+        while rows := await asyncio.to_thread(store.notices, self._party, self._at, PAGE):
+            while self._at < rows[-1].seq:
+                self._moved.clear()
+                await self._moved.wait()
 
     async def _read_events(self) -> None:
         known = await self._hub.get(VtnAgenda, agenda().id)

@@ -1,24 +1,27 @@
-"""The VTN's endpoint: POST of a payload to the path of its service, answered by a payload, over HTTP pull.
+"""The VTN's endpoint: POST of a payload to the path of its service, answered by a payload; or an IQ of XMPP.
 
-Who speaks is told by the client certificate, where TLS asks for one, and by the venID. A poll that has nothing new is
-answered from the board and writes nothing; all that changes something goes through the hub. What is no payload is
-refused with a status of HTTP's and a line of text; what breaks a rule, with an answer of its own kind and a code.
+Who speaks is told by the client certificate, where TLS asks for one, or by the JID, and by the venID. A poll that has
+nothing new is answered from the board and writes nothing; all that changes something goes through the hub. What is no
+payload is refused with a status of HTTP's and a line of text; what breaks a rule, with an answer of its own kind and a
+code.
 """
 
 from __future__ import annotations
 
-import itertools
 import uuid
 from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import msgspec
 from aiohttp import web
 from lxml import etree
 
-from flexhub.app.endpoints import AGAIN_S, Limits, Refusal, body_of, plain, refused, submitted, too_often
+from flexhub.app.endpoints import AGAIN_S, Limits, Refusal, bear, payload_of, plain, refused, submitted, too_often
 from flexhub.app.hub.contract import Answer, Message
+from flexhub.app.hub.ids import fresh_id
+from flexhub.app.openadr.simple_http import MEDIA_TYPE, MEDIA_TYPES, PREFIX
 from flexhub.app.openadr.vtn.board import Board
 from flexhub.app.openadr.vtn.handlers import RECEIVE, SERVICE_OF, Answered, Arrival, Came, place
 from flexhub.core.documents import decode, encode
@@ -33,12 +36,30 @@ from flexhub.protocols.openadr2b.session import vtn
 from flexhub.protocols.openadr2b.session.book import Arrived, Settings, Step, ven_id_of
 from flexhub.protocols.openadr2b.signature import Replays, SigningKey, sign, verify
 
-PATH: Final = "/OpenADR2/Simple/2.0b/{service}"
-MEDIA_TYPES: Final = ("application/xml", "text/xml")
-_HEADERS: Final = {"Content-Type": "application/xml", "Server": "flexhub"}
-_PROCESS: Final = uuid.uuid4().hex
-_COUNTER: Final = itertools.count()
+_HEADERS: Final = {"Content-Type": MEDIA_TYPE, "Server": "flexhub"}
 _POLL: Final = "OadrPoll"
+
+
+class Speaker(NamedTuple):
+    """Who sends.
+
+    Args:
+        shown: the fingerprint of the certificate that was shown, or the JID (`identity`); None without either.
+        remote: what failures are counted against.
+        jid: the full JID, over XMPP.
+    """
+
+    shown: str | None
+    remote: str
+    jid: str | None = None
+
+    def completed(self, message: Wire) -> Wire:
+        """Interpretation: a VEN that registers over XMPP and tells no address is at the JID that it sends from."""
+        if self.jid is None or not isinstance(message, wire.OadrCreatePartyRegistration):
+            return message
+        if message.oadr_transport_address:
+            return message
+        return msgspec.structs.replace(message, oadr_transport_address=self.jid)
 
 
 class Endpoint:
@@ -82,7 +103,7 @@ class Endpoint:
         """What an HTTP server runs."""
         app = web.Application(middlewares=[plain], client_max_size=self._codec.max_bytes)
         for service in SERVICES:
-            app.router.add_post(PATH.format(service=service), self.post)
+            app.router.add_post(f"{PREFIX}/{service}", self.post)
         return app
 
     async def post(self, request: web.Request) -> web.StreamResponse:
@@ -94,33 +115,50 @@ class Endpoint:
         return web.Response(body=body, headers=_HEADERS)
 
     async def _take(self, request: web.Request) -> bytes:
-        wait = self.limits.failures.empty(request.remote or "")
-        if wait:
-            raise too_often(wait)
-        shown = _shown(request)
-        body = await self._body(request)
-        service = request.path.rpartition("/")[2]
-        quiet = self._board.quiet(body, shown) if service == _POLL else None
+        who = Speaker(_shown(request), request.remote or "")
+        self.bear(who)
+        body = await payload_of(request, self._codec.max_bytes, MEDIA_TYPES)  # [rule 53]
+        return await self.take(body, who, request.path.rpartition("/")[2])
+
+    def bear(self, who: Speaker) -> None:
+        """Slow who had too much refused.
+
+        Raises:
+            Refusal: it did.
+        """
+        bear(self.limits.failures, who.remote)
+
+    async def take(self, body: bytes, who: Speaker, service: str | None = None) -> bytes:
+        """One payload to a service, or where they all have one address; what comes out is the answer's.
+
+        Raises:
+            Refusal: it is no payload, not signed as it has to be, too often, or cannot be worked now.
+        """
+        shown = who.shown
+        quiet = self._board.quiet(body, shown) if service in {None, _POLL} else None
         if quiet is not None:
             # These very bytes were judged before, and nothing has changed since.
-            self._admit(request, shown, quiet.ven.id)
+            self._admit(who, quiet.ven.id)
             self._board.hear(quiet.ven.id)
             return quiet.answer
         try:
             root = self._codec.root(body)
-            message = read(root, checked=self._codec.check).oadr_signed_object.message
+            message: Wire = read(root, checked=self._codec.check).oadr_signed_object.message
         except FlexhubError as error:
             raise Refusal(HTTPStatus.BAD_REQUEST, str(error)) from error
-        if SERVICE_OF.get(type(message), service) != service:
+        if service is not None and SERVICE_OF.get(type(message), service) != service:
             raise Refusal(HTTPStatus.BAD_REQUEST, f"{vtn_name(message)} is not a message of {service}")
         ven_id = ven_id_of(message)
-        self._admit(request, shown, ven_id)
+        self._admit(who, ven_id)
         await self._signed(root, ven_id, shown)
+        completed = who.completed(message)
+        if completed is not message:
+            message, body = completed, self._codec.encode(completed)
         return await self._answered(message, ven_id, shown, body)
 
-    def _admit(self, request: web.Request, shown: str | None, ven_id: str | None) -> None:
+    def _admit(self, who: Speaker, ven_id: str | None) -> None:
         """Slow who floods; nobody can slow another VEN by its name alone: addresses and certificates count apart."""
-        wait = self.limits.messages.take(shown or f"{request.remote} {ven_id}")
+        wait = self.limits.messages.take(who.shown or f"{who.remote} {ven_id}")
         if wait:
             raise too_often(wait)
 
@@ -153,7 +191,7 @@ class Endpoint:
         arrival = Arrival(xml=body.decode("utf-8-sig"), fingerprint=shown, turn=turn)
         said = Message(
             peer=ven_id or shown or "openadr:nobody",
-            id=f"openadr {_PROCESS}-{next(_COUNTER)}",
+            id=f"openadr {fresh_id()}",
             kind=RECEIVE,
             conversation=place(ven_id or shown),
             body=encode(arrival),
@@ -198,19 +236,6 @@ class Endpoint:
             raise Refusal(HTTPStatus.UNAUTHORIZED, str(error)) from error
         except UnavailableError as error:
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": AGAIN_S}) from error
-
-    async def _body(self, request: web.Request) -> bytes:
-        """The body [rule 53]; never more than is allowed, and never longer than `BODY_S`."""
-        length = request.content_length
-        if length is None:
-            raise Refusal(HTTPStatus.LENGTH_REQUIRED, "Content-Length is needed")
-        if length > self._codec.max_bytes:
-            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{length} bytes, allowed: {self._codec.max_bytes}")
-        if request.content_type not in MEDIA_TYPES:
-            raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"allowed: {', '.join(MEDIA_TYPES)}")
-        if request.headers.get("Content-Encoding", "identity") != "identity":
-            raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "no encodings")
-        return await body_of(request)
 
 
 def vtn_name(message: Wire) -> str:

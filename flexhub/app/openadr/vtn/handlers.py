@@ -15,12 +15,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
 from flexhub.app.exchange.market import value_of
 from flexhub.app.hub.contract import Answer, Decision, Delivery, Further, Key, Message, Put, View
+from flexhub.app.openadr.simple_http import MEDIA_TYPE
 from flexhub.app.openadr.vtn.papers import VtnPushed, agenda, certificate, filed, pushed
 from flexhub.app.uftp.participants import derived_id
 from flexhub.core.documents import encode
@@ -29,8 +30,9 @@ from flexhub.core.errors import FlexhubError
 from flexhub.protocols.openadr2b import messages as wire
 from flexhub.protocols.openadr2b.codec import OadrCodec
 from flexhub.protocols.openadr2b.elements import Message as Wire
+from flexhub.protocols.openadr2b.identity import XMPP
 from flexhub.protocols.openadr2b.messages import SERVICES
-from flexhub.protocols.openadr2b.names import ResponseCode
+from flexhub.protocols.openadr2b.names import ResponseCode, TransportName
 from flexhub.protocols.openadr2b.session import vtn
 from flexhub.protocols.openadr2b.session.book import Arrived, Settings, Step, response, ven_id_of
 from flexhub.protocols.openadr2b.session.events import over
@@ -48,7 +50,6 @@ RECEIVE: Final = "openadr.vtn.receive"
 PUSHED: Final = "openadr.vtn.pushed"
 PEER: Final = "openadr:"
 """Begins the outbox's name of a VEN that is pushed to. Its path is the whole address."""
-MEDIA_TYPE: Final = "application/xml"
 CODEC: Final = OadrCodec(check=False)
 """For what the endpoint has judged by the XSD already, and for what we write."""
 
@@ -65,6 +66,8 @@ _TOPICS: Final = {
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What came, as it is journalled: the payload, the fingerprint of the certificate that was shown, and whose turn.
+
+    Over XMPP the fingerprint is the sender's JID (`flexhub.protocols.openadr2b.identity`).
 
     `ven_id`: whose it is, of what was replied to what was pushed.
     """
@@ -144,13 +147,33 @@ class Desk:
                     peer=PEER + ven.id,
                     message_id=new(f"push {i}"),
                     conversation=place(ven.id),
-                    path=f"{ven.address.rstrip('/')}/{SERVICE_OF[type(message)]}",
+                    path=_where(ven.transport, ven.address, message),
                     media_type=MEDIA_TYPE,
                     body=CODEC.encode(message),
                     reply_kind=PUSHED,
                 )
             )
         return after, sends
+
+
+def _where(transport: TransportName | None, address: str, message: Wire) -> str:
+    """A whole address: over HTTP that of the message's service, over XMPP the JID, behind ``xmpp:``."""
+    if transport is TransportName.XMPP:
+        return XMPP + address
+    return f"{address.rstrip('/')}/{SERVICE_OF[type(message)]}"
+
+
+class Follow(Protocol):
+    """Has more come of what VENs say than what the standard tells, in the same transaction."""
+
+    def needs(self, told: Wire, ven_id: str) -> Iterable[Key]:
+        """What to look up."""
+
+    def further(self, told: Wire, ven: VtnVen, view: View) -> Iterable[Key]:
+        """And what more, once that is seen."""
+
+    def follow(self, arrived: Arrived, step: Step, view: View, seed: str) -> tuple[Step, list[Put], list[Effect]]:
+        """The step, documents besides, and effects; `step` was not refused."""
 
 
 def place(ven_id: str | None) -> str:
@@ -161,9 +184,10 @@ def place(ven_id: str | None) -> str:
 class Receive(Further):
     """``openadr.vtn.receive``; rules that are `off` are not judged, for the conformance suite's self-check."""
 
-    def __init__(self, desk: Desk, off: Collection[str] = ()) -> None:
+    def __init__(self, desk: Desk, off: Collection[str] = (), follow: Follow | None = None) -> None:
         self._desk = desk
         self._off = off
+        self._follow = follow
 
     @staticmethod
     def _came(message: Message) -> Came:
@@ -185,6 +209,8 @@ class Receive(Further):
             keys.append(agenda())
         if isinstance(told, wire.OadrCancelOpt):
             keys.append(Key(VtnOpt, opt_place(told.ven_id, told.opt_id)))
+        if self._follow is not None and ven_id is not None:
+            keys += self._follow.needs(told, ven_id)
         return keys
 
     def further(self, message: Message, view: View) -> Iterable[Key]:
@@ -192,6 +218,9 @@ class Receive(Further):
         arrival, told = self._came(message)
         keys = self._desk.all_events(view) if isinstance(told, vtn.ALL_EVENTS) else []
         ven_id = self._ven_id(arrival, told, view)
+        if self._follow is not None and (known := arrival.ven_id or ven_id_of(told)) is not None:
+            ven = view.get(VtnVen, known)
+            keys += () if ven is None else self._follow.further(told, ven, view)
         return keys if ven_id is None else [*keys, Key(VtnVen, ven_id)]
 
     @staticmethod
@@ -232,7 +261,11 @@ class Receive(Further):
             off=self._off,
         )
         step = vtn.receive(arrived)
-        return self._desk.decision(*self._filed(arrived, step, view))
+        puts, effects = list[Put](), list[Effect]()
+        if self._follow is not None and ven is not None and not step.broken:
+            step, puts, effects = self._follow.follow(arrived, step, view, seed)
+        changed, answer, more = self._filed(arrived, step, view)
+        return self._desk.decision(changed, answer, [*more, *puts], effects)
 
     def _filed(self, arrived: Arrived, step: Step, view: View) -> tuple[list[State | VtnPushed], Answer, list[Put]]:
         """What changed, the answer, and what a registration changes besides."""

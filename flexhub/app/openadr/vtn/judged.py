@@ -19,6 +19,7 @@ from flexhub.app import config, wiring
 from flexhub.app.hub.contract import Message
 from flexhub.app.hub.loop import Hub
 from flexhub.app.openadr.sections import OpenadrSection, VtnSection
+from flexhub.app.openadr.simple_http import PREFIX
 from flexhub.app.openadr.vtn.utility import EVENTS
 from flexhub.app.serving import utc_now
 from flexhub.conformance.exchange import Whole
@@ -27,7 +28,6 @@ from flexhub.core.documents import encode
 from flexhub.core.registry import Role
 from flexhub.protocols.openadr2b.session.state import EventSpec, VtnAnswer
 
-PATH: Final = "/OpenADR2/Simple/2.0b/"
 TIMEOUT_S: Final = 30.0
 
 
@@ -36,7 +36,7 @@ class Net:
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
-        self._url = url.rstrip("/").removesuffix(PATH.rstrip("/"))
+        self._url = url.rstrip("/").removesuffix(PREFIX)
 
     def now(self) -> datetime:
         """What time it is."""
@@ -49,7 +49,7 @@ class Net:
             aiohttp.ClientError, TimeoutError: no answer came.
         """
         async with self._session.request(
-            method, f"{self._url}{PATH}{path}", headers=headers, data=body, allow_redirects=False
+            method, f"{self._url}{PREFIX}/{path}", headers=headers, data=body, allow_redirects=False
         ) as response:
             return await whole(response)
 

@@ -37,6 +37,12 @@ class VtnPushed(msgspec.Struct, frozen=True, kw_only=True):
     ven_ids: tuple[str, ...] = ()
 
 
+class VtnOffers(msgspec.Struct, frozen=True, kw_only=True):
+    """The flex-offers that a VEN's reports became, and that readings of it may belong to; the newest last."""
+
+    offers: tuple[str, ...] = ()
+
+
 def agenda() -> Key:
     """Where the ids of events are that are not over."""
     return Key(VtnAgenda, ONLY)

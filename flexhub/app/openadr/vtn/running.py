@@ -16,26 +16,29 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from flexhub.app.api import server
 from flexhub.app.config import Config
 from flexhub.app.connections import Connections, Runner, Site
 from flexhub.app.endpoints import limits
 from flexhub.app.exchange.portfolio import every
-from flexhub.app.hub.contract import Handler
+from flexhub.app.hub.contract import Asker, Handler
 from flexhub.app.hub.loop import Hub
 from flexhub.app.hub.outbox import Carrier, Sender
 from flexhub.app.openadr.sections import VtnSection
 from flexhub.app.openadr.vtn.board import Board
+from flexhub.app.openadr.vtn.dispatch import QUESTION, SLOT, DispatchAsker, chain
 from flexhub.app.openadr.vtn.endpoint import Endpoint
 from flexhub.app.openadr.vtn.handlers import PEER, Desk
 from flexhub.app.openadr.vtn.posting import VtnSender
 from flexhub.app.openadr.vtn.silence import Watch
+from flexhub.app.openadr.vtn.stanzas import Stanzas, vtn_client
 from flexhub.app.openadr.vtn.utility import build, nobody
 from flexhub.app.serving import BACKLOG, listening
 from flexhub.core.errors import ConfigError, InvalidError
 from flexhub.protocols.openadr2b.codec import OadrCodec
+from flexhub.protocols.openadr2b.names import TransportName
 from flexhub.protocols.openadr2b.schema import installed
 from flexhub.protocols.openadr2b.session.book import Settings
 from flexhub.protocols.openadr2b.session.events import seconds
@@ -55,13 +58,28 @@ def vtn_of(config: Config) -> VtnSection | None:
 
 def settings_of(section: VtnSection) -> Settings:
     """Who the VTN is."""
-    return Settings(vtn_id=section.id, poll=section.poll, anyone=section.anyone)
+    spoken = (TransportName.SIMPLE_HTTP,) if section.xmpp is None else (TransportName.SIMPLE_HTTP, TransportName.XMPP)
+    return Settings(vtn_id=section.id, poll=section.poll, anyone=section.anyone, transports=spoken)
 
 
 def handlers(config: Config, off: Collection[str] = ()) -> Mapping[str, Handler]:
     """Kind -> handler; where the hub is no VTN, one that says so. Rules that are `off` are not judged."""
     section = vtn_of(config)
     return nobody() if section is None else build(Desk(settings_of(section), config.hub.name), off)
+
+
+def chained(config: Config, decided: Mapping[str, Handler], off: Collection[str] = ()) -> dict[str, Handler]:
+    """All handlers of the hub, with prosumers' VENs in the exchange, where the VTN dispatches.
+
+    Raises:
+        ConfigError: the hub has no portfolio that they could offer to.
+    """
+    section = vtn_of(config)
+    if section is None or section.dispatch is None:
+        return dict(decided)
+    if "flexoffer.post" not in decided:
+        raise ConfigError("a hub with the role aggregator dispatches", path="openadr/vtn/dispatch")
+    return chain(Desk(settings_of(section), config.hub.name), decided, section.dispatch, off)
 
 
 def key_of(section: VtnSection) -> SigningKey | None:
@@ -112,6 +130,12 @@ def _pushing_tls(section: VtnSection) -> ssl.SSLContext:
     return context
 
 
+def askers(config: Config) -> dict[str, Asker]:
+    """``<slot>.<question>`` -> who answers it."""
+    section = vtn_of(config)
+    return {} if section is None or section.dispatch is None else {f"{SLOT}.{QUESTION}": DispatchAsker()}
+
+
 class Vtn:
     """What stays of a hub's VTN while it runs."""
 
@@ -135,15 +159,27 @@ async def pushing(config: Config, clock: Callable[[], datetime]) -> AsyncIterato
     if section is None:
         yield None
         return
-    async with VtnSender(_pushing_tls(section), key_of(section), clock) as sender:
+    xmpp = None if section.xmpp is None else vtn_client(section.xmpp)
+    async with VtnSender(_pushing_tls(section), key_of(section), clock, xmpp) as sender:
         yield Vtn(section, sender)
+
+
+class Open(NamedTuple):
+    """A VTN that listens: its address, and what polls are answered by."""
+
+    url: str
+    board: Board
 
 
 @asynccontextmanager
 async def listening_to(
-    config: Config, hub: Hub, clock: Callable[[], datetime], off: Collection[str] | None = None
-) -> AsyncIterator[str | None]:
-    """The endpoint, for as long as the block lasts; what comes out is its address.
+    config: Config,
+    hub: Hub,
+    clock: Callable[[], datetime],
+    off: Collection[str] | None = None,
+    pushing_: Vtn | None = None,
+) -> AsyncIterator[Open | None]:
+    """The endpoint, for as long as the block lasts; None where the hub is no VTN. Of `pushing_` it serves the XMPP.
 
     Raises:
         ConfigError: files that cannot be read.
@@ -177,6 +213,10 @@ async def listening_to(
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await Site(runner, bound, ssl_context=context, backlog=BACKLOG).start()
+        xmpp = None if pushing_ is None else pushing_.sender.xmpp
+        if xmpp is not None:
+            hub.readiness.add("xmpp", lambda: xmpp.trouble)
+            await stack.enter_async_context(xmpp.connected(Stanzas(endpoint)))
         host, port = bound.getsockname()[:2]
         scheme = "http" if context is None else "https"
-        yield f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+        yield Open(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}", board)

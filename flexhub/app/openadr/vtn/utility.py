@@ -15,7 +15,7 @@ import msgspec
 
 from flexhub.app.exchange.market import value_of
 from flexhub.app.hub.contract import Answer, Decision, Further, Handler, Key, Message, View
-from flexhub.app.openadr.vtn.handlers import PUSHED, RECEIVE, Desk, Receive, Reply, Undelivered
+from flexhub.app.openadr.vtn.handlers import PUSHED, RECEIVE, Desk, Follow, Receive, Reply, Undelivered
 from flexhub.app.openadr.vtn.papers import VtnPushed, agenda, certificate, pushed
 from flexhub.app.openadr.vtn.silence import SILENCE, Hush
 from flexhub.app.openadr.vtn.views import event_view, request_view, ven_view
@@ -25,7 +25,7 @@ from flexhub.core.effects import Effect
 from flexhub.core.errors import DuplicateError, ForbiddenError, InvalidError, NotFoundError
 from flexhub.core.registry import Role
 from flexhub.protocols.openadr2b.elements import OadrReportRequest, Properties, ReportSpecifier, SpecifierPayload
-from flexhub.protocols.openadr2b.fingerprint import normal
+from flexhub.protocols.openadr2b.identity import normal
 from flexhub.protocols.openadr2b.names import METADATA_RID, METADATA_SPECIFIER, NOT_APPLICABLE
 from flexhub.protocols.openadr2b.session import registration, reports
 from flexhub.protocols.openadr2b.session.events import cancelled, created, modified
@@ -308,7 +308,7 @@ class StopReport(_OfVen):
         return self._done(ven, message, view, now, answer)
 
 
-class _OfEvents(_Utility):
+class OfEvents(_Utility):
     """What changes events: it is judged beside all others, and whoever is pushed to is told."""
 
     def needs(self, message: Message) -> Iterable[Key]:
@@ -326,13 +326,20 @@ class _OfEvents(_Utility):
         known = view.get(VtnPushed, pushed().id) or VtnPushed()
         return [*self._desk.all_events(view), *(Key(VtnVen, id_) for id_ in known.ven_ids)]
 
-    def _event(self, id_: str, view: View) -> VtnEvent:
+    @staticmethod
+    def event(id_: str, view: View) -> VtnEvent:
+        """The event.
+
+        Raises:
+            NotFoundError: there is none.
+        """
         found = view.get(VtnEvent, id_)
         if found is None:
             raise NotFoundError("no such event", path="VtnEvent/id", value=id_)
         return found
 
-    def _done(self, event: VtnEvent, message: Message, view: View, now: datetime, status: int) -> Decision:
+    def done(self, event: VtnEvent, message: Message, view: View, now: datetime, status: int) -> Decision:
+        """The event stored, and whoever is pushed to sent what follows."""
         events = self._desk.events(view, now) | {event.id: event}
         known = view.get(VtnPushed, pushed().id) or VtnPushed()
         vens = [found for id_ in known.ven_ids if (found := view.get(VtnVen, id_)) is not None]
@@ -344,7 +351,7 @@ class _OfEvents(_Utility):
         return self._desk.decision(changed, answered(event_view(event, now), status), effects=effects)
 
 
-class PutEvent(_OfEvents):
+class PutEvent(OfEvents):
     """``vtn.event.put``."""
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
@@ -356,18 +363,18 @@ class PutEvent(_OfEvents):
         others = self._desk.events(view, now).values()
         if told.id is None:
             event = created(derived_id(message.peer, message.id, "event"), told.event, now, others)
-            return self._done(event, message, view, now, HTTPStatus.CREATED)
-        event = modified(self._event(told.id, view), told.event, now, others)
-        return self._done(event, message, view, now, HTTPStatus.OK)
+            return self.done(event, message, view, now, HTTPStatus.CREATED)
+        event = modified(self.event(told.id, view), told.event, now, others)
+        return self.done(event, message, view, now, HTTPStatus.OK)
 
 
-class CancelEvent(_OfEvents):
+class CancelEvent(OfEvents):
     """``vtn.event.cancel``."""
 
     def decide(self, message: Message, view: View, now: datetime) -> Decision:
         """It is called off."""
-        event = cancelled(self._event(self._told(message).id, view), now)
-        return self._done(event, message, view, now, HTTPStatus.OK)
+        event = cancelled(self.event(self._told(message).id, view), now)
+        return self.done(event, message, view, now, HTTPStatus.OK)
 
 
 class Nobody:
@@ -387,11 +394,11 @@ def nobody() -> dict[str, Handler]:
     return dict.fromkeys(BODIES, Nobody())
 
 
-def build(desk: Desk, off: Collection[str] = ()) -> Mapping[str, Handler]:
-    """Kind -> handler; rules that are `off`, which may change meanwhile, are not judged."""
+def build(desk: Desk, off: Collection[str] = (), follow: Follow | None = None) -> Mapping[str, Handler]:
+    """Kind -> handler; rules that are `off`, which may change meanwhile, are not judged; `follow` has more come."""
     return {
-        RECEIVE: Receive(desk, off),
-        f"{PUSHED}.done": Reply(desk),
+        RECEIVE: Receive(desk, off, follow),
+        f"{PUSHED}.done": Reply(desk, follow=follow),
         f"{PUSHED}.failed": Undelivered(),
         SILENCE: Hush(desk),
         "vtn.program.put": PutProgram(desk),

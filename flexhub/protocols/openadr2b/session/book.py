@@ -46,7 +46,7 @@ class Arrived(NamedTuple):
         settings: who we are.
         new: makes an id that follows from this message and a word.
         ven: whose it is by its venID, or of an oadrCreatePartyRegistration by its certificate.
-        fingerprint: of the client certificate; None where there is none.
+        fingerprint: of the client certificate, or the JID (`identity`); None where there is neither.
         events: all that are not over, by id.
         metadata: what the VEN registered.
         opt: the opt that it names.

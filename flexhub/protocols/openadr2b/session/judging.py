@@ -22,7 +22,9 @@ _BAD_ID: Final = ResponseCode.INVALID_ID
 _ROWS: Final = (
     VtnRule("OADR-V01", "2.0b EiRegisterParty", ResponseCode.NOT_REGISTERED_OR_AUTHORIZED, "Not registered"),
     VtnRule("OADR-V02", "2.0b rules 21, 402 and 403", _BAD_ID, "No VEN of this venID"),
-    VtnRule("OADR-V03", "2.0b section 10", ResponseCode.NOT_REGISTERED_OR_AUTHORIZED, "Not the VEN's certificate"),
+    VtnRule(
+        "OADR-V03", "2.0b section 10", ResponseCode.NOT_REGISTERED_OR_AUTHORIZED, "Not the VEN's certificate or JID"
+    ),
     VtnRule("OADR-V04", "2.0b EiRegisterParty", _BAD_ID, "Not the registrationID of this VEN"),
     VtnRule("OADR-V05", "2.0b EiRegisterParty", ResponseCode.NOT_ALLOWED, "Profile or transport is not offered"),
     VtnRule("OADR-V06", "2.0b services", ResponseCode.COMPLIANCE_ERROR, "Not a message of a VEN"),

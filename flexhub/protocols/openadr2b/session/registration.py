@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from flexhub.core.errors import IllegalTransitionError
+from flexhub.protocols.openadr2b import identity
 from flexhub.protocols.openadr2b import messages as wire
-from flexhub.protocols.openadr2b.names import ProfileName
+from flexhub.protocols.openadr2b.names import ProfileName, TransportName
 from flexhub.protocols.openadr2b.session.book import Arrived, Step, ok, plain, refuse
 from flexhub.protocols.openadr2b.session.state import STAGES, Happens, Stage, VtnVen
 
@@ -52,8 +53,7 @@ def register(arrived: Arrived) -> Step:
         refuse(arrived, "OADR-V05", "oadrProfileName", f"is {message.oadr_profile_name}; 2.0b is spoken")
     if message.oadr_transport_name not in settings.transports:
         refuse(arrived, "OADR-V05", "oadrTransportName", f"is {message.oadr_transport_name}, which is not offered")
-    if message.oadr_http_pull_model is False and not _is_web(message.oadr_transport_address):
-        refuse(arrived, "OADR-V05", "oadrTransportAddress", "is no address of http or https")
+    _transport(arrived, message)
     if ven is None and message.ven_id is not None:
         refuse(arrived, "OADR-V02", "venID", f"{message.ven_id[:40]!r} was not allocated")
     if ven is None:
@@ -71,7 +71,7 @@ def register(arrived: Arrived) -> Step:
         registration_id=ven.registration_id if again else arrived.new("registration"),
         transport=message.oadr_transport_name,
         address=message.oadr_transport_address,
-        pull=message.oadr_http_pull_model is not False,
+        pull=message.oadr_transport_name is TransportName.SIMPLE_HTTP and message.oadr_http_pull_model is not False,
         report_only=message.oadr_report_only,
         xml_signature=message.oadr_xml_signature,
         events=ven.events if again else {},
@@ -89,8 +89,24 @@ def register(arrived: Arrived) -> Step:
     return Step(answer, (ven,))
 
 
-def _is_web(address: str | None) -> bool:
-    return address is None or address.startswith(("http://", "https://"))
+def _transport(arrived: Arrived, message: wire.OadrCreatePartyRegistration) -> None:
+    """Refuse an address that a VEN cannot be pushed to, and over XMPP what that cannot do.
+
+    Interpretation: a VEN registers over the transport that it is to be served by, and over XMPP with a full JID of its
+    own, so that nobody has messages sent to another. Over XMPP it cannot have messages be signed: servers write
+    elements with other prefixes, which the signature covers.
+    """
+    name, address, shown = message.oadr_transport_name, message.oadr_transport_address, arrived.fingerprint
+    came_by = identity.transport_of(shown)
+    if name is not came_by:
+        refuse(arrived, "OADR-V05", "oadrTransportName", f"is {name}, and came over {came_by}")
+    if name is TransportName.XMPP:
+        if address is None or "/" not in address or identity.of_jid(address) != shown:
+            refuse(arrived, "OADR-V05", "oadrTransportAddress", "is no full JID of who sends it")
+        if message.oadr_xml_signature:
+            refuse(arrived, "OADR-V05", "oadrXmlSignature", "is true, and signatures do not pass XMPP servers")
+    elif message.oadr_http_pull_model is False and not (address or "http://").startswith(("http://", "https://")):
+        refuse(arrived, "OADR-V05", "oadrTransportAddress", "is no address of http or https")
 
 
 def leave(arrived: Arrived) -> Step:

@@ -17,6 +17,7 @@ from flexhub.protocols.openadr2b.elements import (
     Polygon,
     Properties,
 )
+from flexhub.protocols.openadr2b.identity import MOST
 from flexhub.protocols.openadr2b.names import OptType, ResponseRequired, Scale, SignalType, TransportName
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -330,10 +331,13 @@ class Request(State, frozen=True, kw_only=True):
 
 
 class VenSpec(State, frozen=True, kw_only=True):
-    """What a utility says of a VEN. `programs` are its market contexts, every one where none is told."""
+    """What a utility says of a VEN. `programs` are its market contexts, every one where none is told.
+
+    `fingerprint` is by what it is known: that of its certificate, or ``xmpp:`` and its bare JID (`identity`).
+    """
 
     name: Annotated[str, msgspec.Meta(max_length=256)] = ""
-    fingerprint: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    fingerprint: Annotated[str, msgspec.Meta(max_length=MOST)] | None = None
     programs: tuple[Uri, ...] = ()
     found_by: Target = Target()
     location: Place | None = None
@@ -342,7 +346,8 @@ class VenSpec(State, frozen=True, kw_only=True):
 class VtnVen(VenSpec, frozen=True, kw_only=True):
     """A VEN: what the utility says of it, its registration, and what it was told.
 
-    Without `pull` it is pushed to, at `address`. `metadata_for`: reportRequestIDs of requests for our own metadata.
+    Without `pull` it is pushed to, at `address`: what begins the paths of its services, or over XMPP its full JID.
+    `metadata_for`: reportRequestIDs of requests for our own metadata.
     """
 
     id: Name
@@ -366,7 +371,7 @@ class VtnVen(VenSpec, frozen=True, kw_only=True):
 
 
 class VtnCertificate(State, frozen=True, kw_only=True):
-    """Whose a client certificate is, by its fingerprint."""
+    """Whose a client certificate is, by its fingerprint; or a JID (`identity`)."""
 
     ven_id: str
 

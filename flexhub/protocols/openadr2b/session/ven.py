@@ -43,15 +43,18 @@ def query(*, seed: str) -> wire.OadrQueryRegistration:
 
 
 def register(state: State, setup: Setup, *, seed: str) -> wire.OadrCreatePartyRegistration:
-    """Register, or again with the registrationID of before."""
-    pull = setup.push_to is None
+    """Register, or again with the registrationID of before.
+
+    Interpretation: oadrHttpPullModel is of HTTP, and over XMPP, which pushes by itself, not told.
+    """
+    pull = setup.push_to is None if setup.transport is TransportName.SIMPLE_HTTP else None
     return wire.OadrCreatePartyRegistration(
         schema_version=wire.VERSION,
         request_id=new_id(seed, "register"),
         registration_id=state.registration_id,
         ven_id=state.ven_id or setup.ven_id,
         oadr_profile_name=ProfileName.B,
-        oadr_transport_name=TransportName.SIMPLE_HTTP,
+        oadr_transport_name=setup.transport,
         oadr_transport_address=setup.push_to,
         oadr_report_only=setup.report_only,
         oadr_xml_signature=setup.xml_signature,

@@ -25,7 +25,7 @@ from flexhub.protocols.openadr2b.elements import (
     SignalPayload,
 )
 from flexhub.protocols.openadr2b.messages import OadrCreateOpt
-from flexhub.protocols.openadr2b.names import OptType, ResponseCode
+from flexhub.protocols.openadr2b.names import OptType, ResponseCode, TransportName
 from flexhub.protocols.openadr2b.times import length, span
 
 POLL_S: Final = 10
@@ -40,7 +40,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
         ven_name: how it calls itself when it registers.
         ven_id: the venID that was allocated beforehand [rules 402, 403]; None: the VTN assigns one.
         vtn_id: whom it listens to; None: whoever registers it first.
-        push_to: where the VTN may push to; None: it polls.
+        transport: over which it speaks.
+        push_to: where the VTN may push to, over XMPP our full JID; None: it polls.
         report_only: it takes no events.
         xml_signature: it signs.
         markets: market contexts whose events it takes; empty: all.
@@ -52,6 +53,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     ven_name: str
     ven_id: str | None = None
     vtn_id: str | None = None
+    transport: TransportName = TransportName.SIMPLE_HTTP
     push_to: str | None = None
     report_only: bool = False
     xml_signature: bool = False

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from flexhub.protocols.openadr2b import identity
 from flexhub.protocols.openadr2b import messages as wire
 from flexhub.protocols.openadr2b.elements import EiResponse, Message
+from flexhub.protocols.openadr2b.names import TransportName
 from flexhub.protocols.openadr2b.rules import findings
 from flexhub.protocols.openadr2b.session import opts, registration, reports
 from flexhub.protocols.openadr2b.session.book import Arrived, Refused, Step, ok, plain, refusal, refuse, ven_id_of
@@ -161,7 +163,7 @@ def _admit(arrived: Arrived) -> None:
     message, ven = arrived.message, arrived.ven
     if isinstance(message, wire.OadrQueryRegistration):
         return
-    if ven is not None and ven.fingerprint is not None and ven.fingerprint != arrived.fingerprint:
+    if ven is not None and ven.fingerprint != arrived.fingerprint and _has_to_match(arrived, ven):
         said = "none was shown" if arrived.fingerprint is None else f"{arrived.fingerprint} was shown"
         refuse(arrived, "OADR-V03", "venID", said)
     if isinstance(message, wire.OadrCreatePartyRegistration):
@@ -173,3 +175,13 @@ def _admit(arrived: Arrived) -> None:
         refuse(arrived, "OADR-V02", "venID", "is missing" if told is None else f"{told[:40]!r} is not known")
     elif not ven.registered and not isinstance(message, wire.OadrCanceledPartyRegistration | wire.OadrResponse):
         refuse(arrived, "OADR-V01", "venID", f"{ven.id!r} is not registered")
+
+
+def _has_to_match(arrived: Arrived, ven: VtnVen) -> bool:
+    """Whether a VEN may speak only by the identity that it is bound to.
+
+    Interpretation: over XMPP, where everyone has an identity, always; but a registration may be the first to bind it.
+    """
+    over_xmpp = identity.transport_of(arrived.fingerprint) is TransportName.XMPP
+    registers = isinstance(arrived.message, wire.OadrCreatePartyRegistration)
+    return ven.fingerprint is not None or (over_xmpp and not registers)

@@ -1,0 +1,1 @@
+"""XMPP: a client that stays connected, which carries XML elements in IQs and knows no meaning."""
