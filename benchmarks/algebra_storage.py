@@ -76,7 +76,8 @@ def _priced(members: int, storage: Storage, peer_s: float) -> list[Figure]:
     for compiled, target in zip((True, False), TARGETS[members], strict=True):
         if compiled and not has_compiler():
             continue
-        respond(storage.take(slice(0, 1)), price, compiled=compiled)  # compiles
+        if compiled:
+            respond(storage, price, compiled=True)  # compiles
         seconds = min(timed(partial(respond, storage, price, compiled=compiled))[0] for _ in range(ROUNDS))
         figures.append(
             Figure(

@@ -19,6 +19,9 @@ from flexhub.core.batch import Floats, Ints
 CHUNK: Final = 256
 """Members that one thread works on before it takes more; sums are taken chunk by chunk, whatever the threads."""
 
+FEW: Final = 1024
+"""Members that answer sooner than threads are woken."""
+
 LANES: Final = 16
 """Members that are worked on side by side: their points stay in the first cache."""
 
@@ -40,7 +43,8 @@ def answers(storage: Storage, prices: Floats, edges: Ints, sizes: Floats) -> Flo
     end = np.minimum(begin + CHUNK, edges[group + 1])
     sums = np.zeros((len(group), storage.slots))
     ranks = _ranks(prices)
-    _respond(storage.lo_kwh, storage.hi_kwh, storage.floor_kwh, storage.ceiling_kwh, ranks, sizes, begin, end, sums)
+    asked = _respond if len(storage) > FEW else _respond_alone
+    asked(storage.lo_kwh, storage.hi_kwh, storage.floor_kwh, storage.ceiling_kwh, ranks, sizes, begin, end, sums)
     total = np.zeros((len(parts), storage.slots))
     np.add.at(total, group, sums)
     return total
@@ -174,3 +178,7 @@ def _respond(  # noqa: PLR0913, PLR0917 - a kernel takes columns
             for t in range(slots):
                 for lane in range(width):
                     sums[chunk, t] += sizes[begin + lane] * wish[t, lane]
+
+
+_respond_alone = numba.njit(cache=True)(_respond.py_func)
+"""The same by one thread."""

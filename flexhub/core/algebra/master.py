@@ -35,7 +35,7 @@ INWARDS: Final = 0.05
 """Share of the even mean that weights begin with."""
 LEFT: Final = 0.3
 """Share of what is left to gain that a beginning may miss."""
-PART: Final = 24
+PART: Final = 28
 """Rows that are squared at once."""
 CLOSE: Final = 1e-8
 """Squares that are so small beside the greatest column's may come to nothing."""
@@ -233,10 +233,6 @@ class _Program:
         if self.bounded:
             diagonal += d[self.n : self.n + self.slots] + d[self.n + self.slots :]
         system[np.diag_indices(self.slots)] += diagonal
-        try:
-            half = np.linalg.inv(np.linalg.cholesky(system))
-        except np.linalg.LinAlgError:
-            return None
         missing = self.target - (self.sums(w) - self.give * x)
         short = 1.0 - self.by_group(w)
         off = -(self.costs + self.worth(x) - self.spread(y) - z)
@@ -244,15 +240,18 @@ class _Program:
         def towards(products: Floats) -> _Point:
             g = off + products / w
             spare = short - self.by_group(d * g)
-            dx = along(along(self.sums(d * g) + along(spare, mean) - missing, half.T), half)
+            dx = np.linalg.solve(system, self.sums(d * g) + along(spare, mean) - missing).astype(np.float64)
             dy = spare / in_group + along(dx, mean.T)
             dw = d * (g - self.worth(dx) + self.spread(dy))
             return _Point(dw, (products - z * dw) / w, dx, dy)
 
-        straight = towards(-w * z)
-        there = point.moved(straight, longest(w, straight.w), longest(z, straight.z))
-        centre = mu * (float(there.w @ there.z) / (mu * len(w))) ** 3
-        step = towards(centre - w * z - straight.w * straight.z)
+        try:
+            straight = towards(-w * z)
+            there = point.moved(straight, longest(w, straight.w), longest(z, straight.z))
+            centre = mu * (float(there.w @ there.z) / (mu * len(w))) ** 3
+            step = towards(centre - w * z - straight.w * straight.z)
+        except np.linalg.LinAlgError:
+            return None
         primal, dual = BACK * longest(w, step.w), BACK * longest(z, step.z)
         if not self.bounded:  # of a quadratic program the two sides hang together
             primal = dual = min(primal, dual)
