@@ -208,6 +208,18 @@ def test_meets_a_target_that_can_be_met_and_proves_that_another_cannot() -> None
     assert missed.value - missed.gap > 0
 
 
+def test_meets_a_target_on_the_border_in_few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Means of what nearly the same prices are answered with lie next to a face of what is feasible.
+    _, storage = fleet(300, 48, 13)
+    random = np.random.default_rng(13)
+    price = random.normal(size=48)
+    answers = [respond(storage, price + 1e-3 * random.normal(size=48), compiled=False) for _ in range(4)]
+    monkeypatch.setattr(by_columns, "MOST_ROUNDS", 120)
+    plan = optimise(storage, Squares.follow(np.mean(answers, axis=0)), compiled=False)
+    assert np.abs(plan.total_kwh - np.mean(answers, axis=0)).max() < 1e-6
+    assert storage.excess_kwh(disaggregate(storage, plan, compiled=False)).max() < 1e-9
+
+
 def test_goes_as_near_to_a_target_as_the_gap_says() -> None:
     _, storage = fleet(50, 12, 3)
     target = 200.0 * np.sin(np.arange(12.0))
