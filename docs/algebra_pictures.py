@@ -217,8 +217,8 @@ def losses() -> Mapping[str, Loss]:
     ways = {
         "a block each": [(one, [one.id]) for one in blocks],
         "blocks, aligned by the hour": _pairs(alignment.aggregate(blocks, "agg")),
-        "DFOs of 12": _pairs(coupled.aggregate(cars, "agg", 12)),
-        "DFOs of 4": _pairs(coupled.aggregate(cars, "agg", 4)),
+        "DFOs of 12": _pairs(coupled.aggregate(cars, "agg", 12).aggregates),
+        "DFOs of 4": _pairs(coupled.aggregate(cars, "agg", 4).aggregates),
         "exactly, by columns": [(car, [car.id]) for car in cars],
     }
     return {name: loss(cars, instead, seeds) for name, instead in ways.items()}

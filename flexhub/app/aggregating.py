@@ -43,11 +43,17 @@ class Line(Model, frozen=True, kw_only=True):
 
 
 class Aggregated(Model, frozen=True, kw_only=True):
-    """The lines, what was lost, and offers that nothing stands for, with the reason."""
+    """The lines, what was lost, and offers that nothing stands for, with the reason.
+
+    Where offers are coupled, `alone` are those that cannot be, with the reason, and `parted` says why there is more
+    than one group.
+    """
 
     lines: tuple[Line, ...]
     losses: Loss | None = None
     left: dict[str, str] = {}
+    alone: dict[str, str] = {}
+    parted: tuple[str, ...] = ()
 
 
 def tolerances(texts: Sequence[str]) -> dict[Dimension, float] | None:
@@ -128,6 +134,8 @@ def aggregate(  # noqa: PLR0913 - one argument per choice
     if kind is not None:
         members = [convert(offer, kind).offer for offer in watch(members, "converting")]
     left: dict[str, str] = {}
+    alone: dict[str, str] = {}
+    parted: tuple[str, ...] = ()
     if shape is not None:
         shaped = market.aggregate(members, issuer, shape)
         lines = [Line(aggregate=one.aggregate, kind=kind, block=one.offer) for one in shaped.aggregates]
@@ -135,7 +143,9 @@ def aggregate(  # noqa: PLR0913 - one argument per choice
     elif balanced:
         lines = [Line(aggregate=one, kind=kind) for one in balance.aggregate(members, issuer, watch=watch)]
     elif couple is not None:
-        lines = [Line(aggregate=one, kind=kind) for one in coupled.aggregate(members, issuer, couple, by, watch=watch)]
+        together = coupled.aggregate(members, issuer, couple, by, watch=watch)
+        lines = [Line(aggregate=one, kind=kind) for one in together.aggregates]
+        alone, parted = dict(together.alone), together.parted
     else:
         lines = [
             Line(aggregate=one, kind=kind)
@@ -146,7 +156,7 @@ def aggregate(  # noqa: PLR0913 - one argument per choice
         stands = [(line.offer(), [m.offer for m in line.aggregate.members]) for line in lines]
         kept = [offer for offer in offers if offer.id not in left]
         lost = loss(kept, stands, seeds, watch=watch) if kept else None
-    return Aggregated(lines=tuple(lines), losses=lost, left=left)
+    return Aggregated(lines=tuple(lines), losses=lost, left=left, alone=alone, parted=parted)
 
 
 def read_lines(data: bytes) -> list[Line]:

@@ -151,12 +151,18 @@ def _values(data: bytes) -> list[Any]:
     try:
         return [msgspec.json.decode(data)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        lines = [line for line in data.splitlines() if line.strip()]
-        if len(lines) > 1:
-            try:
-                return [msgspec.json.decode(line) for line in lines]
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                pass  # not JSON lines either: the error of the whole tells more
+        values: list[Any] = []
+        for number, line in enumerate(data.splitlines(), 1):
+            if line.strip():
+                try:
+                    values.append(msgspec.json.decode(line))
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
+                    if not values:
+                        break  # not JSON lines either: the error of the whole tells more
+                    raise codec.explained(wrong, f"line {number}", line) from wrong
+        else:
+            if values:
+                return values
         raise codec.explained(error, "", data) from error
 
 

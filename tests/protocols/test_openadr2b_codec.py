@@ -328,6 +328,7 @@ def test_what_is_no_message_is_not_written(message: Any, path: str) -> None:
     ("<!DOCTYPE a>" + FEED, False),
     (SIGNATURE, False),
     ("\x00", False),
+    (FEED.replace("<id>", '<id xmlns:x="relative">'), False),
 ])  # fmt: skip
 def test_a_foreign_element_is_written_only_where_it_is_read_back(xml: str, *, fits: bool) -> None:
     payload = part.OadrGBPayload(feed=xml)
@@ -338,6 +339,13 @@ def test_a_foreign_element_is_written_only_where_it_is_read_back(xml: str, *, fi
     with pytest.raises(InvalidError) as raised:
         CODEC.encode(message)
     assert raised.value.path.endswith("oadrGBPayload[0]/feed")
+
+
+def test_a_foreign_element_of_a_relative_namespace_has_no_canonical_form_and_is_refused() -> None:
+    assert verdict(GREEN) is None
+    with pytest.raises(InvalidError, match="relative") as raised:
+        CODEC.decode(GREEN.replace(b"<id>", b'<id xmlns:x="relative">'))
+    assert raised.value.path == "feed"
 
 
 def test_every_service_has_its_messages_and_oadr_response_is_of_all() -> None:

@@ -172,6 +172,9 @@ REJECTS: dict[str, Any] = {
     "a reference elsewhere": lambda: changed(b'URI="#oadrSignedObject"', b'URI="http://flexhub.example/x"'),
     "a transform that selects": transformed,
     "a canonical form with comments": lambda: changed(C14N, C14N + b"#WithComments"),
+    "a relative namespace, which has no canonical form": lambda: changed(
+        b"<oadr:oadrPoll ", b'<oadr:oadrPoll xmlns:x="relative" '
+    ),
     "an old signature algorithm": lambda: changed(b"xmldsig-more#ecdsa-sha256", b"xmldsig-more#ecdsa-sha1"),
     "an algorithm of another key": lambda: changed(b"more#ecdsa-sha256", b"more#rsa-sha256"),
     "an old digest": lambda: changed(b"2001/04/xmlenc#sha256", b"2000/09/xmldsig#sha1"),

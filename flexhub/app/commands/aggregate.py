@@ -55,7 +55,8 @@ def aggregate(  # noqa: PLR0913 - one argument per option
     """Merge flex-offers into aggregates whose schedules all of their members can keep, and tell what that loses.
 
     Reads every message that convert reads, and JSON lines of flex-offers. With --json, prints a line for each
-    aggregate, as `flexhub disaggregate` reads them, and a last one with the losses and what is in no aggregate.
+    aggregate, as `flexhub disaggregate` reads them, and a last one with the losses, what is in no aggregate, and what
+    could not be coupled.
     """
     by = by or []
     if sum((bool(by) or couple is not None, balanced, block is not None)) > 1:
@@ -83,12 +84,17 @@ def aggregate(  # noqa: PLR0913 - one argument per option
     if as_json:
         for line in done.lines:
             terminal.json_line(line)
-        if done.losses is not None or done.left:
-            terminal.json_line({"losses": done.losses, "left": done.left})
+        told = {"losses": done.losses, "left": done.left, "alone": done.alone, "parted": done.parted}
+        if any(told.values()):
+            terminal.json_line(told)
         return
     _print(done.lines)
     for name, reason in done.left.items():
         typer.echo(f"left: {name}: {reason}")
+    for name, reason in done.alone.items():
+        typer.echo(f"alone: {name}: {reason}")
+    for reason in done.parted:
+        typer.echo(f"parted: {reason}")
     if done.losses is not None:
         typer.echo("")
         _tell(done.losses)

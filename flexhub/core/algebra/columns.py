@@ -46,7 +46,8 @@ GROUPS: Final = 32
 """Groups of members that answer alike, each with a mean of its own; more need fewer rounds of a larger program."""
 
 MOST_COLUMNS: Final = 10
-"""So many columns for each slot and group are kept at most."""
+LEAST: Final = 1e-7
+"""From so many columns for each slot and group on those go whose weight is no more than this."""
 
 
 class Objective(Protocol):
@@ -280,6 +281,7 @@ class _Hull:
         self.group = np.arange(len(answer))
         self.of_price = np.zeros(len(answer), dtype=np.int64)
         self.weights = np.ones(len(answer))
+        self.most = MOST_COLUMNS * (len(answer) + len(prices))
 
     def total(self) -> Floats:
         """The sum of the groups' means."""
@@ -293,9 +295,9 @@ class _Hull:
     def grow(self, prices: Floats, answer: Floats) -> None:
         """One more column for each group, without weight; those without weight go where there are too many."""
         kept = np.arange(len(self.weights))
-        most = MOST_COLUMNS * (len(answer) + len(prices))
-        if len(kept) + len(answer) > most:
-            kept = np.sort(np.argsort(-self.weights, kind="stable")[: most // 2])
+        if len(kept) + len(answer) > self.most:
+            kept = np.flatnonzero(self.weights > LEAST)
+            self.most = max(self.most, 2 * len(kept))
         self.columns = np.vstack((self.columns[kept], answer))
         self.group = np.append(self.group[kept], np.arange(len(answer)))
         self.of_price = np.append(self.of_price[kept], np.full(len(answer), len(self.prices)))

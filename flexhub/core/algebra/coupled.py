@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from flexhub.core.algebra import alignment
 from flexhub.core.algebra.gathering import Form, Group, Standing, gather, stand
@@ -23,6 +23,15 @@ from flexhub.core.trading import Aggregate, Member
 from flexhub.core.watch import Watch, unseen
 
 COUPLED: Final = "coupled"
+
+
+class Together(NamedTuple):
+    """Aggregates, the offers that had to stay alone with the reason, and why others are parted, where they are."""
+
+    aggregates: list[Aggregate]
+    alone: Mapping[str, str]
+    parted: tuple[str, ...]
+
 
 SPAN: Final = 96
 """Offers that begin within so many slots are coupled; an aggregate lasts from the first start to the last end."""
@@ -38,7 +47,7 @@ def aggregate(
     by: Mapping[Dimension, float] | None = None,
     *,
     watch: Watch = unseen,
-) -> list[Aggregate]:
+) -> Together:
     """Aggregates of so many members at most; each offer is a member of exactly one.
 
     Args:
@@ -55,7 +64,7 @@ def aggregate(
     if size < 1:
         raise InvalidError(f"groups of {size}; at least 1", path="size", value=str(size))
     if not offers:
-        return []
+        return Together([], {}, ())
     now = min(offer.created for offer in offers)
     gathered = gather(offers, now)
     found = [alignment.alone(offer, issuer) for offer in offers if offer.id in gathered.alone]
@@ -76,7 +85,7 @@ def aggregate(
             # Again by itself, so that it lasts from its own first start to its own last end.
             (standing,) = stand(Group(pool.form, pool.resolution_s, part.members), now, size)
             found.append(_told(standing, issuer, now))
-    return found
+    return Together(found, gathered.alone, gathered.parted)
 
 
 def _start(member: Gathered, now: datetime) -> int:

@@ -39,8 +39,13 @@ PART: Final = 24
 """Rows that are squared at once."""
 CLOSE: Final = 1e-8
 """Squares that are so small beside the greatest column's may come to nothing."""
-SOME: Final = (1e-6, 1e-4, 1e-2)
+SOME: Final = (1e-6, 1e-3)
 """Weights of columns that are tried without the others."""
+FEWER: Final = 20
+LEAST: Final = 1e-12
+"""Times that columns are left out, and a weight that is none."""
+HEAVY: Final = 1e3
+"""How much more the sums of weights count than the target, which they must not be bent for."""
 ROUNDING: Final = 1e-30
 """Products of amounts and reduced costs that are none: of squares, misses of 1e-15."""
 NEAR: Final = 1e-3
@@ -187,23 +192,34 @@ class _Program:
         return normal
 
     def polished(self, weights: Floats) -> Floats:
-        """Weights that meet the target exactly, if those of some of the columns do by moving a little.
+        """Weights nearer to the target, exactly the best of those of some columns.
 
-        A target on the border of what columns can make is approached by the square root of the products only.
+        A target on the border of what columns can make is approached by the square root of the products only. So here
+        the best point of the affine hull of columns with weight is gone for by least squares; where that asks for a
+        weight below 0, as far as weights stay above, and one column less.
         """
+        best, value = weights, self.value(weights)
+        ends = np.append(self.target, np.full(len(self.counts), HEAVY))
         for least in SOME:
             some = np.flatnonzero(weights >= least)
-            belongs = self.group[some] == np.arange(len(self.counts))[:, None]
-            rows = np.vstack((self.columns[some].T, belongs)) * weights[some]
-            ends = np.append(self.target, np.ones(len(self.counts)))
-            by, *_ = np.linalg.lstsq(rows, ends - rows.sum(axis=1), rcond=None)
-            moved = np.zeros(self.n)
-            moved[some] = weights[some] * (1.0 + by)
-            if moved.min() >= 0 and (self.by_group(moved) > 0).all():
+            mine = weights[some]
+            for _ in range(FEWER):
+                belongs = self.group[some] == np.arange(len(self.counts))[:, None]
+                rows = np.vstack((self.columns[some].T, HEAVY * belongs)) * mine
+                by, *_ = np.linalg.lstsq(rows, ends - rows.sum(axis=1), rcond=None)
+                far = longest(np.ones(len(by)), by)
+                moved = np.zeros(self.n)
+                moved[some] = np.maximum(mine * (1.0 + far * by), 0.0)
+                if not (self.by_group(moved) > 0).all():
+                    break
                 moved = self.normal(moved)
-                if self.value(moved) < self.value(weights):
-                    return moved
-        return weights
+                if self.value(moved) < value:
+                    best, value = moved, self.value(moved)
+                if far == 1.0:
+                    break
+                some = some[moved[some] > LEAST]
+                mine = moved[some]
+        return best
 
     def stepped(self, point: _Point, mu: float) -> _Point | None:
         """The next point; None where rounding leaves no way on."""

@@ -164,9 +164,17 @@ _PARSER: Final = etree.XMLParser(encoding="utf-8", resolve_entities=False, no_ne
 
 
 def _canonical(node: etree._Element, *, exclusive: bool = False, prefixes: list[str] | None = None) -> bytes:
-    return etree.tostring(
-        node, method="c14n", exclusive=exclusive, with_comments=False, inclusive_ns_prefixes=prefixes, with_tail=False
-    )
+    try:
+        return etree.tostring(
+            node,
+            method="c14n",
+            exclusive=exclusive,
+            with_comments=False,
+            inclusive_ns_prefixes=prefixes,
+            with_tail=False,
+        )
+    except etree.C14NError:
+        _refused("has no canonical form: the name of a namespace is relative")
 
 
 def _digest(data: bytes, name: str) -> str:

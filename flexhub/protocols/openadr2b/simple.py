@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, TypeAlias, get_args
 
 from lxml import etree
 
+from flexhub.core.errors import InvalidError
 from flexhub.protocols.openadr2b import names
 from flexhub.protocols.uftp import simple
 from flexhub.protocols.uftp.simple import Content, Simple
@@ -204,8 +205,16 @@ _duration: Final = re.compile(
 
 
 def canonical(node: etree._Element) -> str:
-    """An element as exclusive canonical XML, which is the same wherever it stands."""
-    return etree.tostring(node, method="c14n", exclusive=True, with_comments=False, with_tail=False).decode()
+    """An element as exclusive canonical XML, which is the same wherever it stands.
+
+    Raises:
+        InvalidError: it has no such form, since the name of a namespace is relative.
+    """
+    try:
+        return etree.tostring(node, method="c14n", exclusive=True, with_comments=False, with_tail=False).decode()
+    except etree.C14NError as error:
+        name = etree.QName(node).localname
+        raise InvalidError("the name of a namespace is relative", path=name, clause="Canonical XML 1.0") from error
 
 
 _PARSER: Final = etree.XMLParser(resolve_entities=False, no_network=True)
@@ -216,9 +225,10 @@ def _canonical(value: object) -> str | None:
         return None
     try:
         root = etree.fromstring(value, _PARSER)
-    except (etree.XMLSyntaxError, ValueError):
+        told = canonical(root)
+    except (etree.XMLSyntaxError, InvalidError, ValueError):
         return None
-    return value if root.getroottree().docinfo.internalDTD is None and canonical(root) == value else None
+    return value if root.getroottree().docinfo.internalDTD is None and told == value else None
 
 
 def _is_instant(text: str) -> bool:

@@ -60,6 +60,7 @@ def test_tables_for_people(flexhub: Program, offers: Path) -> None:
     coupled = flexhub("aggregate", offers, "--no-losses", "--couple", "2", "--by", "location")
     assert coupled.code == 0
     assert "start-aligned" in coupled.out
+    assert "parted: kinds slices, storage-like are not summed" in coupled.out
     ran = flexhub("aggregate", offers, "--no-losses", "--block", "PT30M", "--least", "1 MW")
     assert ran.code == 0
     for word in ("left: a: ", "left: d: not slices of one duration"):
@@ -76,6 +77,16 @@ def test_what_cannot_be_asked_is_one_sentence(flexhub: Program, offers: Path) ->
         assert ran.code in (1, 2)
         assert ran.out == ""
         assert says in ran.err
+
+
+def test_a_line_that_is_no_json_is_numbered_and_its_twin_is_read(flexhub: Program, offers: Path) -> None:
+    good = offers.read_text()
+    assert flexhub("aggregate", offers, "--no-losses").code == 0
+    offers.write_text(f'{good}{{"id": NaN}}\n')
+    ran = flexhub("aggregate", offers, "--no-losses")
+    assert ran.code in (1, 2)
+    assert "line 5" in ran.err
+    assert "not JSON" in ran.err
 
 
 def test_measures_are_told(flexhub: Program, offers: Path) -> None:

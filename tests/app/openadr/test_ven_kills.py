@@ -54,6 +54,11 @@ class Asking(Vtn):
         self.asked: dict[str, wire.OadrCreateReport] = {}
         self.pending: set[str] = set()
 
+    def tell(self, *events: OadrEvent) -> None:
+        """As any VTN does, which says what holds now and no longer what held before."""
+        self.queue.clear()
+        super().tell(*events)
+
     def ask(self, name: str, start: datetime) -> None:
         """For a report from then on, which is not due before the test is over."""
         (specifier,) = (r.report_specifier_id for r in self.of(wire.OadrRegisterReport)[0].oadr_reports[:1])
@@ -121,14 +126,13 @@ def test_killed_at_any_moment_what_it_told_stands_and_nothing_is_said_anew(tmp_p
     assert state.events.keys() == events.keys()
     assert state.wanted.keys() == vtn.asked.keys()
     assert {code for _, _, code, _ in answers(vtn)} == {"200"}
-    told = load(tmp_path / "hub.toml", {})
     with closing(open_store(f"sqlite:///{tmp_path}/hub.db")) as store:
         for name in events:
             row = store.document("FlexRequest", document_id("event", "utility", name))
             assert row is not None or name == "e-0", "the one that was called off may never have been taken"
             if row is not None:
                 assert (decode(FlexRequest, row.body).expires > datetime.now(UTC)) == (name != "e-0")
-    replayed(told, tmp_path)
+    replayed(load(tmp_path / "hub.toml", {}), tmp_path)
 
 
 def stands(vtn: Asking, folder: Path) -> State:

@@ -48,7 +48,7 @@ def storages(draw: st.DrawFn) -> list[FlexOffer]:
 @settings(max_examples=40)
 @given(storages(), st.integers(1, 4), st.integers(0, 99))
 def test_whatever_the_dfo_may_do_its_members_can(offers: list[FlexOffer], size: int, seed: int) -> None:
-    groups = aggregate(offers, "agg", size, {})
+    groups = aggregate(offers, "agg", size, {}).aggregates
     assert sorted(m.offer for one in groups for m in one.members) == sorted(offer.id for offer in offers)
     by_id = {offer.id: offer for offer in offers}
     for one in groups:
@@ -69,7 +69,7 @@ def test_whatever_the_dfo_may_do_its_members_can(offers: list[FlexOffer], size: 
 
 def test_like_is_coupled_with_like_near_in_time_and_of_one_place() -> None:
     cars = [car("a", 0, 5), car("b", 1, 5), car("c", 0, 3), car("d", 0, 3, location="north"), car("e", 200, 3)]
-    groups = aggregate(cars, "agg", 4)
+    groups = aggregate(cars, "agg", 4).aggregates
     assert sorted((one.method, tuple(m.offer for m in one.members)) for one in groups) == [
         (ALONE, ("d",)), (ALONE, ("e",)), (COUPLED, ("a", "b", "c"))
     ]  # fmt: skip
@@ -84,7 +84,7 @@ def test_what_is_coupled_differs_by_no_more_than_told() -> None:
     boxes = [box("e", 0, 2, [(0, 1)]), box("f", 1, 3, [(0, 1)])]
 
     def together(by: dict[Dimension, float] | None) -> list[tuple[str, ...]]:
-        found = aggregate([*cars, *boxes], "agg", 4, by)
+        found = aggregate([*cars, *boxes], "agg", 4, by).aggregates
         return sorted(tuple(m.offer for m in one.members) for one in found)
 
     assert together(None) == [("a", "b", "c"), ("d",), ("e", "f")]
@@ -95,14 +95,16 @@ def test_what_is_coupled_differs_by_no_more_than_told() -> None:
 def test_slices_are_aligned_and_what_cannot_be_summed_stays_alone() -> None:
     plain = [box("a", 0, 2, [(0, 1)]), box("b", 0, 2, [(0, 1)])]
     gone = msgspec.structs.replace(plain[0], id="gone", profiles=())
-    groups = aggregate([*plain, gone], "agg", 4)
-    assert sorted(one.method for one in groups) == [ALONE, "start-aligned"]
-    assert aggregate([], "agg", 4) == []
+    found = aggregate([*plain, gone], "agg", 4)
+    assert sorted(one.method for one in found.aggregates) == [ALONE, "start-aligned"]
+    assert (set(found.alone), found.parted) == ({"gone"}, ())
+    assert aggregate([*plain, car("c", 0, 5)], "agg", 4).parted == ("kinds slices, storage-like are not summed",)
+    assert aggregate([], "agg", 4) == ([], {}, ())
 
 
 def test_what_breaks_the_dfo_or_belongs_to_another_is_refused_and_its_twin_is_not() -> None:
     cars = [car("a", 0, 5), car("b", 0, 3)]
-    (one,) = aggregate(cars, "agg", 2)
+    (one,) = aggregate(cars, "agg", 2).aggregates
 
     def plan(*energies: float) -> Schedule:
         return Schedule(start=at(0), slices=tuple(ScheduleSlice(energy_kwh=e) for e in energies))

@@ -65,7 +65,10 @@ def test_puts_together_what_the_grid_of_objects_does(
             words[value] if dimension is Dimension.SIGN and isinstance(value, int) else value
             for dimension, value in zip(tolerances, key[2:], strict=True)
         ]
-        assert tuple(told) == cell(offer, tolerances)
+        # Sums of many numbers may differ in their last digit, as they are added in another order.
+        assert [pytest.approx(v, rel=1e-12) if isinstance(v, float) else v for v in told] == list(
+            cell(offer, tolerances)
+        )
         assert key[:2] == (unit[i], members.batch.first_start[i] % unit[i])
 
 
