@@ -414,9 +414,9 @@ class Day:
             self._planned.append(await self._plans(manager))
 
     async def _plans(self, manager: Client) -> float:
-        """What is planned for the time of the utility's event."""
+        """What the aggregator, who hears of the utility's event, has planned for its time."""
         found = await manager.call("GET", "/flexoffer", Offers, query={"limit": "1000"})
-        return planned_kwh(found.items, self._call)
+        return planned_kwh((offer for offer in found.items if offer.recipient == AGGREGATOR), self._call)
 
     async def _relieve(self, begins: datetime, manager: Client) -> None:
         """In the peak hours, have the aggregator tell the grid operator what it is going to take.
