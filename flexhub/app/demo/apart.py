@@ -323,6 +323,8 @@ class Apart:
     async def at(self, now: datetime) -> None:
         """As `World.at`: take all of them there, again and again, until nobody has worked a message meanwhile."""
         self.now = now
+        # First the clock of the VTN that the manager polls as soon as its own is there.
+        self._marks |= (await self.operator_hub.at(now, dict(self._marks))).marks
         worked = True
         while worked:
             marks = dict(self._marks)

@@ -69,7 +69,7 @@ class Mortal(Apart):
         assert process is not None
         working = asyncio.create_task(self.agent_hub.at(now, dict(self._marks)))
         for _ in range(3):
-            for hub in (self.manager_hub, self.market_hub):
+            for hub in (self.operator_hub, self.manager_hub, self.market_hub):
                 self._marks |= (await hub.at(now, {})).marks
         await process.kill()
         await asyncio.gather(working, return_exceptions=True)
