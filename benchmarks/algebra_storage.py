@@ -18,7 +18,7 @@ from benchmarks.algebra_slices import timed
 from benchmarks.figure import Figure
 from flexhub.core.algebra.classes import hand_down, split
 from flexhub.core.algebra.columns import Peak, Squares, disaggregate, optimise
-from flexhub.core.algebra.oracle import blend, has_compiler, respond
+from flexhub.core.algebra.oracle import has_compiler, respond
 from flexhub.core.algebra.storage import Bounds, Storage
 from flexhub.core.batch import Floats
 
@@ -188,7 +188,8 @@ def run() -> list[Figure]:
     figures[0] = msgspec.structs.replace(figures[0], note=f"its cost differs from HiGHS's by a share of {off:.1e}")
     random = np.random.default_rng(3)
     target = np.mean([respond(small, random.normal(size=SLOTS)) for _ in range(5)], axis=0)
-    blend(small.take(slice(0, 1)), price[None], np.ones(1))  # compiles
+    first = fleet(2000)
+    disaggregate(first, optimise(first, Squares.follow(np.full(SLOTS, 50.0), tolerance_kwh=1.0)))  # compiles
     seconds, plan = timed(lambda: optimise(small, Squares.follow(target, tolerance_kwh=1e-3)))
     after, energies = timed(lambda: disaggregate(small, plan))
     figures.append(
