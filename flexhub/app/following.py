@@ -17,7 +17,8 @@ from typing import Final, NamedTuple
 import aiohttp
 import msgspec
 
-from flexhub.adapters.http.sender import Peer, tls_of
+from flexhub.adapters.http.sender import Peer
+from flexhub.adapters.tls import trusting
 from flexhub.app.agent.client import Client
 from flexhub.app.config import Config
 from flexhub.app.exchange import passing, selling
@@ -203,7 +204,7 @@ async def following(hub: Hub, config: Config, peers: Mapping[str, Peer]) -> Asyn
                 listen = _here(hub, stream.party)
             else:
                 if stream.peer not in sessions:
-                    sessions[stream.peer] = _session(tls_of(peers[id_]))
+                    sessions[stream.peer] = _session(trusting(peers[id_].ca, peers[id_].cert))
                 listen = _there(sessions[stream.peer], peers[id_])
             made.append(Follower(hub, stream, listen))
         followers = Followers(made, config.hub.name)

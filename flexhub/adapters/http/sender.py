@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, Self
 import aiohttp
 
 from flexhub.adapters.http import idempotency
+from flexhub.adapters.tls import trusting
 
 MAX_REPLY: Final = 1 << 20
 """Most bytes of an answer that are read; a longer one is none."""
@@ -115,7 +116,7 @@ class HttpSender:
     def __init__(self, peers: Mapping[str, Peer], *, timeout_s: float = TIMEOUT_S) -> None:
         self._peers = dict(peers)
         self._connections = Connections(timeout_s=timeout_s)
-        self._tls = {id_: tls_of(peer) for id_, peer in peers.items()}
+        self._tls = {id_: trusting(peer.ca, peer.cert) for id_, peer in peers.items()}
 
     async def __aenter__(self) -> Self:
         await self._connections.__aenter__()
@@ -138,19 +139,6 @@ class HttpSender:
             except (OSError, ValueError) as error:
                 return failed(error)
         return await self._connections.post(known.url.rstrip("/") + path, body, headers, tls=self._tls[peer])
-
-
-def tls_of(peer: Peer) -> ssl.SSLContext:
-    """TLS 1.2 or newer as the peer wants it.
-
-    Raises:
-        OSError, ssl.SSLError: files of certificates that cannot be read.
-    """
-    context = ssl.create_default_context(cafile=peer.ca)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if peer.cert is not None:
-        context.load_cert_chain(*peer.cert)
-    return context
 
 
 def _read(response: aiohttp.ClientResponse, body: bytes) -> Reply:

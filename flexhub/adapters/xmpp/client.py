@@ -32,6 +32,8 @@ from slixmpp.xmlstream.matcher.base import MatcherBase
 from slixmpp.xmlstream.xmlstream import NotConnectedError
 
 from flexhub.adapters.http.sender import TIMEOUT_S, Reply
+from flexhub.adapters.pauses import doubling
+from flexhub.adapters.tls import trusting
 
 log = logging.getLogger(__name__)
 
@@ -95,19 +97,6 @@ class Login(NamedTuple):
 def bare(jid: str) -> str:
     """A JID without its resource."""
     return jid.partition("/")[0]
-
-
-def tls_of(login: Login) -> ssl.SSLContext:
-    """TLS 1.2 or newer.
-
-    Raises:
-        OSError, ssl.SSLError: files of certificates that cannot be read.
-    """
-    context = ssl.create_default_context(cafile=login.ca)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if login.cert is not None:
-        context.load_cert_chain(*login.cert)
-    return context
 
 
 class _Matching(MatcherBase):
@@ -225,7 +214,7 @@ class XmppClient:
         self._items = items or {}
         self._pause = pause
         self._dice = dice or Random()  # noqa: S311 - so that servers aren't called in step, not a secret
-        self._tls = tls_of(login)
+        self._tls = trusting(login.ca, login.cert)
         self._stream: _Stream | None = None
         self._up = asyncio.Event()
         self._waiting: dict[str, tuple[str, asyncio.Future[Iq]]] = {}
@@ -300,19 +289,18 @@ class XmppClient:
     # -- staying connected --
 
     async def _stay(self, handler: Handler, told: Told) -> None:
-        pause = FIRST_S
+        pauses = doubling(FIRST_S, LONGEST_S, self._dice)
         while True:
             try:
                 if await self._session(handler, told) >= STEADY_S:
-                    pause = FIRST_S
+                    pauses = doubling(FIRST_S, LONGEST_S, self._dice)
             except Exception as error:
                 log.exception("a connection of %s failed", self._login.jid)
                 self.trouble = f"{type(error).__name__}: {error}"
             if self._closing:  # being cancelled does not suffice: slixmpp's waits may swallow that
                 return
             log.warning("no connection of %s: %s; trying again", self._login.jid, self.trouble)
-            await self._pause(pause * self._dice.uniform(0.5, 1.0))
-            pause = min(2 * pause, LONGEST_S)
+            await self._pause(next(pauses))
 
     async def _session(self, handler: Handler, told: Told) -> float:
         """One connection, until it ends; how many seconds it lasted."""

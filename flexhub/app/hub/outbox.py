@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
 from random import Random
 from typing import Final, NamedTuple, Protocol
 
+from flexhub.adapters.pauses import doubling
 from flexhub.adapters.store.interface import SendRow
 from flexhub.app.hub.contract import OUTBOX, Answer, Delivery, Message
 from flexhub.core.documents import encode
@@ -159,7 +160,7 @@ class Outbox:
 
     async def _deliver(self, lane: tuple[str, str], row: SendRow, turn: asyncio.Semaphore) -> Outcome:
         """Try until there is an answer."""
-        pauses = self._pauses()
+        pauses = doubling(FIRST_S, LONGEST_S, self._dice)
         while self._clock() < row.expires:
             async with turn:
                 outcome = await self._sender.send(row)
@@ -170,12 +171,6 @@ class Outbox:
             self._failing[lane] = outcome.why
             await self._pause(max(outcome.again_s, next(pauses)))
         return Outcome(0, why="its time is over, and there was no answer")
-
-    def _pauses(self) -> Iterator[float]:
-        pause = FIRST_S
-        while True:
-            yield pause * self._dice.uniform(0.5, 1.0)
-            pause = min(2 * pause, LONGEST_S)
 
     async def _tell(self, row: SendRow, outcome: Outcome) -> None:
         """Have the outcome journalled, however often it takes; after a stop before that, the message is sent again."""
@@ -201,7 +196,7 @@ class Outbox:
             role=Role.ADMIN,
             value=delivery,
         )
-        pauses = self._pauses()
+        pauses = doubling(FIRST_S, LONGEST_S, self._dice)
         while True:
             try:
                 await self._submit(message)

@@ -27,6 +27,7 @@ from flexhub.adapters.directories.address_book import AddressBook
 from flexhub.adapters.directories.file import FileDirectory
 from flexhub.adapters.directories.interface import Directory
 from flexhub.adapters.http.oauth import Credentials
+from flexhub.adapters.tls import trusting
 from flexhub.app.api import server
 from flexhub.app.config import ClientSection, Config, UftpSection
 from flexhub.app.connections import Connections, Runner, Site
@@ -130,10 +131,9 @@ def sender_of(section: UftpSection, lookup: Lookup) -> UftpSender:
         ConfigError: no certificates.
     """
     try:
-        tls = ssl.create_default_context(cafile=section.ca)
+        tls = trusting(section.ca)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"no certificates: {error}", path="uftp/ca", value=str(section.ca)) from error
-    tls.minimum_version = ssl.TLSVersion.TLSv1_2
     return UftpSender(lookup, tls, credentials_of(section.oauth))
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Self
 
 from flexhub.adapters.http.sender import Connections, Reply
+from flexhub.adapters.tls import trusting
 from flexhub.app.openadr.simple_http import MEDIA_TYPE
 from flexhub.app.openadr.ven.section import VenSection
 from flexhub.app.openadr.xmpp import SERVICE_NODE, SERVICES_NODE, XmppSection, client_of
@@ -94,12 +95,9 @@ class XmppWay:
 
 def _tls(section: VenSection) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=section.ca)
-        if section.cert is not None and section.key is not None:
-            context.load_cert_chain(section.cert, section.key)
+        context = trusting(section.ca, None if section.cert is None else (section.cert, section.key))
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"no certificates: {error}", path="openadr/ven/cert", value=str(section.cert)) from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     if section.fingerprint is not None:
         context.sslobject_class = _knowing(normal(section.fingerprint))
     return context

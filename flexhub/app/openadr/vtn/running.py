@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
+from flexhub.adapters.tls import trusting
 from flexhub.app.api import server
 from flexhub.app.config import Config
 from flexhub.app.connections import Connections, Runner, Site
@@ -121,13 +122,9 @@ def tls_of(section: VtnSection) -> ssl.SSLContext | None:
 
 def _pushing_tls(section: VtnSection) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=section.ca)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if section.cert is not None:
-            context.load_cert_chain(section.cert, section.key)
+        return trusting(section.ca, None if section.cert is None else (section.cert, section.key))
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"no certificates: {error}", path="openadr/vtn/ca", value=str(section.ca)) from error
-    return context
 
 
 def askers(config: Config) -> dict[str, Asker]:
