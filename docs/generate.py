@@ -22,6 +22,7 @@ from flexhub.app import cli, config
 from flexhub.conformance import registry
 from flexhub.core import errors, flexoffer, lifecycle, timeseries, trading
 from flexhub.core.units import format_duration
+from flexhub.engines.plugins import CONTRACTS
 from flexhub.engines.slots import GROUPS, Assignment
 
 HERE: Final = Path(__file__).parent
@@ -149,7 +150,6 @@ def interpretations_page() -> str:
 
 def slots_page() -> str:
     """The plugin slots."""
-    slots = import_module("flexhub.engines.slots")
     lines = [
         "# Plugin slots",
         "",
@@ -159,15 +159,9 @@ def slots_page() -> str:
         "| slot | entry point group | what it is |",
         "| --- | --- | --- |",
     ]
-    kinds = {
-        "manager": slots.ManagerEngine,
-        "market": slots.MarketEngine,
-        "generator": slots.Generator,
-        "baseline": slots.Baseline,
-        "protocol": import_module("flexhub.protocols.registry").Protocol,
-        "provider": slots.DataProvider,
-        "uftp": import_module("flexhub.app.uftp.hooks").Hook,
-    }
+    kinds = {slot: contracts[0] for slot, contracts in CONTRACTS.items()}
+    kinds["protocol"] = import_module("flexhub.protocols.registry").Protocol
+    kinds["uftp"] = import_module("flexhub.app.uftp.hooks").Hook
     lines += [f"| {slot} | `{group}` | {first_paragraph(kinds[slot])} |" for slot, group in GROUPS.items()]
     return "\n".join([*lines, ""])
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -24,8 +24,9 @@ from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.timegrid import QUARTER_HOUR, QUARTER_HOUR_S, slot_of
 from flexhub.protocols.openadr2b import messages as wire
 from flexhub.protocols.openadr2b.codec import OadrCodec
-from flexhub.protocols.openadr2b.elements import Message
 from flexhub.protocols.openadr2b.names import OptType, SignalType
+from flexhub.protocols.openadr2b.rules import element
+from flexhub.protocols.openadr2b.session.book import ven_id_of
 from flexhub.protocols.openadr2b.session.events import begins, to_wire
 from flexhub.protocols.openadr2b.session.state import (
     EventSpec,
@@ -239,19 +240,9 @@ _ORDER: Final = {
 
 def _exchanged(vtn: str, at: datetime, arrival: Arrival, answered: Answered) -> Iterator[OadrLine]:
     said, answer = _CODEC.decode(arrival.xml.encode()), _CODEC.decode(answered.xml.encode())
-    ven = getattr(answer, "ven_id", None) or _ven_of(said) or ""
-    yield OadrLine(at=at, vtn=vtn, ven=ven, sender=ven, type=_element(said), xml=arrival.xml)
-    yield OadrLine(at=at, vtn=vtn, ven=ven, sender=vtn, type=_element(answer), xml=answered.xml)
-
-
-def _ven_of(message: Message) -> str | None:
-    found: Any = getattr(message, "ven_id", None)
-    return None if found is None else str(found)
-
-
-def _element(message: Message) -> str:
-    name = type(message).__name__
-    return name[0].lower() + name[1:]
+    ven = ven_id_of(answer) or ven_id_of(said) or ""
+    yield OadrLine(at=at, vtn=vtn, ven=ven, sender=ven, type=element(said), xml=arrival.xml)
+    yield OadrLine(at=at, vtn=vtn, ven=ven, sender=vtn, type=element(answer), xml=answered.xml)
 
 
 def _distributed(vtn: str, event: VtnEvent, ven: VtnVen) -> OadrLine:
@@ -259,7 +250,7 @@ def _distributed(vtn: str, event: VtnEvent, ven: VtnVen) -> OadrLine:
     one = to_wire(event, ven, min(at, begins(event)))
     message = wire.OadrDistributeEvent(schema_version=wire.VERSION, request_id=event.id, vtn_id=vtn, oadr_events=(one,))
     xml = _CODEC.encode(message).decode()
-    return OadrLine(at=at, vtn=vtn, ven=ven.id, sender=vtn, type=_element(message), xml=xml)
+    return OadrLine(at=at, vtn=vtn, ven=ven.id, sender=vtn, type=element(message), xml=xml)
 
 
 _CHANCE: Final = re.compile(r"(?<![\w-])[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}(?![\w-])")

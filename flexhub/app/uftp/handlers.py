@@ -107,7 +107,7 @@ def outgoing(message: wire.Payload, *, peer: str, id: str, role: wire.Role | Non
     return Message(peer=peer, id=id, kind="uftp.send", conversation=where, body=body, role=Role.ADMIN, value=told)
 
 
-class Sending(NamedTuple):
+class Outbound(NamedTuple):
     """What sends a message: documents and effects; and what the conversation's entries are then, by MessageID."""
 
     puts: list[Put]
@@ -210,7 +210,7 @@ class Desk:
         role: wire.Role | None = None,
         xml: bytes | None = None,
         known: Mapping[str, session.Entry | None] = {},
-    ) -> Sending:
+    ) -> Outbound:
         """Documents and effects that send a message of ours; `needed` and `further` were looked up.
 
         Args:
@@ -236,7 +236,7 @@ class Desk:
         if isinstance(message, wire.TestMessage):
             test = UftpTest(message=message.message_id)
             puts.append(_put(Key(UftpTest, place(own.domain, other, message.conversation_id)), test, other))
-        return Sending(puts, self.effects(own, other, to, step, now, xml=xml), step.book.entries)
+        return Outbound(puts, self.effects(own, other, to, step, now, xml=xml), step.book.entries)
 
     @staticmethod
     def changed(  # noqa: PLR0913, PLR0917 - whose, about what, and before and after
