@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -13,16 +13,12 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from flexhub.adapters.store import open_store
 from flexhub.app.agent.ven import OFFERED, Ven, block
 from flexhub.app.exchange.market import Registration
 from flexhub.app.exchange.portfolio import every
 from flexhub.app.hub.contract import Message
-from flexhub.app.hub.loop import office
-from flexhub.app.hub.replay import replay
 from flexhub.app.openadr.vtn.prosumers import by_offer, offer_id
 from flexhub.app.openadr.vtn.spec import spec_of
-from flexhub.app.wiring import deciders, engine_of
 from flexhub.core.documents import encode
 from flexhub.core.errors import ConfigError, InternalError
 from flexhub.core.flexoffer import EnergyRange, FlexOffer, Profile, Schedule, ScheduleSlice, Slice, State
@@ -43,6 +39,7 @@ from flexhub.protocols.openadr2b.elements import (
 )
 from flexhub.protocols.openadr2b.names import OptType
 from flexhub.protocols.openadr2b.session.state import Target, VenSpec, VtnAnswer, VtnEvent, VtnReport, VtnVen
+from tests.app.again import replayed
 from tests.app.openadr import vtn_stage as s
 from tests.app.openadr.test_vtn import opted
 from tests.app.openadr.vtn_stage import Clock, Stage, stage
@@ -155,12 +152,7 @@ def played(folder: Path, act: Callable[[Chain], Awaitable[None]], settings: str 
             await act(Chain(on, clock))
 
     asyncio.run(main())
-    told = s.config(folder, settings=settings)
-    with (
-        closing(open_store(told.store.url)) as stored,
-        closing(open_store(f"sqlite:///{folder / 'again.db'}")) as again,
-    ):
-        assert replay(stored, again, office(*deciders(told, engine_of(told)), holder="")).differences == []
+    replayed(s.config(folder, settings=settings))
 
 
 def draft(name: str = "visit-1", *, slots: int = 8, each_kwh: float = 1.0, taken: int = 3) -> FlexOffer:

@@ -13,15 +13,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from flexhub.adapters.store import open_store
 from flexhub.app.config import Config, parse
 from flexhub.app.hub.contract import Message
-from flexhub.app.hub.loop import office
-from flexhub.app.hub.replay import replay
 from flexhub.app.openadr.ven.handlers import ASKED, Opt
 from flexhub.app.openadr.ven.papers import OpenadrVen
 from flexhub.app.openadr.ven.settings import document_id
-from flexhub.app.wiring import Running, deciders, engine_of, running
+from flexhub.app.wiring import Running, running
 from flexhub.core.documents import encode
 from flexhub.core.errors import ConfigError, FlexhubError
 from flexhub.core.flexoffer import EnergyRange, FlexOffer, Profile, Schedule, ScheduleSlice, Slice
@@ -35,6 +32,7 @@ from flexhub.protocols.openadr2b import messages as wire
 from flexhub.protocols.openadr2b.elements import EiResponse, OadrEvent, SpecifierPayload
 from flexhub.protocols.openadr2b.names import EventStatus, OptType, ResponseRequired
 from flexhub.protocols.openadr2b.session.ven_state import Stage, State
+from tests.app.again import replayed
 from tests.app.market import Clock
 from tests.app.openadr.vtn import Vtn, ran, serving
 from tests.protocols.test_openadr2b_ven import asks, event, request
@@ -95,17 +93,7 @@ async def staged(
         async with running(told, clock=clock or Clock(NOW), timers=False) as hub:
             yield served, hub
         if replays:
-            await asyncio.to_thread(replayed, told, folder)
-
-
-def replayed(told: Config, folder: Path) -> None:
-    """A replay of the hub's journal comes to what is stored."""
-    stored, again = open_store(f"sqlite:///{folder}/hub.db"), open_store(f"sqlite:///{folder}/again.db")
-    try:
-        assert replay(stored, again, office(*deciders(told, engine_of(told)), holder="")).differences == []
-    finally:
-        stored.close()
-        again.close()
+            await asyncio.to_thread(replayed, told, f"sqlite:///{folder}/hub.db")
 
 
 async def go(hub: Running) -> State:

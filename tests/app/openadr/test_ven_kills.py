@@ -21,7 +21,8 @@ from flexhub.protocols.openadr2b import messages as wire
 from flexhub.protocols.openadr2b.elements import Message, OadrEvent
 from flexhub.protocols.openadr2b.names import EventStatus
 from flexhub.protocols.openadr2b.session.ven_state import State
-from tests.app.openadr.test_ven import answers, replayed
+from tests.app.again import replayed
+from tests.app.openadr.test_ven import answers
 from tests.app.openadr.vtn import Vtn, serving
 from tests.app.uftp.test_kills import Program
 from tests.protocols.test_openadr2b_ven import asks, event, request
@@ -132,7 +133,7 @@ def test_killed_at_any_moment_what_it_told_stands_and_nothing_is_said_anew(tmp_p
             assert row is not None or name == "e-0", "the one that was called off may never have been taken"
             if row is not None:
                 assert (decode(FlexRequest, row.body).expires > datetime.now(UTC)) == (name != "e-0")
-    replayed(load(tmp_path / "hub.toml", {}), tmp_path)
+    replayed(load(tmp_path / "hub.toml", {}), f"sqlite:///{tmp_path}/hub.db")
 
 
 def stands(vtn: Asking, folder: Path) -> State:

@@ -6,7 +6,6 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,9 @@ import pytest
 from aiohttp import web
 from lxml import etree
 
-from flexhub.adapters.store import open_store
 from flexhub.app.access.certificates import authority, issue
-from flexhub.app.hub.loop import office
-from flexhub.app.hub.replay import replay
 from flexhub.app.openadr.vtn.board import Board
 from flexhub.app.openadr.vtn.silence import Watch
-from flexhub.app.wiring import deciders, engine_of
 from flexhub.core.errors import DuplicateError, IllegalTransitionError, InvalidError, NotFoundError
 from flexhub.protocols.openadr2b import messages as wire
 from flexhub.protocols.openadr2b.elements import EiResponse, EventResponse, QualifiedEventID
@@ -30,6 +25,7 @@ from flexhub.protocols.openadr2b.fingerprint import fingerprint_of
 from flexhub.protocols.openadr2b.names import OptType, ResponseRequired
 from flexhub.protocols.openadr2b.session.state import Stage, Target, VtnAnswer, VtnEvent, VtnVen
 from flexhub.protocols.openadr2b.signature import sign, signing_key
+from tests.app.again import replayed
 from tests.app.openadr import vtn_stage as s
 from tests.app.openadr.vtn_stage import CODEC, Clock, draft, registering, stage
 from tests.app.openadr.vtn_stage import Stage as On
@@ -47,11 +43,7 @@ def played(folder: Path, act: Callable[[On], Awaitable[None]], more: str = "", *
 
     asyncio.run(main())
     told = s.config(folder, more, **{k: v for k, v in given.items() if k == "settings"})
-    with (
-        closing(open_store(told.store.url)) as stored,
-        closing(open_store(f"sqlite:///{folder / 'again.db'}")) as again,
-    ):
-        assert replay(stored, again, office(*deciders(told, engine_of(told)), holder="")).differences == []
+    replayed(told)
 
 
 def journal(on: On) -> int:

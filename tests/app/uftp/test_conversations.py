@@ -13,16 +13,15 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from flexhub.adapters.store import open_store
-from flexhub.app.hub.loop import Hub, office
-from flexhub.app.hub.replay import replay
+from flexhub.app.hub.loop import Hub
 from flexhub.app.uftp.handlers import outgoing
-from flexhub.app.wiring import deciders, engine_of, running
+from flexhub.app.wiring import running
 from flexhub.core.errors import InvalidError
 from flexhub.core.flexoffer import FlexOffer
 from flexhub.core.trading import FlexRequest, Order
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.envelope import open_envelope, unsigned
+from tests.app.again import replayed
 from tests.app.uftp import stage as s
 from tests.app.uftp.stage import CODEC, answered, domain, kept, offer, order, post, request, said, sealed, send, until
 from tests.ports import free_port
@@ -40,13 +39,7 @@ def play(story: Awaitable[None]) -> None:
 
 def same_again(folder: Path, name: str, side: str = "", url: str = "") -> None:
     """A replay of the hub's journal comes to what is stored."""
-    told = s.config(folder, name, 1, side=side)
-    stored, again = open_store(url or told.store.url), open_store(f"sqlite:///{folder}/{name}-again.db")
-    try:
-        assert replay(stored, again, office(*deciders(told, engine_of(told)), holder="")).differences == []
-    finally:
-        stored.close()
-        again.close()
+    replayed(s.config(folder, name, 1, side=side), url)
 
 
 def result(answer: wire.Payload) -> tuple[str, str]:

@@ -12,22 +12,19 @@ import msgspec
 import numpy as np
 import pytest
 
-from flexhub.adapters.store import open_store
 from flexhub.app.exchange.papers import BINDING, OFFERED, Held
 from flexhub.app.exchange.portfolio import every
-from flexhub.app.hub.loop import office
-from flexhub.app.hub.replay import replay
 from flexhub.app.uftp.handlers import outgoing
 from flexhub.app.uftp.outgoing import Run, What
 from flexhub.app.uftp.participants import metadata
 from flexhub.app.uftp.trading.papers import UftpTrade
-from flexhub.app.wiring import deciders, engine_of
 from flexhub.core.errors import ForbiddenError, InvalidError, NotFoundError
 from flexhub.core.flexoffer import FlexOffer, State
 from flexhub.core.registry import Role
 from flexhub.core.trading import Basis, Bill, FlexRequest, Order, Reference
 from flexhub.protocols.uftp import messages as wire
 from flexhub.protocols.uftp.session import Stage
+from tests.app.again import replayed
 from tests.app.uftp import stage as s
 from tests.app.uftp import trade as t
 from tests.app.uftp.trade import DAY, LATER, MORNING, Keys, Trade, all_offers, config, offer, trade
@@ -43,13 +40,7 @@ def play(story: Coroutine[object, object, None]) -> None:
 
 def same_again(folder: Path, name: str, keys: Keys | None = None) -> None:
     """A replay of the hub's journal comes to what is stored."""
-    found = config(folder, name, 1, keys)
-    stored, again = open_store(found.store.url), open_store(f"sqlite:///{folder}/{name}-again.db")
-    try:
-        assert replay(stored, again, office(*deciders(found, engine_of(found)), holder="")).differences == []
-    finally:
-        stored.close()
-        again.close()
+    replayed(config(folder, name, 1, keys))
 
 
 def refused(there: Trade) -> list[tuple[str, bytes]]:
