@@ -13,6 +13,7 @@ from lxml import etree
 
 from flexhub.adapters.xmpp.client import Handler, Login, Refused, Told, XmppClient, bare
 from tests import prosody as xmpp
+from tests.app.demo.play import LOOPBACK_HEX, listening
 from tests.conftest import need
 from tests.ports import free_port
 
@@ -231,6 +232,10 @@ def test_service_discovery_tells_features_and_items(prosody: xmpp.Server) -> Non
             assert await ben.items(jid("nobody"), NODE) == {}
 
     asyncio.run(go())
+
+
+def test_the_server_listens_on_loopback_only(prosody: xmpp.Server) -> None:
+    assert set().union(*map(listening, prosody.pids())) == {LOOPBACK_HEX}
 
 
 def test_a_server_that_comes_back_is_spoken_to_again(prosody: xmpp.Server) -> None:
