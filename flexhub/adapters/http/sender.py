@@ -102,7 +102,23 @@ def failed(error: Exception) -> Reply:
     return Reply(0, why=f"{type(error).__name__}: {error}".rstrip(": "), final=False)
 
 
-class HttpSender:
+class Poster:
+    """What posts over connections of its own, which are kept for as long as its context lasts."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def __aenter__(self) -> Self:
+        await self._connections.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._connections.__aexit__(kind, error, trace)
+
+
+class HttpSender(Poster):
     """Sends to the peers that it knows; an async context manager, since connections are kept.
 
     Args:
@@ -114,18 +130,9 @@ class HttpSender:
     """
 
     def __init__(self, peers: Mapping[str, Peer], *, timeout_s: float = TIMEOUT_S) -> None:
+        super().__init__(Connections(timeout_s=timeout_s))
         self._peers = dict(peers)
-        self._connections = Connections(timeout_s=timeout_s)
         self._tls = {id_: trusting(peer.ca, peer.cert) for id_, peer in peers.items()}
-
-    async def __aenter__(self) -> Self:
-        await self._connections.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._connections.__aexit__(kind, error, trace)
 
     async def post(self, peer: str, path: str, message_id: str, media_type: str, body: bytes) -> Reply:
         """One try; whatever goes wrong on the way may pass."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ssl
 from http import HTTPStatus
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import aiohttp
 
 from flexhub.adapters.http.oauth import Credentials, TokenError
-from flexhub.adapters.http.sender import Connections, failed
+from flexhub.adapters.http.sender import Connections, Poster, failed
 from flexhub.adapters.store.interface import SendRow
 from flexhub.app.hub.outbox import Outcome
 from flexhub.app.uftp.handlers import PEER
@@ -22,7 +21,7 @@ from flexhub.protocols.uftp.session import Attempt, outcome
 NO_ENDPOINT: Final = "no endpoint of it is published"
 
 
-class UftpSender:
+class UftpSender(Poster):
     """Posts to participants; an async context manager, since connections are kept.
 
     Args:
@@ -32,18 +31,9 @@ class UftpSender:
     """
 
     def __init__(self, lookup: Lookup, tls: ssl.SSLContext, credentials: Credentials | None = None) -> None:
+        super().__init__(Connections(tls))
         self._lookup = lookup
-        self._connections = Connections(tls)
         self._credentials = credentials
-
-    async def __aenter__(self) -> Self:
-        await self._connections.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._connections.__aexit__(kind, error, trace)
 
     async def send(self, row: SendRow) -> Outcome:
         """One try. A look-up that fails, and whatever goes wrong on the way, may pass."""

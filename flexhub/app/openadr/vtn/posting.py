@@ -7,10 +7,9 @@ import uuid
 from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from flexhub.adapters.http.sender import Connections
+from flexhub.adapters.http.sender import Connections, Poster
 from flexhub.adapters.store.interface import SendRow
 from flexhub.app.hub.outbox import Outcome
 from flexhub.app.openadr.vtn.handlers import CODEC
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from flexhub.adapters.xmpp.client import XmppClient
 
 
-class VtnSender:
+class VtnSender(Poster):
     """Sends to VENs; an async context manager, since connections are kept.
 
     Args:
@@ -39,19 +38,10 @@ class VtnSender:
         clock: Callable[[], datetime],
         xmpp: XmppClient | None = None,
     ) -> None:
+        super().__init__(Connections(tls))
         self.xmpp = xmpp
-        self._connections = Connections(tls)
         self._key = key
         self._clock = clock
-
-    async def __aenter__(self) -> Self:
-        await self._connections.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._connections.__aexit__(kind, error, trace)
 
     async def send(self, row: SendRow) -> Outcome:
         """One try; it is signed anew each time, since no two messages share a nonce."""
