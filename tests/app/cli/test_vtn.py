@@ -32,6 +32,9 @@ def beside(folder: Path, capsys: pytest.CaptureFixture[str], act: Callable[[Stag
                 where = ("--url", on.running.url, "--token", str(token))
                 code = await asyncio.to_thread(run, ["vtn", *words, *where])
                 told = capsys.readouterr()
+                assert on.running.vtn is not None
+                # Polls are answered from the board, which hears of a command a moment after its answer.
+                await on.running.vtn.board.caught_up(on.hub.store)
                 return code, told.out.strip(), told.err.strip()
 
             await act(on, say)
